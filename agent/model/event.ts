@@ -1,0 +1,104 @@
+// The words in which the stages speak of one captured event. A stage imports types from here and nothing
+// from another stage.
+import type { Process } from "./process.ts";
+
+/** Numbers as in bpf/event.h's `enum event_kind`; a test compares them with the built object. */
+export const EventKind = {
+	exec: 1,
+	fork: 2,
+	exit: 3,
+	open: 4,
+	connect: 5,
+	cgroup: 6,
+} as const;
+export type EventName = keyof typeof EventKind;
+export type EventKind = (typeof EventKind)[EventName];
+
+export const eventNames = Object.keys(EventKind) as EventName[];
+
+/** Name of a kind, undefined for a number that is none. */
+export function eventName(kind: number): EventName | undefined {
+	return eventNames[kind - 1];
+}
+
+/** Bits of `EventView.flags`, as in bpf/event.h. */
+export const EventFlag = {
+	pathTruncated: 1 << 0,
+	/** The path could not be read to its end; what is there is its last part. */
+	pathIncomplete: 1 << 1,
+	rawUnreadable: 1 << 2,
+	argsTruncated: 1 << 3,
+	argsUnreadable: 1 << 4,
+	/** `path` holds the directory that `raw` is relative to, not the file itself (failed open). */
+	pathIsBase: 1 << 5,
+	fromMemfd: 1 << 6,
+	unlinked: 1 << 7,
+	/** The destination was read from the caller's memory. */
+	peerFromUser: 1 << 8,
+	cwdTruncated: 1 << 9,
+} as const;
+
+/**
+ * Variable-length fields of a record. `start`/`size` below take one of these; a kind without the field
+ * has size 0 for it.
+ */
+export const Text = { path: 0, raw: 1, interpreter: 2, args: 3, cwd: 4, comm: 5 } as const;
+export type Text = (typeof Text)[keyof typeof Text];
+
+/**
+ * One event, read in place. There is ONE view, moved from record to record: nothing here may be kept
+ * after the handler returns, and `bytes` must never be written (the ring is mapped read-only).
+ * Texts are raw bytes without a closing NUL; `args` is NUL-separated.
+ * A field that the event's kind does not have reads as 0.
+ */
+export interface EventView {
+	readonly kind: EventKind;
+	readonly bytes: Buffer;
+	/** Capture number, counted by the agent: grows by one per event delivered. */
+	readonly number: number;
+	/** ns since boot (CLOCK_BOOTTIME). */
+	readonly time: number;
+	readonly pid: number;
+	readonly tid: number;
+	/** ns since boot at which the acting process started; with pid the key of a process. */
+	readonly start: number;
+	readonly cgroupId: number;
+	readonly flags: number;
+	/** Start of a text in `bytes`; valid only when its size is above 0. */
+	textStart(field: Text): number;
+	/** Bytes. */
+	textSize(field: Text): number;
+	/** The text as latin1: allocates, not for the hot path. */
+	text(field: Text): string;
+	/** open, connect: file descriptor or 0, or minus the errno. exit: wait status. exec: 0. */
+	readonly result: number;
+	/** open: O_* bits as asked for. */
+	readonly openFlags: number;
+	/** open: st_mode of the opened file, 0 when failed. */
+	readonly mode: number;
+	/** open, exec: device (major << 20 | minor) and inode of the file. */
+	readonly device: number;
+	readonly inode: number;
+	/** connect: AF_INET 2, AF_INET6 10, AF_UNIX 1. IPv4-mapped IPv6 is given as AF_INET. */
+	readonly family: number;
+	/** connect: IPPROTO_TCP 6, IPPROTO_UDP 17, … */
+	readonly protocol: number;
+	readonly localPort: number;
+	readonly remotePort: number;
+	/** connect: where the 4 (AF_INET) or 16 bytes of the addresses start in `bytes`. */
+	readonly localAddressStart: number;
+	readonly remoteAddressStart: number;
+	/** fork: the child. */
+	readonly childPid: number;
+	readonly childStart: number;
+	/** cgroup: 1 created, 2 removed; id of the cgroup. */
+	readonly cgroupOperation: number;
+	readonly targetCgroupId: number;
+}
+
+/** What detect, policy and report get: the event and the process that acted (undefined: not known). */
+export interface Observation {
+	readonly event: EventView;
+	/** After the event: for an exec the new image. Lives on; may be kept. */
+	readonly process: Process | undefined;
+}

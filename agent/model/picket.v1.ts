@@ -1,0 +1,406 @@
+// Generated from proto/ by `npm run generate`. Canonical proto3 JSON: 64-bit integers and times are
+// strings, enums are names, fields at their default may be absent.
+
+export interface Event {
+	id?: string;
+	process?: Process;
+	container?: Container;
+	exec?: Exec;
+	fork?: Fork;
+	exit?: Exit;
+	open?: Open;
+	connect?: Connect;
+	cgroup?: Cgroup;
+}
+
+export interface Process {
+	pid?: number;
+	tid?: number;
+	startTime?: string;
+	parentPid?: number;
+	name?: string;
+	executable?: string;
+	args?: string[];
+	workingDirectory?: string;
+	uid?: number;
+	gid?: number;
+	euid?: number;
+	egid?: number;
+	loginUid?: number;
+	sessionId?: number;
+	user?: string;
+	loginUser?: string;
+	tty?: string;
+	namespacePid?: number;
+	cgroupId?: string;
+	cgroup?: string;
+	namespaces?: Namespaces;
+	executableId?: FileId;
+	capabilities?: string;
+	argsTruncated?: boolean;
+	argsBytes?: number;
+	fromProc?: boolean;
+	parentNamespacePid?: number;
+}
+
+export interface Namespaces {
+	mount?: number;
+	pid?: number;
+	network?: number;
+	user?: number;
+	uts?: number;
+	ipc?: number;
+	cgroup?: number;
+}
+
+export interface FileId {
+	device?: number;
+	inode?: string;
+}
+
+export interface Container {
+	id?: string;
+	name?: string;
+	image?: string;
+	imageId?: string;
+	labels?: Record<string, string>;
+	runtime?: string;
+	privileged?: boolean;
+	composeProject?: string;
+	composeService?: string;
+	created?: string;
+}
+
+export interface Exec {
+	path?: string;
+	rawPath?: string;
+	interpreter?: string;
+	fromMemfd?: boolean;
+	previousExecutable?: string;
+	unlinked?: boolean;
+}
+
+export interface Fork {
+	childPid?: number;
+	childNamespacePid?: number;
+	childStartTime?: string;
+}
+
+export interface Exit {
+	code?: number;
+	signal?: number;
+	coreDumped?: boolean;
+}
+
+export interface Open {
+	path?: string;
+	rawPath?: string;
+	flags?: string[];
+	mode?: number;
+	file?: FileId;
+	result?: string;
+	returnValue?: number;
+}
+
+export interface Connect {
+	family?: string;
+	protocol?: string;
+	sourceAddress?: string;
+	sourcePort?: number;
+	destinationAddress?: string;
+	destinationPort?: number;
+	path?: string;
+	result?: string;
+	returnValue?: number;
+	destinationUnverified?: boolean;
+}
+
+export interface Cgroup {
+	operation?: CgroupOperation;
+	id?: string;
+	path?: string;
+}
+
+export type CgroupOperation =
+	| "OPERATION_UNSPECIFIED"
+	| "OPERATION_CREATED"
+	| "OPERATION_REMOVED";
+
+export interface CheckRequest {
+
+}
+
+export interface CheckResponse {
+	state?: CheckResponseState;
+	version?: string;
+	sensors?: number;
+}
+
+export type CheckResponseState =
+	| "STATE_UNSPECIFIED"
+	| "STATE_SERVING"
+	| "STATE_NOT_SERVING";
+
+export interface OutputRecord {
+	time?: string;
+	host?: string;
+	sequence?: string;
+	event?: Event;
+	alert?: Alert;
+	incident?: Incident;
+	action?: Action;
+	gap?: Gap;
+	status?: Status;
+}
+
+export type Severity =
+	| "SEVERITY_UNSPECIFIED"
+	| "SEVERITY_INFORMATIONAL"
+	| "SEVERITY_LOW"
+	| "SEVERITY_MEDIUM"
+	| "SEVERITY_HIGH"
+	| "SEVERITY_CRITICAL";
+
+export type Origin =
+	| "ORIGIN_UNSPECIFIED"
+	| "ORIGIN_PICKET"
+	| "ORIGIN_FALCO"
+	| "ORIGIN_SIGMA"
+	| "ORIGIN_POLICY";
+
+export interface Alert {
+	id?: string;
+	rule?: string;
+	origin?: Origin;
+	severity?: Severity;
+	priority?: string;
+	summary?: string;
+	description?: string;
+	tactics?: string[];
+	techniques?: string[];
+	tags?: string[];
+	event?: Event;
+	ancestors?: Process[];
+	fields?: Record<string, string>;
+	dedupKey?: string;
+	count?: number;
+	responses?: string[];
+	eventsLost?: string;
+}
+
+export interface Incident {
+	id?: string;
+	severity?: Severity;
+	summary?: string;
+	alertIds?: string[];
+}
+
+export interface Action {
+	id?: string;
+	kind?: ActionKind;
+	outcome?: ActionOutcome;
+	target?: string;
+	targetName?: string;
+	reason?: string;
+	requester?: string;
+	alertId?: string;
+	expires?: string;
+	secondsToEffect?: number;
+	steps?: string[];
+	undo?: string;
+}
+
+export type ActionKind =
+	| "KIND_UNSPECIFIED"
+	| "KIND_BLOCK"
+	| "KIND_UNBLOCK"
+	| "KIND_PAUSE"
+	| "KIND_RESUME"
+	| "KIND_KILL";
+
+export type ActionOutcome =
+	| "OUTCOME_UNSPECIFIED"
+	| "OUTCOME_WOULD_ACT"
+	| "OUTCOME_VERIFIED"
+	| "OUTCOME_NO_EFFECT"
+	| "OUTCOME_FAILED"
+	| "OUTCOME_REFUSED"
+	| "OUTCOME_UNCHANGED";
+
+export interface Gap {
+	from?: string;
+	to?: string;
+	where?: string;
+	lost?: LossCount[];
+}
+
+export interface LossCount {
+	class?: string;
+	count?: string;
+}
+
+export interface Status {
+	version?: string;
+	started?: string;
+	bootId?: string;
+	kernel?: string;
+	architecture?: string;
+	mode?: string;
+	pid?: number;
+	capabilities?: Capability[];
+	counters?: ClassCounters[];
+	rules?: RuleTotals;
+	sinks?: SinkStatus[];
+	resources?: Resources;
+	tables?: Table[];
+	alerts?: string;
+	actions?: string;
+	problems?: string[];
+	eventRate?: number;
+}
+
+export interface Capability {
+	name?: string;
+	available?: boolean;
+	tier?: string;
+	lost?: string;
+	remedy?: string;
+}
+
+export interface ClassCounters {
+	class?: string;
+	generated?: string;
+	delivered?: string;
+	lost?: string;
+	suppressed?: string;
+	pending?: string;
+}
+
+export interface RuleTotals {
+	evaluable?: number;
+	degraded?: number;
+	notEvaluable?: number;
+	error?: number;
+	contentHash?: string;
+}
+
+export interface SinkStatus {
+	name?: string;
+	connected?: boolean;
+	sent?: string;
+	acknowledged?: string;
+	queued?: string;
+	lost?: string;
+	problem?: string;
+}
+
+export interface Resources {
+	cpuSeconds?: number;
+	cpuShare?: number;
+	residentBytes?: string;
+}
+
+export interface Table {
+	name?: string;
+	size?: string;
+	capacity?: string;
+	evicted?: string;
+}
+
+export interface ConnectRequest {
+	hello?: Hello;
+	batch?: Batch;
+	result?: CommandResult;
+	heartbeat?: Heartbeat;
+}
+
+export interface ConnectResponse {
+	welcome?: Welcome;
+	acknowledgement?: Acknowledgement;
+	command?: Command;
+	heartbeat?: Heartbeat;
+}
+
+export interface Hello {
+	hostId?: string;
+	bootId?: string;
+	host?: string;
+	version?: string;
+	kernel?: string;
+	architecture?: string;
+	capabilities?: Capability[];
+	contentHashes?: Record<string, string>;
+	mode?: string;
+}
+
+export interface Welcome {
+	console?: string;
+	lastSequence?: string;
+}
+
+export interface Batch {
+	records?: OutputRecord[];
+}
+
+export interface Acknowledgement {
+	lastSequence?: string;
+}
+
+export interface Heartbeat {
+	time?: string;
+}
+
+export interface Command {
+	id?: string;
+	expires?: string;
+	requester?: string;
+	applyPolicy?: ApplyPolicy;
+	block?: Block;
+	unblock?: Unblock;
+	pause?: Pause;
+	resume?: Resume;
+	kill?: Kill;
+	queryProcesses?: QueryProcesses;
+}
+
+export interface ApplyPolicy {
+	policy?: string;
+}
+
+export interface Block {
+	address?: string;
+	ttlSeconds?: number;
+	reason?: string;
+}
+
+export interface Unblock {
+	address?: string;
+}
+
+export interface Pause {
+	container?: string;
+	reason?: string;
+}
+
+export interface Resume {
+	container?: string;
+}
+
+export interface Kill {
+	pid?: number;
+	startTime?: string;
+	reason?: string;
+}
+
+export interface QueryProcesses {
+	contains?: string;
+	limit?: number;
+}
+
+export interface CommandResult {
+	commandId?: string;
+	accepted?: boolean;
+	message?: string;
+	action?: Action;
+	processes?: Process[];
+}

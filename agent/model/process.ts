@@ -1,0 +1,85 @@
+// A process as the agent remembers it, and the container around it.
+
+/** What is known of one container. One object per container, filled in as facts arrive. */
+export interface Container {
+	/** Full id, 64 hex digits for Docker. */
+	readonly id: string;
+	runtime: string;
+	/** Empty until the runtime has told. */
+	name: string;
+	/** As the user wrote it, "nginx:1.27". */
+	image: string;
+	imageId: string;
+	labels: Readonly<Record<string, string>>;
+	privileged: boolean | undefined;
+	/** Host paths mounted into it. */
+	mounts: readonly { source: string; destination: string; writable: boolean }[];
+	/** Unix ms; 0 when unknown. */
+	created: number;
+	/** True once the runtime's answer is in. */
+	known: boolean;
+}
+
+export interface Cgroup {
+	readonly id: number;
+	readonly path: string;
+	/** Undefined outside containers. */
+	readonly container: Container | undefined;
+}
+
+/**
+ * One process, key pid + start. Strings are latin1 (a character a byte). Read-only outside enrich/.
+ * `args` holds argv; `parent` is the current parent as far as known.
+ */
+export interface Process {
+	readonly pid: number;
+	/** ns since boot. From /proc it has the precision of a clock tick (10 ms). */
+	readonly start: number;
+	readonly parent: Process | undefined;
+	readonly parentPid: number;
+	readonly comm: string;
+	/** Path of the executed file, as the process sees it. */
+	readonly exe: string;
+	readonly args: readonly string[];
+	readonly argsTruncated: boolean;
+	/** True length of argv in bytes. */
+	readonly argsBytes: number;
+	readonly cwd: string;
+	readonly uid: number;
+	readonly gid: number;
+	readonly euid: number;
+	readonly egid: number;
+	/** Audit uid; -1 unset. */
+	readonly loginUid: number;
+	readonly sessionId: number;
+	/** Kernel's device number of the controlling terminal, 0 for none; name such as "pts/3". */
+	readonly tty: number;
+	readonly ttyName: string;
+	readonly namespacePid: number;
+	/** Effective capabilities. */
+	readonly capabilities: bigint;
+	readonly namespaces: Readonly<Namespaces>;
+	readonly device: number;
+	readonly inode: number;
+	readonly fromMemfd: boolean;
+	readonly unlinked: boolean;
+	readonly rawPath: string;
+	readonly interpreter: string;
+	readonly previousExe: string;
+	/** Time of the exec that made this image, ns since boot; equals start when it never execed. */
+	readonly execTime: number;
+	readonly cgroup: Cgroup | undefined;
+	readonly fromProc: boolean;
+	/** ns since boot; 0 while it runs. */
+	readonly exited: number;
+}
+
+export interface Namespaces {
+	mount: number;
+	pid: number;
+	network: number;
+	user: number;
+	uts: number;
+	ipc: number;
+	cgroup: number;
+}

@@ -1,0 +1,21 @@
+// Suites by what they need: unit (nothing), kernel (root, real BPF), network (root, namespaces),
+// container (root, a Docker engine of our own), soak (long).
+import { defineConfig } from "vitest/config";
+
+const serial = { fileParallelism: false, testTimeout: 60_000, hookTimeout: 120_000 };
+const root = new URL("..", import.meta.url).pathname;
+
+// Vitest reads its configuration from a default export.
+// biome-ignore lint/style/noDefaultExport: see above
+export default defineConfig({
+	root,
+	test: {
+		projects: [
+			{ root, test: { name: "unit", include: ["test/unit/**/*.test.ts"] } },
+			{ root, test: { name: "kernel", include: ["test/kernel/**/*.test.ts"], ...serial } },
+			{ root, test: { name: "network", include: ["test/network/**/*.test.ts"], ...serial } },
+			{ root, test: { name: "container", include: ["test/container/**/*.test.ts"], ...serial } },
+			{ root, test: { name: "soak", include: ["test/soak/**/*.test.ts"], ...serial } },
+		],
+	},
+});
