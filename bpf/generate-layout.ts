@@ -1,0 +1,43 @@
+// Writes agent/decode/layout.ts from the built object's own type information. Run by `npm run build`; a test
+// runs it again and compares.
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import type { Layout } from "../native/index.d.ts";
+
+const root = new URL("..", import.meta.url).pathname;
+
+interface Describer {
+	describeLayout(object: string): Layout;
+}
+
+function camel(name: string): string {
+	return name.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
+}
+
+/** The whole text of layout.ts. Throws when the addon or the object is not built. */
+export function generateLayout(): string {
+	const addon = createRequire(import.meta.url)("../build/Release/picket.node") as Describer;
+	const layout = addon.describeLayout(`${root}build/Release/picket.bpf.o`);
+	const lines = [
+		"// Generated from the built BPF object's own type information by `npm run build`: byte offsets of every",
+		"// struct of bpf/event.h, and its constants. Not edited by hand.",
+		"",
+		`export const layoutHash = "${layout.hash}";`,
+	];
+	for (const { name, size, members } of layout.structs) {
+		const fields = members.map((member) => `\t${camel(member.name)}: ${member.offset},`);
+		lines.push("", `export const ${camel(name)} = {`, `\tbytes: ${size},`, ...fields, "} as const;");
+	}
+	for (const { name, values } of layout.enums) {
+		const fields = Object.entries(values).map(([key, value]) => `\t${key}: ${value},`);
+		lines.push("", `export const ${camel(name)} = {`, ...fields, "} as const;");
+	}
+	return `${lines.join("\n")}\n`;
+}
+
+if (import.meta.main) {
+	const path = `${root}agent/decode/layout.ts`;
+	const text = generateLayout();
+	// An unchanged file keeps its time, so that nothing is built again because of it.
+	if (!existsSync(path) || readFileSync(path, "utf8") !== text) writeFileSync(path, text);
+}

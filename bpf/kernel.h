@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What we need of the kernel's own types (CO-RE: offsets are resolved against the running kernel), and every
+ * difference between kernel versions. Callers never see which kernel they run on. */
+#ifndef PICKET_KERNEL_H
+#define PICKET_KERNEL_H
+
+typedef unsigned char __u8;
+typedef signed char __s8;
+typedef unsigned short __u16;
+typedef short __s16;
+typedef unsigned int __u32;
+typedef int __s32;
+typedef unsigned long long __u64;
+typedef long long __s64;
+typedef __u16 __be16;
+typedef __u32 __be32;
+typedef __u64 __be64;
+typedef __u32 __wsum;
+typedef _Bool bool;
+#define true 1
+#define false 0
+
+enum bpf_map_type {
+    BPF_MAP_TYPE_HASH = 1,
+    BPF_MAP_TYPE_ARRAY = 2,
+    BPF_MAP_TYPE_PERCPU_ARRAY = 6,
+    BPF_MAP_TYPE_LRU_HASH = 9,
+    BPF_MAP_TYPE_LPM_TRIE = 11,
+    BPF_MAP_TYPE_RINGBUF = 27,
+};
+enum {
+    BPF_ANY = 0,
+    BPF_NOEXIST = 1,
+    BPF_F_NO_PREALLOC = 1,
+};
+enum {
+    BPF_RB_NO_WAKEUP = 1,
+    BPF_RB_FORCE_WAKEUP = 2,
+    BPF_RB_AVAIL_DATA = 0,
+};
+
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
+
+#define AF_UNSPEC   0
+#define AF_UNIX     1
+#define AF_INET     2
+#define AF_INET6    10
+#define EINPROGRESS 115
+#define AT_FDCWD    (-100)
+#define O_ACCMODE   3
+#define O_WRONLY    1
+#define O_RDWR      2
+#define O_CREAT     0100
+#define O_TRUNC     01000
+#define S_IFMT      0170000
+#define S_IFSOCK    0140000
+
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wpadded"
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct list_head {
+    struct list_head *next;
+};
+struct qstr {
+    union {
+        struct {
+            __u32 hash;
+            __u32 len;
+        };
+        __u64 hash_len;
+    };
+    const unsigned char *name;
+};
+struct super_block {
+    __u32 s_dev;
+};
+struct inode {
+    __u16 i_mode;
+    struct super_block *i_sb;
+    unsigned long i_ino;
+    const unsigned int i_nlink;
+};
+struct dentry {
+    struct dentry *d_parent;
+    struct qstr d_name;
+    struct inode *d_inode;
+};
+struct vfsmount {
+    struct dentry *mnt_root;
+};
+struct mount {
+    struct mount *mnt_parent;
+    struct dentry *mnt_mountpoint;
+    struct vfsmount mnt;
+};
+struct path {
+    struct vfsmount *mnt;
+    struct dentry *dentry;
+};
+struct file {
+    struct path f_path;
+    struct inode *f_inode;
+    unsigned int f_flags;
+    void *private_data;
+};
+struct fdtable {
+    unsigned int max_fds;
+    struct file **fd;
+};
+struct files_struct {
+    struct fdtable *fdt;
+};
+struct fs_struct {
+    struct path root;
+    struct path pwd;
+};
+struct ns_common {
+    unsigned int inum;
+};
+struct mnt_namespace {
+    struct ns_common ns;
+};
+struct pid_namespace {
+    struct ns_common ns;
+};
+struct net {
+    struct ns_common ns;
+};
+struct user_namespace {
+    struct ns_common ns;
+};
+struct uts_namespace {
+    struct ns_common ns;
+};
+struct ipc_namespace {
+    struct ns_common ns;
+};
+struct cgroup_namespace {
+    struct ns_common ns;
+};
+struct nsproxy {
+    struct uts_namespace *uts_ns;
+    struct ipc_namespace *ipc_ns;
+    struct mnt_namespace *mnt_ns;
+    struct net *net_ns;
+    struct cgroup_namespace *cgroup_ns;
+};
+struct upid {
+    int nr;
+    struct pid_namespace *ns;
+};
+struct pid {
+    unsigned int level;
+    struct upid numbers[1];
+};
+typedef struct {
+    __u32 val;
+} kuid_t;
+typedef struct {
+    __u32 val;
+} kgid_t;
+typedef struct {
+    __u64 val;
+} kernel_cap_t;
+struct cred {
+    kuid_t uid;
+    kgid_t gid;
+    kuid_t euid;
+    kgid_t egid;
+    kernel_cap_t cap_effective;
+    struct user_namespace *user_ns;
+};
+struct tty_driver {
+    int major;
+    int minor_start;
+};
+struct tty_struct {
+    struct tty_driver *driver;
+    int index;
+};
+typedef struct {
+    int counter;
+} atomic_t;
+struct signal_struct {
+    atomic_t live;
+    int nr_threads;
+    int group_exit_code;
+    unsigned int flags;
+    struct tty_struct *tty;
+};
+struct mm_struct {
+    unsigned long arg_start;
+    unsigned long arg_end;
+};
+struct kernfs_node {
+    __u64 id;
+};
+struct cgroup_root {
+    int hierarchy_id;
+};
+struct cgroup {
+    struct kernfs_node *kn;
+    struct cgroup_root *root;
+};
+struct css_set {
+    struct cgroup *dfl_cgrp;
+};
+struct task_struct {
+    int pid;
+    int tgid;
+    int exit_code;
+    void *stack;
+    struct mm_struct *mm;
+    struct task_struct *real_parent;
+    struct task_struct *group_leader;
+    struct pid *thread_pid;
+    __u64 start_boottime;
+    const struct cred *cred;
+    char comm[16];
+    struct fs_struct *fs;
+    struct files_struct *files;
+    struct nsproxy *nsproxy;
+    struct signal_struct *signal;
+    kuid_t loginuid;
+    unsigned int sessionid;
+    struct css_set *cgroups;
+};
+struct linux_binprm {
+    struct file *file;
+    const char *filename;
+    const char *interp;
+};
+struct in6_addr {
+    __u8 in6_u[16];
+};
+struct sock_common {
+    __be32 skc_daddr;
+    __be32 skc_rcv_saddr;
+    __be16 skc_dport;
+    __u16 skc_num;
+    unsigned short skc_family;
+    struct in6_addr skc_v6_daddr;
+    struct in6_addr skc_v6_rcv_saddr;
+};
+struct sock {
+    struct sock_common __sk_common;
+    __u16 sk_type;
+    __u16 sk_protocol;
+};
+struct socket {
+    struct sock *sk;
+};
+struct sockaddr_un {
+    __u16 sun_family;
+    char sun_path[108];
+};
+struct unix_address {
+    int len;
+    struct sockaddr_un name[1];
+};
+struct unix_sock {
+    struct sock sk;
+    struct unix_address *addr;
+    struct path path;
+    struct sock *peer;
+};
+struct trace_event_raw_sys_exit {
+    long id;
+    long ret;
+};
+
+#if defined(__TARGET_ARCH_x86)
+struct pt_regs {
+    unsigned long r10;
+    unsigned long dx;
+    unsigned long si;
+    unsigned long di;
+};
+#elif defined(__TARGET_ARCH_arm64)
+struct pt_regs {
+    __u64 regs[31];
+    __u64 orig_x0;
+};
+#else
+#error "unsupported architecture: x86_64 and arm64 are known"
+#endif
+
+#pragma clang attribute pop
+#pragma clang diagnostic pop
+
+/* SIGNAL_GROUP_EXIT, include/linux/sched/signal.h; unchanged since 2.6. */
+#define SIGNAL_GROUP_EXIT 0x00000004
+
+/* The registers as they were when the calling thread entered the kernel. They lie at the top of its kernel
+ * stack; bpf_task_pt_regs() knows (5.15, dd6e10fbd9fb), before that it is THREAD_SIZE away from the bottom
+ * (16 KiB on both architectures; a KASAN kernel has more and is not one to run a sensor on). */
+enum bpf_func_id___new {
+    BPF_FUNC_task_pt_regs___new = 175,
+};
+static __always_inline struct pt_regs *syscall_regs(struct task_struct *task)
+{
+    if (bpf_core_enum_value_exists(enum bpf_func_id___new, BPF_FUNC_task_pt_regs___new)) {
+        struct task_struct *typed = (struct task_struct *)bpf_get_current_task_btf();
+        return (struct pt_regs *)bpf_task_pt_regs(typed);
+    }
+    void *stack = BPF_CORE_READ(task, stack);
+    return (struct pt_regs *)(stack + 16384 - bpf_core_type_size(struct pt_regs));
+}
+
+/* Argument number `index` (0..3) of the system call that is about to return. The result has overwritten
+ * arm64's x0, its first argument is kept in orig_x0; on x86 the four stay in their registers. */
+static __always_inline __u64 syscall_argument(struct pt_regs *regs, int index)
+{
+    __u64 value = 0;
+#if defined(__TARGET_ARCH_x86)
+    if (index == 0)
+        value = BPF_CORE_READ(regs, di);
+    else if (index == 1)
+        value = BPF_CORE_READ(regs, si);
+    else if (index == 2)
+        value = BPF_CORE_READ(regs, dx);
+    else
+        value = BPF_CORE_READ(regs, r10);
+#else
+    if (index == 0)
+        value = BPF_CORE_READ(regs, orig_x0);
+    else if (index == 1)
+        value = BPF_CORE_READ(regs, regs[1]);
+    else if (index == 2)
+        value = BPF_CORE_READ(regs, regs[2]);
+    else
+        value = BPF_CORE_READ(regs, regs[3]);
+#endif
+    return value;
+}
+
+#endif

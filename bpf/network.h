@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Connections, seen when connect(2) returns. The peer is read from the kernel's socket; where that no longer
+ * knows it (a refused TCP connection is reset at once), from the caller's memory, and the event says so. */
+#ifndef PICKET_NETWORK_H
+#define PICKET_NETWORK_H
+
+#include "file.h"
+
+struct sockaddr_bytes {
+    __u16 family;
+    __u8 bytes[126];
+};
+
+static __always_inline void address_v4(__u8 *to, __be32 address)
+{
+    *(__be32 *)to = address;
+}
+
+/* A v4 address that came in v6 clothes is a v4 connection on the wire, and is reported as one. */
+static __always_inline bool unmap_v4(__u8 *address)
+{
+    __u32 *words = (__u32 *)address;
+    if (words[0] || words[1] || words[2] != __builtin_bswap32(0x0000ffff))
+        return false;
+    words[0] = words[3];
+    words[3] = 0;
+    words[2] = 0;
+    return true;
+}
+
+/* Abstract and unnamed sockets have no file: their name is the address itself. */
+static __always_inline void unix_name(struct connect_event *event, struct tail *tail, struct task_struct *task,
+                                      struct unix_sock *peer)
+{
+    struct dentry *dentry = BPF_CORE_READ(peer, path.dentry);
+    if (dentry) {
+        tail_path(tail, &event->path, path_resolve(task, &peer->path, SCRATCH_CONNECT, &event->header.flags));
+        return;
+    }
+    struct unix_address *address = BPF_CORE_READ(peer, addr);
+    if (!address)
+        return;
+    int length = BPF_CORE_READ(address, len);
+    if (length <= 2 || length > 110)
+        return;
+    void *name = (void *)address + bpf_core_field_offset(struct unix_address, name) + 2;
+    tail_kernel(tail, &event->path, name, (length - 2) & 127);
+}
+
+static __always_inline void peer_from_user(struct connect_event *event, struct tail *tail,
+                                           const struct sockaddr_bytes *address, __u32 length)
+{
+    event->header.flags |= FLAG_PEER_FROM_USER;
+    event->family = address->family;
+    if (address->family == AF_UNIX) {
+        __u32 size = (length > 2 ? length - 2 : 0) & 127;
+        tail_kernel(tail, &event->path, address->bytes, size);
+        return;
+    }
+    event->remote_port = __builtin_bswap16(*(__be16 *)&address->bytes[0]);
+    if (address->family == AF_INET)
+        __builtin_memcpy(event->remote_address, &address->bytes[2], 4);
+    else
+        __builtin_memcpy(event->remote_address, &address->bytes[6], 16);
+}
+
+SEC("tracepoint/syscalls/sys_exit_connect")
+int on_connect(struct trace_event_raw_sys_exit *context)
+{
+    const struct settings *settings = settings_get();
+    if (!wanted(settings, EVENT_CONNECT))
+        return 0;
+    if (bpf_get_current_pid_tgid() >> 32 == settings->sensor_pid || !in_scope(settings))
+        return 0;
+    struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+    struct pt_regs *regs = syscall_regs(task);
+    long result = BPF_CORE_READ(context, ret);
+
+    struct sockaddr_bytes address = {};
+    __u64 length = syscall_argument(regs, 2);
+    if (length > sizeof(address) - 1)
+        length = sizeof(address) - 1;
+    if (length < 2)
+        return 0;
+    bound_to(length);
+    bpf_probe_read_user(&address, length & (sizeof(address) - 1), (void *)syscall_argument(regs, 1));
+
+    struct file *file = file_of(task, syscall_argument(regs, 0));
+    if (!file || (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
+        return 0;
+    struct socket *socket = BPF_CORE_READ(file, private_data);
+    struct sock *sock = BPF_CORE_READ(socket, sk);
+    __u16 family = BPF_CORE_READ(sock, __sk_common.skc_family);
+    if (family != AF_INET && family != AF_INET6 && family != AF_UNIX)
+        return 0;
+    if (address.family == AF_UNSPEC)
+        return 0; /* dissolves an association: no new peer */
+
+    struct scratch *scratch = scratch_get(SCRATCH_CONNECT);
+    if (!scratch)
+        return 0;
+    struct connect_event *event = &scratch->connect;
+    struct tail tail = {.scratch = scratch, .at = sizeof(*event)};
+    __builtin_memset(event, 0, sizeof(*event));
+    header_fill(&event->header, EVENT_CONNECT);
+    event->result = result;
+    event->family = family;
+    event->path.offset = sizeof(*event);
+    bool connected = result == 0 || result == -EINPROGRESS;
+
+    if (family == AF_UNIX) {
+        struct unix_sock *peer = 0;
+        if (bpf_core_field_exists(peer->path)) {
+            peer = (struct unix_sock *)BPF_CORE_READ((struct unix_sock *)sock, peer);
+            if (connected && peer)
+                unix_name(event, &tail, task, peer);
+        }
+        if (!event->path.size)
+            peer_from_user(event, &tail, &address, length);
+    } else {
+        event->protocol = BPF_CORE_READ(sock, sk_protocol);
+        event->local_port = BPF_CORE_READ(sock, __sk_common.skc_num);
+        if (family == AF_INET) {
+            address_v4(event->local_address, BPF_CORE_READ(sock, __sk_common.skc_rcv_saddr));
+        } else {
+            bpf_core_read(event->local_address, 16, &sock->__sk_common.skc_v6_rcv_saddr);
+        }
+        if (connected) {
+            event->remote_port = __builtin_bswap16(BPF_CORE_READ(sock, __sk_common.skc_dport));
+            if (family == AF_INET)
+                address_v4(event->remote_address, BPF_CORE_READ(sock, __sk_common.skc_daddr));
+            else
+                bpf_core_read(event->remote_address, 16, &sock->__sk_common.skc_v6_daddr);
+        } else {
+            peer_from_user(event, &tail, &address, length);
+        }
+        if (event->family == AF_INET6 && unmap_v4(event->remote_address)) {
+            event->family = AF_INET;
+            if (!unmap_v4(event->local_address))
+                __builtin_memset(event->local_address, 0, 16);
+        }
+    }
+    __u32 size = tail.at;
+    if (size <= sizeof(*scratch))
+        record_submit(settings, event, size, EVENT_CONNECT, true, false);
+    return 0;
+}
+
+#endif

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Building a record and handing it to the ring: the one place where an event can be lost, and is counted.
+ * Records are put together in a per-CPU scratch area, one slot a kind of program: the kernel refuses to run
+ * one program twice at a time on a CPU, so a slot has one user. (A reservation in the ring itself would need
+ * a size known to the verifier; records are as long as their content.) */
+#ifndef PICKET_RECORD_H
+#define PICKET_RECORD_H
+
+#include "maps.h"
+
+/* A text may start up to TAIL_LIMIT and is then at most TEXT_MAX long. */
+#define TEXT_MAX   8191
+#define TAIL_LIMIT 20480
+/* The verifier wants a bound that is a mask where a size comes out of arithmetic. */
+#define PATH_MASK 4095
+
+enum scratch_slot {
+    SCRATCH_EXEC,
+    SCRATCH_OPEN,
+    SCRATCH_CONNECT,
+    SCRATCH_CGROUP,
+    SCRATCH_SLOTS,
+};
+
+struct scratch {
+    union {
+        struct exec_event exec;
+        struct open_event open;
+        struct connect_event connect;
+        struct cgroup_event cgroup;
+        char bytes[TAIL_LIMIT + TEXT_MAX + 1];
+    };
+};
+
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, SCRATCH_SLOTS);
+    __type(key, __u32);
+    __type(value, struct scratch);
+} scratch_map SEC(".maps");
+
+static __always_inline struct scratch *scratch_get(__u32 slot)
+{
+    return bpf_map_lookup_elem(&scratch_map, &slot);
+}
+
+static __always_inline bool in_scope(const struct settings *settings)
+{
+    if (!(settings->scope & (SCOPE_PIDS | SCOPE_CGROUPS)))
+        return true;
+    if (settings->scope & SCOPE_PIDS) {
+        __u32 pid = bpf_get_current_pid_tgid() >> 32;
+        if (!bpf_map_lookup_elem(&scope_pids, &pid))
+            return false;
+    }
+    if (settings->scope & SCOPE_CGROUPS) {
+        /* Level 0 is the root. Docker and systemd stay well above 12 levels. */
+        for (int level = 0; level < 12; level++) {
+            __u64 id = bpf_get_current_ancestor_cgroup_id(level);
+            if (!id)
+                return false;
+            if (bpf_map_lookup_elem(&scope_cgroups, &id))
+                return true;
+        }
+        return false;
+    }
+    return true;
+}
+
+static __always_inline bool wanted(const struct settings *settings, __u32 kind)
+{
+    return settings && (settings->event_mask & (1u << kind));
+}
+
+static __always_inline void header_fill(struct event_header *header, __u32 kind)
+{
+    struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+    __u64 id = bpf_get_current_pid_tgid();
+    header->time = bpf_ktime_get_boot_ns();
+    header->start = BPF_CORE_READ(task, group_leader, start_boottime);
+    header->cgroup_id = bpf_get_current_cgroup_id();
+    header->pid = id >> 32;
+    header->tid = (__u32)id;
+    header->kind = kind;
+    header->flags = 0;
+}
+
+/* Hands the first `size` bytes of `record` to the ring. `bulk` kinds leave the last quarter of the ring to
+ * the others, so that a flood of them cannot push out what matters. `wake` is for what must not wait for the
+ * timed drain. Counters are added to atomically: programs may be preempted on newer kernels. */
+static __always_inline void record_submit(const struct settings *settings, void *record, __u32 size,
+                                          __u32 kind, bool bulk, bool wake)
+{
+    struct class_counters *count = bpf_map_lookup_elem(&counters, &kind);
+    if (!count)
+        return;
+    __sync_fetch_and_add(&count->generated, 1);
+
+    __u64 queued = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
+    bool refused = bulk && queued >= settings->bulk_limit;
+    if (settings->simulate_loss && bpf_get_prandom_u32() % settings->simulate_loss == 0)
+        refused = true;
+    if (!refused) {
+        __u64 flags = wake || queued >= settings->wake_limit ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+        refused = bpf_ringbuf_output(&ring, record, size, flags) != 0;
+    }
+    if (refused)
+        __sync_fetch_and_add(&count->lost, 1);
+    else
+        __sync_fetch_and_add(&count->submitted, 1);
+}
+
+/* Keeps the compiler from merging a bound it has proven with the mask that the verifier needs to see. */
+#define bound_to(variable) asm volatile("" : "+r"(variable))
+
+/* Where the next text goes in a scratch area. */
+struct tail {
+    struct scratch *scratch;
+    __u32 at;
+};
+
+/* Adds kernel memory to the record's tail. Returns false when nothing could be added. */
+static __always_inline bool tail_kernel(struct tail *tail, struct text *text, const void *from, __u32 size)
+{
+    __u32 at = tail->at;
+    text->offset = at;
+    text->size = 0;
+    if (at > TAIL_LIMIT)
+        return false;
+    size &= PATH_MASK;
+    if (size && bpf_probe_read_kernel(&tail->scratch->bytes[at], size, from))
+        return false;
+    text->size = size;
+    tail->at = at + size;
+    return true;
+}
+
+/* Adds a NUL-terminated string of the kernel's (or the caller's) memory, at most `PATH_MASK` bytes. */
+static __always_inline bool tail_string(struct tail *tail, struct text *text, const void *from, bool user)
+{
+    __u32 at = tail->at;
+    text->offset = at;
+    text->size = 0;
+    if (at > TAIL_LIMIT)
+        return false;
+    long size = user ? bpf_probe_read_user_str(&tail->scratch->bytes[at], PATH_MASK + 1, from)
+                     : bpf_probe_read_kernel_str(&tail->scratch->bytes[at], PATH_MASK + 1, from);
+    if (size <= 0 || size > PATH_MASK + 1)
+        return false;
+    text->size = size - 1;
+    tail->at = at + size - 1;
+    return true;
+}
+
+#endif

@@ -1,0 +1,88 @@
+// The addon's contract. Every function is called on the main thread and does not block, but for the Sensor
+// constructor, which loads and verifies the programs (some 0.1 s).
+
+export interface LayoutMember {
+	name: string;
+	/** Bytes from the start of the struct. */
+	offset: number;
+	size: number;
+}
+
+export interface Layout {
+	structs: { name: string; size: number; members: LayoutMember[] }[];
+	enums: { name: string; values: Record<string, number> }[];
+	/** 16 hex digits over all of the above. */
+	hash: string;
+}
+
+/** Reads the event contract from a built object's own type information. Throws when it cannot be read. */
+export function describeLayout(object: string): Layout;
+
+export interface SensorOptions {
+	/** Path of the compiled object. */
+	object: string;
+	/** Bytes, a power of two and a multiple of the page size. */
+	ringBytes: number;
+	/** Programs to load; the others stay out of the kernel. */
+	programs: string[];
+	/** Hash the caller's offsets were generated from; another one than the object's is refused. */
+	layoutHash: string;
+}
+
+/** Error of this addon: `code` as listed, `program` set when one program was the cause. */
+export interface NativeError extends Error {
+	code: "LAYOUT" | "OPEN" | "LOAD" | "ATTACH" | "MAP" | "RING" | "SYSTEM";
+	program?: string;
+	errno?: number;
+	/** What the kernel's verifier or libbpf said, last lines first come last. */
+	log?: string;
+}
+
+export interface ProgramInfo {
+	name: string;
+	attached: boolean;
+	/** Instructions the verifier walked. */
+	verifiedInstructions: number;
+	/** Runs the kernel skipped because the program was already running on that CPU. */
+	missed: number;
+}
+
+export class Sensor {
+	constructor(options: SensorOptions);
+	/** The ring's data area, mapped twice so that no record wraps. Read-only: writing to it ends the process. */
+	readonly ring: ArrayBuffer;
+	/** Hooks one program up. */
+	attach(program: string): void;
+	/** Calls `ready` whenever the kernel wakes us and every `drainMs` when records wait. */
+	start(ready: () => void, drainMs: number): void;
+	/**
+	 * Fills `slots` with [offset, bytes] pairs of committed records in order and returns how many records.
+	 * They stay valid until advance().
+	 */
+	read(slots: Uint32Array): number;
+	/** Gives the space of everything read() returned back to the kernel. */
+	advance(): void;
+	/** Bytes waiting in the ring. */
+	pending(): number;
+	/** Writes [generated, submitted, lost] for each kind 0..kinds-1, summed over CPUs. */
+	counters(out: Float64Array): void;
+	mapUpdate(map: string, key: Uint8Array, value: Uint8Array): void;
+	/** False when there was no such key. */
+	mapDelete(map: string, key: Uint8Array): boolean;
+	programs(): ProgramInfo[];
+	/** Detaches everything; `ring` is empty afterwards. Idempotent. */
+	close(): void;
+}
+
+/** Opens a pidfd (close-on-exec). Throws with errno. */
+export function pidfdOpen(pid: number): number;
+export function pidfdSignal(pidfd: number, signal: number): void;
+/** True once the process has ended. */
+export function pidfdExited(pidfd: number): boolean;
+export function closeDescriptor(descriptor: number): void;
+/** Takes an exclusive lock on a file (made when missing) without waiting; -1 when another process has it. */
+export function lockFile(path: string): number;
+/** Sends a datagram to systemd's notify socket; false when there is none. */
+export function notify(socket: string, text: string): boolean;
+/** CLOCK_BOOTTIME and CLOCK_REALTIME read together, ms. */
+export function clocks(): { bootMs: number; realMs: number };

@@ -1,0 +1,287 @@
+// See kernel.h.
+#include "kernel.h"
+
+#include <algorithm>
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <cerrno>
+#include <cstdarg>
+#include <cstdio>
+#include <cstring>
+#include <unistd.h>
+
+#include "../bpf/event.h"
+
+// What libbpf's own code gets for `stderr` (see binding.gyp). It writes there only through its default print
+// function, which load() and describe_layout() replace before anything is printed.
+extern "C" {
+[[gnu::visibility("hidden"), gnu::used]] FILE *__wrap_stderr = nullptr;
+}
+
+namespace picket
+{
+
+namespace
+{
+
+// libbpf prints; we keep the end of it for the error. Main thread only, like everything here.
+std::string library_log;
+constexpr size_t log_limit = 8192;
+
+int keep_log(enum libbpf_print_level level, const char *format, va_list arguments)
+{
+    if (level == LIBBPF_DEBUG)
+        return 0;
+    char line[4096];
+    int size = vsnprintf(line, sizeof(line), format, arguments);
+    library_log.append(line, std::min<size_t>(std::max(size, 0), sizeof(line) - 1));
+    if (library_log.size() > log_limit)
+        library_log.erase(0, library_log.size() - log_limit);
+    return size;
+}
+
+// The program a failed load names in its log, "" when none.
+std::string failed_program()
+{
+    const char *mark = "prog '";
+    size_t failed = library_log.rfind("': failed to load");
+    if (failed == std::string::npos)
+        failed = library_log.rfind("': BPF program load failed");
+    if (failed == std::string::npos)
+        return "";
+    size_t start = library_log.rfind(mark, failed);
+    return start == std::string::npos ? "" : library_log.substr(start + 6, failed - start - 6);
+}
+
+Failure failure(const char *code, int error, const std::string &what)
+{
+    return {code, what + ": " + strerror(error), "", library_log, error};
+}
+
+bool is_contract(const std::string &name)
+{
+    static const char *const tables[] = {"event_header", "text", "settings", "class_counters", "path_key", "name_key"};
+    if (name.ends_with("_event"))
+        return true;
+    return std::any_of(std::begin(tables), std::end(tables), [&](const char *table) { return name == table; });
+}
+
+bool is_contract_enum(const std::string &name)
+{
+    return name == "event_kind" || name == "event_flag" || name == "open_interest" || name == "scope";
+}
+
+} // namespace
+
+std::string Layout::hash() const
+{
+    uint64_t state = 0xcbf29ce484222325; // FNV-1a, 64 bits
+    auto add = [&](const std::string &text) {
+        for (unsigned char byte : text)
+            state = (state ^ byte) * 0x100000001b3;
+    };
+    for (const Struct &each : structs) {
+        add(each.name + " " + std::to_string(each.size) + "\n");
+        for (const Member &member : each.members)
+            add(member.name + " " + std::to_string(member.offset) + " " + std::to_string(member.size) + "\n");
+    }
+    for (const Enum &each : enums) {
+        add(each.name + "\n");
+        for (const auto &[name, value] : each.values)
+            add(name + " " + std::to_string(value) + "\n");
+    }
+    char out[17];
+    snprintf(out, sizeof(out), "%016llx", static_cast<unsigned long long>(state));
+    return out;
+}
+
+Failure describe_layout(const std::string &object, Layout &out)
+{
+    library_log.clear();
+    libbpf_set_print(keep_log);
+    std::unique_ptr<btf, decltype(&btf__free)> types(btf__parse_elf(object.c_str(), nullptr), btf__free);
+    if (!types)
+        return failure("LAYOUT", errno, "cannot read the type information of " + object);
+    const uint32_t count = btf__type_cnt(types.get());
+    for (uint32_t id = 1; id < count; id++) {
+        const btf_type *type = btf__type_by_id(types.get(), id);
+        const char *name = btf__name_by_offset(types.get(), type->name_off);
+        if (btf_is_struct(type) && is_contract(name)) {
+            Struct found{name, type->size, {}};
+            const btf_member *members = btf_members(type);
+            for (uint32_t i = 0; i < btf_vlen(type); i++) {
+                found.members.push_back({btf__name_by_offset(types.get(), members[i].name_off),
+                                         btf_member_bit_offset(type, i) / 8,
+                                         static_cast<uint32_t>(btf__resolve_size(types.get(), members[i].type))});
+            }
+            out.structs.push_back(std::move(found));
+        } else if (btf_is_enum(type) && is_contract_enum(name)) {
+            Enum found{name, {}};
+            const struct btf_enum *values = btf_enum(type);
+            for (uint32_t i = 0; i < btf_vlen(type); i++)
+                found.values.emplace_back(btf__name_by_offset(types.get(), values[i].name_off), values[i].val);
+            out.enums.push_back(std::move(found));
+        }
+    }
+    auto by_name = [](const auto &a, const auto &b) { return a.name < b.name; };
+    std::sort(out.structs.begin(), out.structs.end(), by_name);
+    std::sort(out.enums.begin(), out.enums.end(), by_name);
+    return {};
+}
+
+Kernel::~Kernel()
+{
+    close();
+}
+
+Failure Kernel::load(const std::string &object, uint32_t ring_bytes, const std::vector<std::string> &programs,
+                     const std::string &layout_hash)
+{
+    Layout layout;
+    if (Failure failed = describe_layout(object, layout))
+        return failed;
+    if (layout.hash() != layout_hash)
+        return {"LAYOUT",
+                "the event layout of " + object + " is " + layout.hash() + ", the agent was built for " + layout_hash +
+                    "; run `npm run build`",
+                "", "", EINVAL};
+
+    library_log.clear();
+    object_ = bpf_object__open_file(object.c_str(), nullptr);
+    if (!object_)
+        return failure("OPEN", errno, "cannot open " + object);
+    bpf_map *ring = bpf_object__find_map_by_name(object_, "ring");
+    if (!ring || bpf_map__set_max_entries(ring, ring_bytes))
+        return failure("RING", EINVAL, "the ring cannot be " + std::to_string(ring_bytes) + " bytes");
+
+    bpf_program *program;
+    bpf_object__for_each_program(program, object_)
+    {
+        const std::string name = bpf_program__name(program);
+        bpf_program__set_autoload(program, std::find(programs.begin(), programs.end(), name) != programs.end());
+    }
+    if (int error = bpf_object__load(object_)) {
+        Failure failed = failure("LOAD", -error, "the kernel refused the programs");
+        failed.program = failed_program();
+        return failed;
+    }
+    return {};
+}
+
+Failure Kernel::attach(const std::string &name)
+{
+    library_log.clear();
+    bpf_program *program = object_ ? bpf_object__find_program_by_name(object_, name.c_str()) : nullptr;
+    if (!program || bpf_program__fd(program) < 0) {
+        Failure failed = failure("ATTACH", ENOENT, "program " + name + " is not loaded");
+        failed.program = name;
+        return failed;
+    }
+    const std::string section = bpf_program__section_name(program);
+    const std::string prefix = "tracepoint/";
+    bpf_link *link = nullptr;
+    if (section.starts_with(prefix)) {
+        const int event = tracefs_.open_event(section.substr(prefix.size()));
+        if (event < 0) {
+            errno = -event;
+        } else {
+            link = bpf_program__attach_perf_event(program, event);
+            if (!link) {
+                const int error = errno;
+                ::close(event);
+                errno = error;
+            }
+        }
+    } else {
+        link = bpf_program__attach(program);
+    }
+    if (!link) {
+        Failure failed = failure("ATTACH", errno, "cannot attach " + name + " (" + section + ")");
+        failed.program = name;
+        return failed;
+    }
+    links_[name] = link;
+    return {};
+}
+
+void Kernel::close()
+{
+    for (auto &[name, link] : links_)
+        bpf_link__destroy(link);
+    links_.clear();
+    bpf_object__close(object_);
+    object_ = nullptr;
+}
+
+int Kernel::map_fd(const std::string &name) const
+{
+    return object_ ? bpf_object__find_map_fd_by_name(object_, name.c_str()) : -1;
+}
+
+Failure Kernel::map_update(const std::string &name, const void *key, size_t key_size, const void *value,
+                           size_t value_size)
+{
+    bpf_map *map = object_ ? bpf_object__find_map_by_name(object_, name.c_str()) : nullptr;
+    if (!map)
+        return failure("MAP", ENOENT, "no table " + name);
+    if (key_size != bpf_map__key_size(map) || value_size != bpf_map__value_size(map))
+        return failure("MAP", EINVAL, "wrong sizes for table " + name);
+    if (bpf_map_update_elem(bpf_map__fd(map), key, value, BPF_ANY))
+        return failure("MAP", errno, "cannot write to table " + name);
+    return {};
+}
+
+Failure Kernel::map_delete(const std::string &name, const void *key, size_t key_size, bool &found)
+{
+    bpf_map *map = object_ ? bpf_object__find_map_by_name(object_, name.c_str()) : nullptr;
+    if (!map)
+        return failure("MAP", ENOENT, "no table " + name);
+    if (key_size != bpf_map__key_size(map))
+        return failure("MAP", EINVAL, "wrong key size for table " + name);
+    found = bpf_map_delete_elem(bpf_map__fd(map), key) == 0;
+    if (!found && errno != ENOENT)
+        return failure("MAP", errno, "cannot delete from table " + name);
+    return {};
+}
+
+size_t Kernel::counters(double *out, size_t capacity) const
+{
+    const int fd = map_fd("counters");
+    const int cpus = libbpf_num_possible_cpus();
+    if (fd < 0 || cpus < 1 || capacity < EVENT_KINDS * 3)
+        return 0;
+    std::vector<class_counters> values(cpus);
+    for (uint32_t kind = 0; kind < EVENT_KINDS; kind++) {
+        double *sums = out + kind * 3;
+        sums[0] = sums[1] = sums[2] = 0;
+        if (bpf_map_lookup_elem(fd, &kind, values.data()))
+            continue;
+        for (const class_counters &value : values) {
+            sums[0] += static_cast<double>(value.generated);
+            sums[1] += static_cast<double>(value.submitted);
+            sums[2] += static_cast<double>(value.lost);
+        }
+    }
+    return EVENT_KINDS;
+}
+
+std::vector<Program> Kernel::programs() const
+{
+    std::vector<Program> out;
+    bpf_program *program;
+    bpf_object__for_each_program(program, object_)
+    {
+        const int fd = bpf_program__fd(program);
+        if (fd < 0)
+            continue;
+        bpf_prog_info info = {};
+        uint32_t size = sizeof(info);
+        // Older kernels fill less; what they leave out stays 0.
+        bpf_obj_get_info_by_fd(fd, &info, &size);
+        const std::string name = bpf_program__name(program);
+        out.push_back({name, links_.contains(name), info.verified_insns, info.recursion_misses});
+    }
+    return out;
+}
+
+} // namespace picket

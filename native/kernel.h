@@ -1,0 +1,88 @@
+// The loaded object: programs, maps, layout. Knows libbpf and nothing of Node. Main thread only.
+#pragma once
+
+#include <bpf/libbpf.h>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tracepoint.h"
+
+namespace picket
+{
+
+struct Failure {
+    std::string code; // see NativeError in index.d.ts; empty for success
+    std::string message;
+    std::string program;
+    std::string log;
+    int error = 0;
+
+    explicit operator bool() const
+    {
+        return !code.empty();
+    }
+};
+
+struct Member {
+    std::string name;
+    uint32_t offset;
+    uint32_t size;
+};
+struct Struct {
+    std::string name;
+    uint32_t size;
+    std::vector<Member> members;
+};
+struct Enum {
+    std::string name;
+    std::vector<std::pair<std::string, int64_t>> values;
+};
+struct Layout {
+    std::vector<Struct> structs;
+    std::vector<Enum> enums;
+    std::string hash() const;
+};
+
+// Reads the event contract from an object's BTF.
+Failure describe_layout(const std::string &object, Layout &out);
+
+struct Program {
+    std::string name;
+    bool attached;
+    uint32_t verified;
+    uint64_t missed;
+};
+
+class Kernel
+{
+  public:
+    Kernel() = default;
+    Kernel(const Kernel &) = delete;
+    Kernel &operator=(const Kernel &) = delete;
+    ~Kernel();
+
+    Failure load(const std::string &object, uint32_t ring_bytes, const std::vector<std::string> &programs,
+                 const std::string &layout_hash);
+    Failure attach(const std::string &program);
+    void close();
+
+    // -1 when there is no such map.
+    int map_fd(const std::string &name) const;
+    // `key` and `value` must have the map's sizes.
+    Failure map_update(const std::string &name, const void *key, size_t key_size, const void *value,
+                       size_t value_size);
+    Failure map_delete(const std::string &name, const void *key, size_t key_size, bool &found);
+    // Sums the three counters of every kind over all CPUs; returns how many kinds there are.
+    size_t counters(double *out, size_t capacity) const;
+    std::vector<Program> programs() const;
+
+  private:
+    bpf_object *object_ = nullptr;
+    std::map<std::string, bpf_link *> links_;
+    Tracefs tracefs_;
+};
+
+} // namespace picket
