@@ -1,4 +1,4 @@
-// Writes agent/decode/layout.ts from the built object's own type information. Run by `npm run build`; a test
+// Writes agent/model/layout.ts from the built object's own type information. Run by `npm run build`; a test
 // runs it again and compares.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -36,7 +36,7 @@ export function generateLayout(): string {
 }
 
 if (import.meta.main) {
-	const path = `${root}agent/decode/layout.ts`;
+	const path = `${root}agent/model/layout.ts`;
 	const text = generateLayout();
 	// An unchanged file keeps its time, so that nothing is built again because of it.
 	if (!existsSync(path) || readFileSync(path, "utf8") !== text) writeFileSync(path, text);

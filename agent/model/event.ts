@@ -1,6 +1,6 @@
 // The words in which the stages speak of one captured event. A stage imports types from here and nothing
 // from another stage.
-import type { Process } from "./process.ts";
+import type { Namespaces, Process } from "./process.ts";
 
 /** Numbers as in bpf/event.h's `enum event_kind`; a test compares them with the built object. */
 export const EventKind = {
@@ -101,4 +101,29 @@ export interface Observation {
 	readonly event: EventView;
 	/** After the event: for an exec the new image. Lives on; may be kept. */
 	readonly process: Process | undefined;
+}
+
+/** What enrich alone needs of a record on top: the attributes of a new image and of a new process. */
+export interface ProcessEventView extends EventView {
+	/** exec. */
+	readonly parentPid: number;
+	readonly parentStart: number;
+	readonly namespacePid: number;
+	readonly uid: number;
+	readonly gid: number;
+	readonly euid: number;
+	readonly egid: number;
+	/** -1 unset. */
+	readonly loginUid: number;
+	readonly sessionId: number;
+	/** major << 20 | minor; 0 for none. */
+	readonly tty: number;
+	readonly argsBytes: number;
+	readonly capabilities: bigint;
+	namespaces(): Namespaces;
+	/** fork. */
+	readonly childCgroupId: number;
+	readonly childNamespacePid: number;
+	readonly childParentPid: number;
+	readonly childPidNamespace: number;
 }

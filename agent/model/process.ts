@@ -83,3 +83,20 @@ export interface Namespaces {
 	ipc: number;
 	cgroup: number;
 }
+
+/**
+ * What a runtime has told of one container. A field left out was not told: a start event knows name, image
+ * and labels, an inspection everything.
+ */
+export interface ContainerFacts {
+	readonly id: string;
+	readonly runtime: string;
+	readonly name?: string;
+	readonly image?: string;
+	readonly imageId?: string;
+	readonly labels?: Container["labels"];
+	readonly privileged?: boolean;
+	readonly mounts?: Container["mounts"];
+	/** Unix ms. */
+	readonly created?: number;
+}

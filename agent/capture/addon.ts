@@ -1,0 +1,34 @@
+// The one place that loads the native addon.
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import type * as native from "../../native/index.d.ts";
+
+export type { NativeError, ProgramInfo, Sensor } from "../../native/index.d.ts";
+
+const folder = new URL("../../build/Release/", import.meta.url).pathname;
+
+/** Path of the compiled BPF object. */
+export const objectPath = `${folder}picket.bpf.o`;
+
+interface Addon {
+	Sensor: typeof native.Sensor;
+	pidfdOpen: typeof native.pidfdOpen;
+	pidfdSignal: typeof native.pidfdSignal;
+	pidfdExited: typeof native.pidfdExited;
+	closeDescriptor: typeof native.closeDescriptor;
+	lockFile: typeof native.lockFile;
+	notify: typeof native.notify;
+	clocks: typeof native.clocks;
+	describeLayout: typeof native.describeLayout;
+}
+
+let loaded: Addon | undefined;
+
+/** Loads on first use, so that replay and rule checks need no built addon. Throws with what to do when it is missing. */
+export function addon(): Addon {
+	if (loaded) return loaded;
+	const path = `${folder}picket.node`;
+	if (!existsSync(path)) throw new Error(`${path} is not built; run \`npm run setup\``);
+	loaded = createRequire(import.meta.url)(path) as Addon;
+	return loaded;
+}

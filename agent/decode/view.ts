@@ -1,0 +1,257 @@
+// Reads one record in place, straight out of the ring. Never throws, whatever the bytes are: move() refuses a
+// record that is none, and a text that reaches outside its record is empty.
+import { EventKind, type ProcessEventView, Text } from "../model/event.ts";
+import type { Namespaces } from "../model/process.ts";
+import {
+	cgroupEvent,
+	connectEvent,
+	eventHeader,
+	execEvent,
+	exitEvent,
+	forkEvent,
+	openEvent,
+} from "../model/layout.ts";
+
+const kinds = 7;
+const texts = 6;
+
+/** Smallest size of a record of each kind, 0 for a kind that is none. */
+const fixedBytes = new Uint16Array(kinds);
+fixedBytes[EventKind.exec] = execEvent.bytes;
+fixedBytes[EventKind.fork] = forkEvent.bytes;
+fixedBytes[EventKind.exit] = exitEvent.bytes;
+fixedBytes[EventKind.open] = openEvent.bytes;
+fixedBytes[EventKind.connect] = connectEvent.bytes;
+fixedBytes[EventKind.cgroup] = cgroupEvent.bytes;
+
+/** Where each kind keeps the place of each text, 0 for a text it does not have. */
+const textAt = new Uint16Array(kinds * texts);
+textAt[EventKind.exec * texts + Text.path] = execEvent.path;
+textAt[EventKind.exec * texts + Text.raw] = execEvent.raw;
+textAt[EventKind.exec * texts + Text.interpreter] = execEvent.interpreter;
+textAt[EventKind.exec * texts + Text.args] = execEvent.args;
+textAt[EventKind.exec * texts + Text.cwd] = execEvent.cwd;
+textAt[EventKind.exec * texts + Text.comm] = execEvent.comm;
+textAt[EventKind.open * texts + Text.path] = openEvent.path;
+textAt[EventKind.open * texts + Text.raw] = openEvent.raw;
+textAt[EventKind.connect * texts + Text.path] = connectEvent.path;
+textAt[EventKind.cgroup * texts + Text.path] = cgroupEvent.path;
+
+const resultAt = new Uint16Array(kinds);
+resultAt[EventKind.exit] = exitEvent.result;
+resultAt[EventKind.open] = openEvent.result;
+resultAt[EventKind.connect] = connectEvent.result;
+
+const inodeAt = new Uint16Array(kinds);
+inodeAt[EventKind.exec] = execEvent.inode;
+inodeAt[EventKind.open] = openEvent.inode;
+const deviceAt = new Uint16Array(kinds);
+deviceAt[EventKind.exec] = execEvent.device;
+deviceAt[EventKind.open] = openEvent.device;
+
+export class RecordView implements ProcessEventView {
+	bytes: Buffer = Buffer.alloc(0);
+	kind: EventKind = EventKind.exec;
+	number = 0;
+	#words = new Uint32Array(0);
+	#halves = new Uint16Array(0);
+	/** Of the record, in bytes; a multiple of 8, as the ring aligns records. */
+	#at = 0;
+	#size = 0;
+
+	/** Names the memory records lie in; its size must be a multiple of 4. Bytes are little-endian. */
+	attach(memory: ArrayBuffer): void {
+		this.bytes = Buffer.from(memory);
+		this.#words = new Uint32Array(memory);
+		this.#halves = new Uint16Array(memory);
+	}
+
+	/**
+	 * Moves to the record at `offset`, `size` bytes long. False when those bytes are no record: too short for
+	 * their kind, of an unknown kind, or outside the memory.
+	 */
+	move(offset: number, size: number, number: number): boolean {
+		if (offset % 8 !== 0 || offset + size > this.bytes.length || size < eventHeader.bytes) return false;
+		const kind = this.#words[(offset + eventHeader.kind) >> 2] as number;
+		const least = kind < kinds ? (fixedBytes[kind] as number) : 0;
+		if (least === 0 || size < least) return false;
+		this.kind = kind as EventKind;
+		this.number = number;
+		this.#at = offset;
+		this.#size = size;
+		return true;
+	}
+
+	#word(offset: number): number {
+		return this.#words[(this.#at + offset) >> 2] as number;
+	}
+	/** Exact up to 2^53: a time in ns since boot stays so for 104 days, and good enough to tell processes apart after. */
+	#long(offset: number): number {
+		const index = (this.#at + offset) >> 2;
+		return (this.#words[index] as number) + (this.#words[index + 1] as number) * 0x1_0000_0000;
+	}
+	#half(offset: number): number {
+		return this.#halves[(this.#at + offset) >> 1] as number;
+	}
+	#exec(offset: number): number {
+		return this.kind === EventKind.exec ? this.#word(offset) : 0;
+	}
+	#fork(offset: number): number {
+		return this.kind === EventKind.fork ? this.#word(offset) : 0;
+	}
+
+	get time(): number {
+		return this.#long(eventHeader.time);
+	}
+	get start(): number {
+		return this.#long(eventHeader.start);
+	}
+	get cgroupId(): number {
+		return this.#long(eventHeader.cgroupId);
+	}
+	get pid(): number {
+		return this.#word(eventHeader.pid);
+	}
+	get tid(): number {
+		return this.#word(eventHeader.tid);
+	}
+	get flags(): number {
+		return this.#word(eventHeader.flags);
+	}
+
+	textStart(field: Text): number {
+		const at = textAt[this.kind * texts + field] as number;
+		return at === 0 ? 0 : this.#at + this.#half(at);
+	}
+	textSize(field: Text): number {
+		const at = textAt[this.kind * texts + field] as number;
+		if (at === 0) return 0;
+		const offset = this.#half(at);
+		const size = this.#half(at + 2);
+		return offset + size <= this.#size ? size : 0;
+	}
+	text(field: Text): string {
+		const size = this.textSize(field);
+		if (size === 0) return "";
+		const start = this.textStart(field);
+		return this.bytes.toString("latin1", start, start + size);
+	}
+
+	get result(): number {
+		const at = resultAt[this.kind] as number;
+		return at === 0 ? 0 : this.#word(at) | 0;
+	}
+	get openFlags(): number {
+		return this.kind === EventKind.open ? this.#word(openEvent.openFlags) : 0;
+	}
+	get mode(): number {
+		return this.kind === EventKind.open ? this.#word(openEvent.mode) : 0;
+	}
+	get device(): number {
+		const at = deviceAt[this.kind] as number;
+		return at === 0 ? 0 : this.#word(at);
+	}
+	get inode(): number {
+		const at = inodeAt[this.kind] as number;
+		return at === 0 ? 0 : this.#long(at);
+	}
+
+	get family(): number {
+		return this.kind === EventKind.connect ? this.#half(connectEvent.family) : 0;
+	}
+	get protocol(): number {
+		return this.kind === EventKind.connect ? this.#half(connectEvent.protocol) : 0;
+	}
+	get localPort(): number {
+		return this.kind === EventKind.connect ? this.#half(connectEvent.localPort) : 0;
+	}
+	get remotePort(): number {
+		return this.kind === EventKind.connect ? this.#half(connectEvent.remotePort) : 0;
+	}
+	get localAddressStart(): number {
+		return this.#at + connectEvent.localAddress;
+	}
+	get remoteAddressStart(): number {
+		return this.#at + connectEvent.remoteAddress;
+	}
+
+	get childPid(): number {
+		return this.#fork(forkEvent.childPid);
+	}
+	get childStart(): number {
+		return this.kind === EventKind.fork ? this.#long(forkEvent.childStart) : 0;
+	}
+	get childCgroupId(): number {
+		return this.kind === EventKind.fork ? this.#long(forkEvent.childCgroupId) : 0;
+	}
+	get childNamespacePid(): number {
+		return this.#fork(forkEvent.childNamespacePid);
+	}
+	get childParentPid(): number {
+		return this.#fork(forkEvent.childParentPid);
+	}
+	get childPidNamespace(): number {
+		return this.#fork(forkEvent.childPidNamespace);
+	}
+
+	get cgroupOperation(): number {
+		return this.kind === EventKind.cgroup ? this.#word(cgroupEvent.operation) : 0;
+	}
+	get targetCgroupId(): number {
+		return this.kind === EventKind.cgroup ? this.#long(cgroupEvent.targetCgroupId) : 0;
+	}
+
+	get parentPid(): number {
+		return this.#exec(execEvent.parentPid);
+	}
+	get parentStart(): number {
+		return this.kind === EventKind.exec ? this.#long(execEvent.parentStart) : 0;
+	}
+	get namespacePid(): number {
+		return this.#exec(execEvent.namespacePid);
+	}
+	get uid(): number {
+		return this.#exec(execEvent.uid);
+	}
+	get gid(): number {
+		return this.#exec(execEvent.gid);
+	}
+	get euid(): number {
+		return this.#exec(execEvent.euid);
+	}
+	get egid(): number {
+		return this.#exec(execEvent.egid);
+	}
+	get loginUid(): number {
+		return this.#unset(execEvent.loginUid);
+	}
+	get sessionId(): number {
+		return this.#unset(execEvent.sessionId);
+	}
+	/** The kernel's word for "nobody logged in" is all ones. */
+	#unset(offset: number): number {
+		const value = this.#exec(offset);
+		return value === 0xffff_ffff ? -1 : value;
+	}
+	get tty(): number {
+		return this.#exec(execEvent.tty);
+	}
+	get argsBytes(): number {
+		return this.#exec(execEvent.argsBytes);
+	}
+	get capabilities(): bigint {
+		if (this.kind !== EventKind.exec) return 0n;
+		return this.bytes.readBigUInt64LE(this.#at + execEvent.capabilities);
+	}
+	namespaces(): Namespaces {
+		return {
+			mount: this.#exec(execEvent.mountNamespace),
+			pid: this.#exec(execEvent.pidNamespace),
+			network: this.#exec(execEvent.networkNamespace),
+			user: this.#exec(execEvent.userNamespace),
+			uts: this.#exec(execEvent.utsNamespace),
+			ipc: this.#exec(execEvent.ipcNamespace),
+			cgroup: this.#exec(execEvent.cgroupNamespace),
+		};
+	}
+}

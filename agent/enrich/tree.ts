@@ -1,0 +1,354 @@
+// The process tree: who runs, as which image, started by whom. Fed by exec, fork and exit events and seeded from
+// /proc; gives every other event its process. Bounded. Main thread, on the hot path: an event of a known process
+// makes no object here.
+import { EventFlag, EventKind, type ProcessEventView, Text } from "../model/event.ts";
+import type { Cgroup, Namespaces, Process } from "../model/process.ts";
+import type { ProcessFacts } from "./proc.ts";
+
+/** A start time from /proc is rounded down to 10 ms. */
+const startTolerance = 10_000_000;
+/** Dead ancestors kept above a living process: a loop of double forks must not make an endless chain. */
+const deadAncestors = 16;
+
+/** A process through all its images. */
+interface Node {
+	readonly pid: number;
+	start: number;
+	/** Who made it; stays when that one has exited, for the sake of the story. */
+	parent: Node | undefined;
+	parentPid: number;
+	namespacePid: number;
+	cgroupId: number;
+	cgroup: Cgroup | undefined;
+	image: Image;
+	fromProc: boolean;
+	exited: number;
+}
+
+/** One image of a process: replaced, never changed, by exec, so that what refers to it stays true. */
+class Image implements Process {
+	readonly #node: Node;
+	readonly comm: string;
+	readonly exe: string;
+	readonly args: readonly string[];
+	readonly argsTruncated: boolean;
+	readonly argsBytes: number;
+	readonly cwd: string;
+	readonly uid: number;
+	readonly gid: number;
+	readonly euid: number;
+	readonly egid: number;
+	readonly loginUid: number;
+	readonly sessionId: number;
+	readonly tty: number;
+	readonly capabilities: bigint;
+	readonly namespaces: Readonly<Namespaces>;
+	readonly device: number;
+	readonly inode: number;
+	readonly fromMemfd: boolean;
+	readonly unlinked: boolean;
+	readonly rawPath: string;
+	readonly interpreter: string;
+	readonly previousExe: string;
+	readonly execTime: number;
+
+	constructor(node: Node, from: ImageFacts) {
+		this.#node = node;
+		this.comm = from.comm;
+		this.exe = from.exe;
+		this.args = from.args;
+		this.argsTruncated = from.argsTruncated;
+		this.argsBytes = from.argsBytes;
+		this.cwd = from.cwd;
+		this.uid = from.uid;
+		this.gid = from.gid;
+		this.euid = from.euid;
+		this.egid = from.egid;
+		this.loginUid = from.loginUid;
+		this.sessionId = from.sessionId;
+		this.tty = from.tty;
+		this.capabilities = from.capabilities;
+		this.namespaces = from.namespaces;
+		this.device = from.device;
+		this.inode = from.inode;
+		this.fromMemfd = from.fromMemfd;
+		this.unlinked = from.unlinked;
+		this.rawPath = from.rawPath;
+		this.interpreter = from.interpreter;
+		this.previousExe = from.previousExe;
+		this.execTime = from.execTime;
+	}
+
+	get pid(): number {
+		return this.#node.pid;
+	}
+	get start(): number {
+		return this.#node.start;
+	}
+	get parent(): Process | undefined {
+		return this.#node.parent?.image;
+	}
+	get parentPid(): number {
+		return this.#node.parentPid;
+	}
+	get namespacePid(): number {
+		return this.#node.namespacePid;
+	}
+	get ttyName(): string {
+		return terminalName(this.tty);
+	}
+	get cgroup(): Cgroup | undefined {
+		return this.#node.cgroup;
+	}
+	get fromProc(): boolean {
+		return this.#node.fromProc;
+	}
+	get exited(): number {
+		return this.#node.exited;
+	}
+}
+
+type ImageFacts = Omit<
+	Process,
+	"pid" | "start" | "parent" | "parentPid" | "namespacePid" | "ttyName" | "cgroup" | "fromProc" | "exited"
+>;
+
+const unknownImage: ImageFacts = {
+	comm: "",
+	exe: "",
+	args: [],
+	argsTruncated: false,
+	argsBytes: 0,
+	cwd: "",
+	uid: 0,
+	gid: 0,
+	euid: 0,
+	egid: 0,
+	loginUid: -1,
+	sessionId: -1,
+	tty: 0,
+	capabilities: 0n,
+	namespaces: { mount: 0, pid: 0, network: 0, user: 0, uts: 0, ipc: 0, cgroup: 0 },
+	device: 0,
+	inode: 0,
+	fromMemfd: false,
+	unlinked: false,
+	rawPath: "",
+	interpreter: "",
+	previousExe: "",
+	execTime: 0,
+};
+
+/** "pts/3", "tty1", "ttyS0"; "major:minor" for others; "" for none. Numbers as in Documentation/admin-guide/devices.txt. */
+export function terminalName(device: number): string {
+	if (device === 0) return "";
+	const major = device >>> 20;
+	const minor = device & 0xfffff;
+	if (major >= 136 && major <= 143) return `pts/${(major - 136) * 256 + minor}`;
+	if (major === 4) return minor < 64 ? `tty${minor}` : `ttyS${minor - 64}`;
+	return `${major}:${minor}`;
+}
+
+export interface TreeOptions {
+	/** Most processes remembered at a time. */
+	readonly limit: number;
+	cgroup(id: number, pid: number): Cgroup | undefined;
+	/** Asked for a process that no event has told of; undefined when it has gone. */
+	read(pid: number): ProcessFacts | undefined;
+	/** Told what `read` has answered: a recording keeps it. */
+	onRead(facts: ProcessFacts): void;
+}
+
+export class ProcessTree {
+	readonly #options: TreeOptions;
+	readonly #nodes = new Map<number, Node>();
+	/** Forgotten because the tree was full. */
+	evicted = 0;
+
+	constructor(options: TreeOptions) {
+		this.#options = options;
+	}
+
+	get size(): number {
+		return this.#nodes.size;
+	}
+
+	get(pid: number): Process | undefined {
+		return this.#nodes.get(pid)?.image;
+	}
+
+	processes(): Iterable<Process> {
+		return this.#nodes.values().map((node) => node.image);
+	}
+
+	/** Adds a process that was there before us. What events have told already wins. */
+	seed(facts: ProcessFacts, cgroupId: number): void {
+		const known = this.#nodes.get(facts.pid);
+		if (known && isSame(known, facts.start) && known.image.exe !== "") {
+			known.parent ??= this.#nodes.get(facts.parentPid);
+			return;
+		}
+		const node = this.#add(facts.pid, facts.start, facts.parentPid, this.#nodes.get(facts.parentPid));
+		node.fromProc = true;
+		node.namespacePid = facts.namespacePid;
+		if (cgroupId !== 0) this.#enter(node, cgroupId);
+		const argsBytes = facts.args.reduce((sum, arg) => sum + arg.length + 1, 0);
+		node.image = new Image(node, {
+			...unknownImage,
+			...facts,
+			argsBytes,
+			capabilities: BigInt(`0x${facts.capabilities}`),
+			execTime: facts.start,
+		});
+	}
+
+	/** Parents that came after their children in the seed. */
+	linkParents(): void {
+		for (const node of this.#nodes.values()) node.parent ??= this.#nodes.get(node.parentPid);
+	}
+
+	/**
+	 * Takes in one event and returns the process that acted: after an exec its new image. An exit is taken in
+	 * by `forget`, once everybody has seen the event.
+	 */
+	apply(event: ProcessEventView): Process {
+		const node = this.#acting(event);
+		const cgroupId = event.cgroupId;
+		if (node.cgroupId !== cgroupId) this.#enter(node, cgroupId);
+		if (event.kind === EventKind.fork) this.#fork(event, node);
+		else if (event.kind === EventKind.exec) this.#exec(event, node);
+		else if (event.kind === EventKind.exit) node.exited = event.time;
+		return node.image;
+	}
+
+	/** The process of an exit event has been dealt with. */
+	forget(event: ProcessEventView): void {
+		this.#nodes.delete(event.pid);
+	}
+
+	#acting(event: ProcessEventView): Node {
+		const known = this.#nodes.get(event.pid);
+		if (known && isSame(known, event.start)) {
+			if (known.fromProc) known.start = event.start; // from now on to the nanosecond
+			return known;
+		}
+		return this.#recover(event);
+	}
+
+	/** No event told of this process: lost, or older than the sensor. */
+	#recover(event: ProcessEventView): Node {
+		const facts = event.kind === EventKind.exec ? undefined : this.#options.read(event.pid);
+		if (facts && Math.abs(facts.start - event.start) <= startTolerance) {
+			this.#options.onRead(facts);
+			this.seed(facts, event.cgroupId);
+			const node = this.#nodes.get(event.pid);
+			if (node) {
+				node.start = event.start;
+				return node;
+			}
+		}
+		return this.#add(event.pid, event.start, 0, undefined);
+	}
+
+	#add(pid: number, start: number, parentPid: number, parent: Node | undefined): Node {
+		// Delete first: a reused pid goes to the young end of the map, where eviction does not look.
+		this.#nodes.delete(pid);
+		if (this.#nodes.size >= this.#options.limit) this.#evict();
+		const node: Node = {
+			pid,
+			start,
+			parent,
+			parentPid,
+			namespacePid: pid,
+			cgroupId: -1,
+			cgroup: undefined,
+			image: undefined as unknown as Image,
+			fromProc: false,
+			exited: 0,
+		};
+		node.image = new Image(node, unknownImage);
+		this.#nodes.set(pid, node);
+		return node;
+	}
+
+	#evict(): void {
+		const oldest = this.#nodes.keys().next();
+		if (oldest.done) return;
+		this.#nodes.delete(oldest.value);
+		this.evicted++;
+	}
+
+	#enter(node: Node, cgroupId: number): void {
+		node.cgroupId = cgroupId;
+		node.cgroup = this.#options.cgroup(cgroupId, node.pid);
+	}
+
+	#fork(event: ProcessEventView, maker: Node): void {
+		const known = this.#nodes.get(event.childPid);
+		if (known && isSame(known, event.childStart)) {
+			// Seeded from /proc, or seen acting, before its fork came out of the ring.
+			known.parent = maker;
+			known.start = event.childStart;
+			return;
+		}
+		shorten(maker);
+		const child = this.#add(event.childPid, event.childStart, event.childParentPid, maker);
+		child.namespacePid = event.childNamespacePid;
+		child.image = new Image(child, maker.image);
+		if (maker.cgroupId === event.childCgroupId) {
+			child.cgroupId = maker.cgroupId;
+			child.cgroup = maker.cgroup;
+		} else this.#enter(child, event.childCgroupId);
+	}
+
+	#exec(event: ProcessEventView, node: Node): void {
+		const previous = node.image;
+		node.parentPid = event.parentPid;
+		node.namespacePid = event.namespacePid;
+		node.parent ??= this.#nodes.get(event.parentPid);
+		const args = event.text(Text.args);
+		node.image = new Image(node, {
+			comm: event.text(Text.comm),
+			exe: event.text(Text.path),
+			args: args === "" ? [] : (args.endsWith("\0") ? args.slice(0, -1) : args).split("\0"),
+			argsTruncated: (event.flags & EventFlag.argsTruncated) !== 0,
+			argsBytes: event.argsBytes,
+			cwd: event.text(Text.cwd),
+			uid: event.uid,
+			gid: event.gid,
+			euid: event.euid,
+			egid: event.egid,
+			loginUid: event.loginUid,
+			sessionId: event.sessionId,
+			tty: event.tty,
+			capabilities: event.capabilities,
+			namespaces: event.namespaces(),
+			device: event.device,
+			inode: event.inode,
+			fromMemfd: (event.flags & EventFlag.fromMemfd) !== 0,
+			unlinked: (event.flags & EventFlag.unlinked) !== 0,
+			rawPath: event.text(Text.raw),
+			interpreter: event.text(Text.interpreter),
+			previousExe: previous.exe,
+			execTime: event.time,
+		});
+	}
+}
+
+function isSame(node: Node, start: number): boolean {
+	return node.start === start || (node.fromProc && Math.abs(node.start - start) <= startTolerance);
+}
+
+/** Cuts the chain of dead ancestors above `node` when it gets long, keeping the nearest ones and the living. */
+function shorten(node: Node): void {
+	let at: Node = node;
+	for (let dead = 0; at.parent; at = at.parent) {
+		if (at.parent.exited === 0) dead = 0;
+		else if (++dead > deadAncestors) {
+			let living: Node | undefined = at.parent;
+			while (living && living.exited !== 0) living = living.parent;
+			at.parent = living;
+			return;
+		}
+	}
+}

@@ -1,0 +1,148 @@
+// The one page on which the stages are put together. Records come in from capture (live or replayed), pass decode,
+// enrich, detect, policy, and leave towards respond and report. No stage knows another; this page knows all.
+// Runs on the main thread, in the slices capture gives it. For an event that nobody wants nothing is allocated.
+import type { Logger } from "pino";
+import { RecordView } from "./decode/view.ts";
+import type { Cgroups } from "./enrich/cgroups.ts";
+import type { ProcessTree } from "./enrich/tree.ts";
+import { EventKind, type EventName, type EventView, eventName, type Observation, Text } from "./model/event.ts";
+import type * as wire from "./model/picket.v1.ts";
+import type { Process } from "./model/process.ts";
+import type { Finding, Responder, Response } from "./model/verdict.ts";
+import { ordersFor, responseText } from "./orders.ts";
+import { findingToAlert } from "./report/alert.ts";
+import type { Folder } from "./report/dedup.ts";
+import type { RecordBody } from "./report/record.ts";
+import { eventTime, eventToWire, type WireContext } from "./report/wire.ts";
+
+/** What detect and policy have in common for the pipeline: findings for an observation. */
+export interface Detector {
+	evaluate(observation: Observation, onFinding: (finding: Finding) => void): void;
+}
+
+export interface Stages {
+	readonly tree: ProcessTree;
+	readonly cgroups: Pick<Cgroups, "created" | "removed">;
+	readonly detectors: readonly Detector[];
+	responses(finding: Finding, observation: Observation): readonly Response[];
+	readonly responder: Pick<Responder, "order"> | undefined;
+	emit(body: RecordBody, time?: string): void;
+	readonly folder: Pick<Folder, "push">;
+	readonly wire: WireContext;
+	/** Kinds whose events leave as records of their own. */
+	readonly eventKinds: ReadonlySet<EventName>;
+	/** Shows an event to whoever is looking; `make` is called only when somebody is. */
+	activity(kind: EventName, make: () => wire.OutputRecord): void;
+	eventsLost(): number;
+	/** Every record as it came, for `record`. */
+	tap: ((memory: Buffer, offset: number, bytes: number) => void) | undefined;
+	readonly logger: Logger;
+}
+
+/** The observation handed to the stages; one object, reused. */
+class Current implements Observation {
+	readonly event: EventView;
+	process: Process | undefined;
+	constructor(event: EventView) {
+		this.event = event;
+	}
+}
+
+export class Pipeline {
+	readonly #stages: Stages;
+	readonly #view = new RecordView();
+	readonly #current = new Current(this.#view);
+	readonly #wanted: boolean[];
+	readonly #onFinding = (finding: Finding): void => this.#found(finding);
+	readonly #failed = new Set<string>();
+	/** Delivered events by kind. */
+	readonly delivered: number[] = new Array<number>(Object.keys(EventKind).length + 1).fill(0);
+	/** Records that were none: a defect of ours or a damaged recording. */
+	malformed = 0;
+	alerts = 0;
+	actions = 0;
+	#number = 0;
+
+	constructor(stages: Stages) {
+		this.#stages = stages;
+		this.#wanted = this.delivered.map((_, kind) => {
+			const name = eventName(kind);
+			return name !== undefined && stages.eventKinds.has(name);
+		});
+	}
+
+	memory(memory: ArrayBuffer): void {
+		this.#view.attach(memory);
+	}
+
+	/** One record. Never throws: what a stage throws is logged once and costs this event only. */
+	record(offset: number, bytes: number): void {
+		const view = this.#view;
+		if (!view.move(offset, bytes, this.#number + 1)) {
+			this.malformed++;
+			return;
+		}
+		this.#number++;
+		this.#stages.tap?.(view.bytes, offset, bytes);
+		this.delivered[view.kind] = (this.delivered[view.kind] as number) + 1;
+		try {
+			this.#handle(view);
+		} catch (error) {
+			this.#report(error);
+		}
+	}
+
+	#handle(view: RecordView): void {
+		const { tree, cgroups, detectors } = this.#stages;
+		if (view.kind === EventKind.cgroup) {
+			if (view.cgroupOperation === 1) cgroups.created(view.targetCgroupId, view.text(Text.path));
+			else cgroups.removed(view.targetCgroupId);
+		}
+		this.#current.process = tree.apply(view);
+		for (const detector of detectors) detector.evaluate(this.#current, this.#onFinding);
+		if (this.#wanted[view.kind]) {
+			this.#stages.emit({ event: eventToWire(this.#current, this.#stages.wire) }, this.#time());
+		}
+		if (view.kind === EventKind.exec) this.#stages.activity("exec", this.#makeActivity);
+		else if (view.kind === EventKind.connect) this.#stages.activity("connect", this.#makeActivity);
+		if (view.kind === EventKind.exit) tree.forget(view);
+	}
+
+	readonly #makeActivity = (): wire.OutputRecord => ({
+		time: this.#time(),
+		event: eventToWire(this.#current, this.#stages.wire),
+	});
+
+	#time(): string {
+		return eventTime(this.#view, this.#stages.wire);
+	}
+
+	#found(finding: Finding): void {
+		const { responses, folder, wire: context, eventsLost, responder, emit } = this.#stages;
+		const wanted = responses(finding, this.#current);
+		const time = this.#time();
+		const alert = findingToAlert(finding, this.#current, {
+			context,
+			responses: wanted.map(responseText),
+			eventsLost: eventsLost(),
+		});
+		this.alerts++;
+		folder.push(alert, time);
+		if (!responder) return;
+		for (const { order, context: why } of ordersFor(wanted, finding, this.#current, alert, context.bootTimeMs())) {
+			this.actions++;
+			responder.order(order, why).then(
+				(action) => emit({ action }),
+				(error: unknown) => this.#report(error),
+			);
+		}
+	}
+
+	#report(error: unknown): void {
+		const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+		if (this.#failed.has(text)) return;
+		if (this.#failed.size > 100) this.#failed.clear();
+		this.#failed.add(text);
+		this.#stages.logger.error({ error: text }, "a stage failed on an event; the event was not judged");
+	}
+}
