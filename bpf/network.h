@@ -53,8 +53,11 @@ static __always_inline void peer_from_user(struct connect_event *event, struct t
     event->header.flags |= FLAG_PEER_FROM_USER;
     event->family = address->family;
     if (address->family == AF_UNIX) {
-        __u32 size = (length > 2 ? length - 2 : 0) & 127;
-        tail_kernel(tail, &event->path, address->bytes, size);
+        /* A path ends at its NUL, wherever the caller said it ends; an abstract name starts with one. */
+        if (address->bytes[0])
+            tail_string(tail, &event->path, address->bytes, false);
+        else
+            tail_kernel(tail, &event->path, address->bytes, (length > 2 ? length - 2 : 0) & 127);
         return;
     }
     event->remote_port = __builtin_bswap16(*(__be16 *)&address->bytes[0]);
