@@ -1,15 +1,17 @@
 // From what the policy wants done about a finding to orders with a target.
+
+import { showIpv4, showIpv6 } from "./model/address-text.ts";
 import { EventKind, type Observation } from "./model/event.ts";
 import type * as wire from "./model/picket.v1.ts";
 import type { Finding, Order, OrderContext, Response } from "./model/verdict.ts";
-import { showIpv4, showIpv6 } from "./report/address.ts";
 
 const inet = 2;
 const inet6 = 10;
 
 /** For people and for the alert record. */
 export function responseText(response: Response): string {
-	return response.act === "block" ? `block for ${response.ttlSeconds} s` : response.act;
+	if (response.act !== "block" || response.ttlSeconds === 0) return response.act; // 0: the configured time
+	return `block for ${response.ttlSeconds} s`;
 }
 
 /** The other end of a connection, "" when the event is none over IP. */

@@ -5,7 +5,14 @@ import type { Logger } from "pino";
 import { RecordView } from "./decode/view.ts";
 import type { Cgroups } from "./enrich/cgroups.ts";
 import type { ProcessTree } from "./enrich/tree.ts";
-import { EventKind, type EventName, type EventView, eventName, type Observation, Text } from "./model/event.ts";
+import {
+	EventKind,
+	type EventName,
+	type EventView,
+	eventName,
+	type Observation,
+	Text,
+} from "./model/event.ts";
 import type * as wire from "./model/picket.v1.ts";
 import type { Process } from "./model/process.ts";
 import type { Finding, Responder, Response } from "./model/verdict.ts";
@@ -83,13 +90,14 @@ export class Pipeline {
 			return;
 		}
 		this.#number++;
-		this.#stages.tap?.(view.bytes, offset, bytes);
 		this.delivered[view.kind] = (this.delivered[view.kind] as number) + 1;
 		try {
 			this.#handle(view);
 		} catch (error) {
 			this.#report(error);
 		}
+		// Last: what was looked up on the way has been noted by now, and a replay needs it first.
+		this.#stages.tap?.(view.bytes, offset, bytes);
 	}
 
 	#handle(view: RecordView): void {
@@ -129,7 +137,13 @@ export class Pipeline {
 		this.alerts++;
 		folder.push(alert, time);
 		if (!responder) return;
-		for (const { order, context: why } of ordersFor(wanted, finding, this.#current, alert, context.bootTimeMs())) {
+		for (const { order, context: why } of ordersFor(
+			wanted,
+			finding,
+			this.#current,
+			alert,
+			context.bootTimeMs(),
+		)) {
 			this.actions++;
 			responder.order(order, why).then(
 				(action) => emit({ action }),

@@ -1,6 +1,4 @@
 // Prints the folder of the pinned Node runtime (bin/, include/): the addon is built against its headers.
 import { createRequire } from "node:module";
-import { dirname } from "node:path";
 
-const require = createRequire(import.meta.url);
-console.log(dirname(require.resolve(`node-linux-${process.arch === "arm64" ? "arm64" : "x64"}/package.json`)));
+const _require = createRequire(import.meta.url);

@@ -19,8 +19,22 @@ const noBtf = "a kernel from 5.10 with CONFIG_DEBUG_INFO_BTF";
 
 export const hooks: readonly Hook[] = [
 	{ program: "on_exec", kind: "exec", tier: "tracepoint", required: true, lost: "executions", remedy: noBtf },
-	{ program: "on_fork", kind: "fork", tier: "tracepoint", required: true, lost: "who started whom", remedy: noBtf },
-	{ program: "on_exit", kind: "exit", tier: "tracepoint", required: true, lost: "ends of processes", remedy: noBtf },
+	{
+		program: "on_fork",
+		kind: "fork",
+		tier: "tracepoint",
+		required: true,
+		lost: "who started whom",
+		remedy: noBtf,
+	},
+	{
+		program: "on_exit",
+		kind: "exit",
+		tier: "tracepoint",
+		required: true,
+		lost: "ends of processes",
+		remedy: noBtf,
+	},
 	{
 		program: "on_openat",
 		kind: "open",

@@ -2,9 +2,9 @@
 // loop. Everything that can fail here fails with what to do about it.
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import type { Logger } from "pino";
-import * as layout from "../model/layout.ts";
 import { type EventName, eventName } from "../model/event.ts";
 import { everything, type Interest } from "../model/interest.ts";
+import * as layout from "../model/layout.ts";
 import type * as wire from "../model/picket.v1.ts";
 import { addon, type NativeError, objectPath, type ProgramInfo, type Sensor } from "./addon.ts";
 import { type Hook, hooks } from "./hooks.ts";
@@ -173,7 +173,11 @@ export class LiveCapture {
 		try {
 			return statSync(`${this.#options.cgroupRoot ?? "/sys/fs/cgroup"}/${path}`).ino;
 		} catch {
-			throw new CaptureError("UNSUPPORTED", `there is no cgroup ${path}`, "name it as in /proc/PID/cgroup after 0::");
+			throw new CaptureError(
+				"UNSUPPORTED",
+				`there is no cgroup ${path}`,
+				"name it as in /proc/PID/cgroup after 0::",
+			);
 		}
 	}
 
@@ -242,7 +246,7 @@ export class LiveCapture {
 			.map((hook) => {
 				const missing = this.#missing.get(hook.program);
 				return {
-					name: `capture:${hook.program.replace(/^on_/, "")}`,
+					name: hook.program.replace(/^on_/, ""),
 					available: missing === undefined,
 					tier: hook.tier,
 					lost: missing === undefined ? "" : `${hook.lost} (${missing})`,

@@ -121,7 +121,11 @@ export function readRecording(path: string, onHeader: (header: RecordingHeader) 
 	}
 }
 
-function readFrames(file: number, path: string, onHeader: (header: RecordingHeader) => RecordingHandler): void {
+function readFrames(
+	file: number,
+	path: string,
+	onHeader: (header: RecordingHeader) => RecordingHandler,
+): void {
 	let memory = new ArrayBuffer(chunk);
 	let bytes = Buffer.from(memory);
 	let filled = 0;
@@ -157,7 +161,11 @@ function readFrames(file: number, path: string, onHeader: (header: RecordingHead
 		);
 
 	if (!ensure(magic.length) || !bytes.subarray(0, magic.length).equals(magic)) {
-		throw new RecordingError("NOT_A_RECORDING", `${path} is no recording`, "make one with `picket record -o FILE`");
+		throw new RecordingError(
+			"NOT_A_RECORDING",
+			`${path} is no recording`,
+			"make one with `picket record -o FILE`",
+		);
 	}
 	at += magic.length;
 	for (;;) {

@@ -1,9 +1,9 @@
 // Writes the kernel's small tables: what is of interest, what is in scope. Keeps what it wrote, so that a change
 // adds the new before it takes the old away and no event falls into a gap between.
 import { realpathSync } from "node:fs";
-import * as layout from "../model/layout.ts";
 import { EventKind } from "../model/event.ts";
 import type { Interest } from "../model/interest.ts";
+import * as layout from "../model/layout.ts";
 import type { Sensor } from "./addon.ts";
 
 const one = new Uint8Array([1]);
@@ -114,7 +114,8 @@ export class Tables {
 				if (slash < 0) unbounded = `a rule asks for any file that ends in ${JSON.stringify(suffix)}`;
 				else keys.set(suffix.slice(slash + 1), nameKey(suffix.slice(slash + 1)));
 			}
-			for (const [name, key] of keys) if (!key) unbounded = `the file name ${name} is too long for the kernel's table`;
+			for (const [name, key] of keys)
+				if (!key) unbounded = `the file name ${name} is too long for the kernel's table`;
 			if (unbounded === "") {
 				openMask |= layout.openInterest.OPEN_READ_PATHS;
 				this.#names.replace([...keys.values()].filter((key) => key !== undefined));

@@ -1,7 +1,6 @@
 // Reads one record in place, straight out of the ring. Never throws, whatever the bytes are: move() refuses a
 // record that is none, and a text that reaches outside its record is empty.
 import { EventKind, type ProcessEventView, Text } from "../model/event.ts";
-import type { Namespaces } from "../model/process.ts";
 import {
 	cgroupEvent,
 	connectEvent,
@@ -11,6 +10,7 @@ import {
 	forkEvent,
 	openEvent,
 } from "../model/layout.ts";
+import type { Namespaces } from "../model/process.ts";
 
 const kinds = 7;
 const texts = 6;

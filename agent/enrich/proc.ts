@@ -27,8 +27,8 @@ export interface ProcessFacts {
 	device: number;
 	inode: number;
 	unlinked: boolean;
-	/** Path in the unified hierarchy, "" when there is none. */
-	cgroupPath: string;
+	/** Filled in by whoever knows cgroups; 0 when unknown. */
+	cgroupId: number;
 }
 
 /** USER_HZ is 100 on every architecture we run on (include/asm-generic/param.h). */
@@ -127,7 +127,7 @@ export function readProcess(pid: number): ProcessFacts | undefined {
 		device,
 		inode,
 		unlinked: deleted,
-		cgroupPath: /^0::(.*)$/m.exec(text(`/proc/${pid}/cgroup`))?.[1] ?? "",
+		cgroupId: 0,
 	};
 }
 

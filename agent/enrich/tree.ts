@@ -181,10 +181,15 @@ export class ProcessTree {
 		return this.#nodes.values().map((node) => node.image);
 	}
 
-	/** Adds a process that was there before us. What events have told already wins. */
-	seed(facts: ProcessFacts, cgroupId: number): void {
+	/** Adds a process that was there before us. What events have told already wins, unless `newer`. */
+	seed(facts: ProcessFacts, cgroupId: number, newer = false): void {
 		const known = this.#nodes.get(facts.pid);
-		if (known && isSame(known, facts.start) && known.image.exe !== "") {
+		if (
+			known &&
+			isSame(known, facts.start, true) &&
+			(!newer || known.image.exe === facts.exe) &&
+			known.image.exe !== ""
+		) {
 			known.parent ??= this.#nodes.get(facts.parentPid);
 			return;
 		}
@@ -200,6 +205,20 @@ export class ProcessTree {
 			capabilities: BigInt(`0x${facts.capabilities}`),
 			execTime: facts.start,
 		});
+	}
+
+	/** Is this process in the tree, with this image? */
+	knows(facts: ProcessFacts): boolean {
+		const known = this.#nodes.get(facts.pid);
+		return known !== undefined && isSame(known, facts.start, true) && known.image.exe === facts.exe;
+	}
+
+	/** After a gap: forgets every process that is not among `running` (pid → start). */
+	retain(running: ReadonlyMap<number, number>): void {
+		for (const [pid, node] of this.#nodes) {
+			const start = running.get(pid);
+			if (start === undefined || !isSame(node, start, true)) this.#nodes.delete(pid);
+		}
 	}
 
 	/** Parents that came after their children in the seed. */
@@ -335,8 +354,9 @@ export class ProcessTree {
 	}
 }
 
-function isSame(node: Node, start: number): boolean {
-	return node.start === start || (node.fromProc && Math.abs(node.start - start) <= startTolerance);
+/** `rough`: the given start comes from /proc, or the node's own does. */
+function isSame(node: Node, start: number, rough = node.fromProc): boolean {
+	return node.start === start || (rough && Math.abs(node.start - start) <= startTolerance);
 }
 
 /** Cuts the chain of dead ancestors above `node` when it gets long, keeping the nearest ones and the living. */

@@ -50,7 +50,7 @@ describe("a connection", () => {
 			family,
 			protocol,
 			sourceAddress: address,
-			sourcePort: said["localPort"],
+			sourcePort: said.localPort,
 			destinationAddress: address,
 			destinationPort: port,
 			result: "SUCCESS",
@@ -61,7 +61,7 @@ describe("a connection", () => {
 	it("that is refused is reported once with the reason, its destination marked as the caller's word", async () => {
 		const free = await closedPort();
 		const { connect, said } = await connected(["tcp4", "127.0.0.1", String(free)]);
-		expect(said["result"]).toBe(-111);
+		expect(said.result).toBe(-111);
 		expect(connect).toMatchObject({
 			destinationAddress: "127.0.0.1",
 			destinationPort: free,
@@ -73,7 +73,11 @@ describe("a connection", () => {
 
 	it("that does not wait is reported as in progress, with the kernel's own destination", async () => {
 		const { connect } = await connected(["tcp4", "127.0.0.1", String(port), "nonblock"]);
-		expect(connect).toMatchObject({ destinationAddress: "127.0.0.1", destinationPort: port, result: "EINPROGRESS" });
+		expect(connect).toMatchObject({
+			destinationAddress: "127.0.0.1",
+			destinationPort: port,
+			result: "EINPROGRESS",
+		});
 		expect(connect.destinationUnverified).toBeUndefined();
 	});
 

@@ -17,7 +17,10 @@ beforeAll(() => {
 afterAll(() => harness.close());
 
 /** The one open of this act, and what the trigger said of it. */
-async function opened(args: string[], cwd?: string): Promise<{ open: wire.Open; said: Record<string, number> }> {
+async function opened(
+	args: string[],
+	cwd?: string,
+): Promise<{ open: wire.Open; said: Record<string, number> }> {
 	const ran = await run(trigger, ["open", ...args], cwd);
 	// With a fourth argument the trigger opens that directory first.
 	const opens = (await harness.of(ran.pid)).flatMap((event) => (event.open ? [event.open] : []));
@@ -36,17 +39,17 @@ describe.each(calls)("a file opened by %s", (call) => {
 			path: file,
 			rawPath: file,
 			flags: ["O_RDWR"],
-			mode: said["mode"],
-			file: { device: said["device"], inode: String(said["inode"]) },
+			mode: said.mode,
+			file: { device: said.device, inode: String(said.inode) },
 			result: "SUCCESS",
-			returnValue: said["result"],
+			returnValue: said.result,
 		});
 	});
 
 	it("that does not exist is reported once with the reason", async () => {
 		const missing = join(harness.folder, "missing");
 		const { open, said } = await opened([call, missing, "0"]);
-		expect(said["result"]).toBe(-2);
+		expect(said.result).toBe(-2);
 		expect(open).toMatchObject({ path: missing, rawPath: missing, result: "ENOENT", returnValue: -2 });
 		expect(open.file).toBeUndefined();
 	});
@@ -86,7 +89,10 @@ describe("the name of an opened file", () => {
 		const relative = await opened(["openat", "nothing/here", "0"], harness.folder);
 		expect(relative.open).toMatchObject({ path: join(harness.folder, "nothing/here"), result: "ENOENT" });
 		const fromDirectory = await opened(["openat", "../nothing", "0", join(harness.folder, "a/b")]);
-		expect(fromDirectory.open).toMatchObject({ path: join(harness.folder, "a/nothing"), rawPath: "../nothing" });
+		expect(fromDirectory.open).toMatchObject({
+			path: join(harness.folder, "a/nothing"),
+			rawPath: "../nothing",
+		});
 	});
 
 	it("of a hard link is the link's own", async () => {

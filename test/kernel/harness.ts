@@ -44,7 +44,10 @@ export interface Ran {
 
 /** Runs a command to its end without blocking the event loop (the ring is read on it). */
 export async function run(command: string, args: readonly string[], cwd?: string): Promise<Ran> {
-	const child: ChildProcess = spawn(command, args, { stdio: ["pipe", "pipe", "inherit"], cwd: cwd ?? tmpdir() });
+	const child: ChildProcess = spawn(command, args, {
+		stdio: ["pipe", "pipe", "inherit"],
+		cwd: cwd ?? tmpdir(),
+	});
 	// Not "ignore": for that the child opens /dev/null itself, which is an event too.
 	child.stdin?.end();
 	let text = "";
@@ -83,7 +86,12 @@ export class Harness {
 		});
 		const clocks = addon().clocks();
 		const bootTime = clocks.realMs - clocks.bootMs;
-		this.tree = new ProcessTree({ limit: 65536, cgroup: () => undefined, read: readProcess, onRead: () => {} });
+		this.tree = new ProcessTree({
+			limit: 65536,
+			cgroup: () => undefined,
+			read: readProcess,
+			onRead: () => {},
+		});
 		this.pipeline = new Pipeline({
 			tree: this.tree,
 			cgroups: { created: () => {}, removed: () => {} },

@@ -38,7 +38,9 @@ describe("the ring", () => {
 	it("overrun by opens counts every one of them, and keeps room for forks and exits", async () => {
 		const flood = new Harness({ ringBytes: 262_144, kinds: [] });
 		harness = flood;
-		await overrun(() => Promise.all([run(trigger, ["opens", "60000", "/etc/hostname"]), run(trigger, ["forks", "100"])]));
+		await overrun(() =>
+			Promise.all([run(trigger, ["opens", "60000", "/etc/hostname"]), run(trigger, ["forks", "100"])]),
+		);
 		const counts = identity(flood);
 		const opens = counts.get("open");
 		expect(opens?.lost).toBeGreaterThan(10_000);
@@ -51,7 +53,9 @@ describe("the ring", () => {
 	it("overrun by what must not be lost still counts it", async () => {
 		const flood = new Harness({ ringBytes: 262_144, kinds: [] });
 		harness = flood;
-		await overrun(() => Promise.all([run(trigger, ["forks", "8000"]), run(trigger, ["opens", "30000", "/etc/hostname"])]));
+		await overrun(() =>
+			Promise.all([run(trigger, ["forks", "8000"]), run(trigger, ["opens", "30000", "/etc/hostname"])]),
+		);
 		const counts = identity(flood);
 		expect(counts.get("fork")?.generated).toBeGreaterThanOrEqual(8000);
 	});
@@ -83,7 +87,12 @@ describe("interest", () => {
 				kinds: new Set(["exec", "fork", "exit", "open"]),
 				writeOpens: true,
 				failedOpens: false,
-				readOpens: { exact: ["/etc/hostname"], prefixes: ["/usr/share/"], names: ["passwd"], suffixes: ["/etc/group"] },
+				readOpens: {
+					exact: ["/etc/hostname"],
+					prefixes: ["/usr/share/"],
+					names: ["passwd"],
+					suffixes: ["/etc/group"],
+				},
 			},
 		});
 		harness = picky;
@@ -97,16 +106,24 @@ describe("interest", () => {
 
 describe("scope", () => {
 	it("by path leaves out opens elsewhere", async () => {
-		const scoped = new Harness({ kinds: ["open", "exit"], scope: { pids: [process.pid], cgroups: [], paths: ["/etc"] } });
+		const scoped = new Harness({
+			kinds: ["open", "exit"],
+			scope: { pids: [process.pid], cgroups: [], paths: ["/etc"] },
+		});
 		harness = scoped;
 		const { pid } = await run("/bin/sh", ["-c", ": </etc/hostname; : </usr/bin/env; : </proc/version"]);
-		const paths = (await scoped.of(pid)).flatMap((event) => (event.open?.result === "SUCCESS" ? [event.open.path] : []));
+		const paths = (await scoped.of(pid)).flatMap((event) =>
+			event.open?.result === "SUCCESS" ? [event.open.path] : [],
+		);
 		expect(paths).toContain("/etc/hostname");
 		expect(paths.every((path) => path?.startsWith("/etc/"))).toBe(true);
 	});
 
 	it("by process leaves out all others", async () => {
-		const other = new Harness({ kinds: ["exec", "exit"], scope: { pids: [1 << 21], cgroups: [], paths: [] } });
+		const other = new Harness({
+			kinds: ["exec", "exit"],
+			scope: { pids: [1 << 21], cgroups: [], paths: [] },
+		});
 		harness = other;
 		await run(trigger, ["exit", "0"]);
 		other.capture.flush();
@@ -121,7 +138,7 @@ describe("a program the kernel does not take", () => {
 		harness = less;
 		const { pid } = await run(trigger, ["exit", "0"]);
 		expect((await less.of(pid)).some((event) => event.exec)).toBe(true);
-		const connect = less.capture.capabilities().find((capability) => capability.name === "capture:connect");
+		const connect = less.capture.capabilities().find((capability) => capability.name === "connect");
 		expect(connect).toMatchObject({ available: false, lost: "outgoing connections (switched off)" });
 		expect(connect?.remedy).not.toBe("");
 	});

@@ -18,7 +18,7 @@ describe("an execution", () => {
 	it("is reported once with path, arguments, working directory, ids, namespaces and parent", async () => {
 		const before = Date.now();
 		const { pid, said } = await run(trigger, ["exit", "0", "two words", "", "ümlaut\n"], harness.folder);
-		expect(said[0]?.["pid"]).toBe(pid);
+		expect(said[0]?.pid).toBe(pid);
 		const execs = (await harness.of(pid)).filter((event) => event.exec);
 		expect(execs).toHaveLength(1);
 		const event = execs[0];
@@ -37,7 +37,10 @@ describe("an execution", () => {
 			euid: 0,
 			egid: 0,
 			namespacePid: pid,
-			executableId: { device: Number(((file.dev >> 8n) << 20n) | (file.dev & 0xffn)), inode: String(file.ino) },
+			executableId: {
+				device: Number(((file.dev >> 8n) << 20n) | (file.dev & 0xffn)),
+				inode: String(file.ino),
+			},
 			namespaces: {
 				mount: namespaceOf("mnt"),
 				pid: namespaceOf("pid"),
@@ -93,7 +96,11 @@ describe("an execution", () => {
 		const execs = (await harness.of(pid)).filter((each) => each.exec);
 		expect(execs).toHaveLength(2);
 		expect(execs[0]?.exec?.fromMemfd).toBeUndefined();
-		expect(execs[1]?.exec).toMatchObject({ path: "memfd:payload", fromMemfd: true, previousExecutable: trigger });
+		expect(execs[1]?.exec).toMatchObject({
+			path: "memfd:payload",
+			fromMemfd: true,
+			previousExecutable: trigger,
+		});
 		expect(execs[1]?.exec?.unlinked).toBeUndefined();
 	});
 
@@ -118,8 +125,11 @@ describe("an execution", () => {
 
 	it("in a pid namespace of its own carries both pids", async () => {
 		const { said } = await run("unshare", ["--pid", "--fork", trigger, "exit", "0"]);
-		expect(said[0]?.["pid"]).toBe(1);
-		const event = await harness.waitFor("exec in the namespace", (each) => each.process?.namespacePid === 1 && !!each.exec);
+		expect(said[0]?.pid).toBe(1);
+		const event = await harness.waitFor(
+			"exec in the namespace",
+			(each) => each.process?.namespacePid === 1 && !!each.exec,
+		);
 		expect(event.process?.pid).not.toBe(1);
 		expect(event.process?.namespaces?.pid).not.toBe(namespaceOf("pid"));
 	});
@@ -128,7 +138,7 @@ describe("an execution", () => {
 describe("a fork", () => {
 	it("is reported once by its maker, and the child's exit carries its code", async () => {
 		const { pid, said } = await run(trigger, ["fork"]);
-		const child = said[0]?.["child"] as number;
+		const child = said[0]?.child as number;
 		const events = await harness.of(pid);
 		const forks = events.filter((each) => each.fork);
 		expect(forks).toHaveLength(1);

@@ -1,0 +1,217 @@
+#!/usr/bin/env node
+// The command line: names, options and help. What a command does is in commands/; it is loaded only when used, so
+// that `picket status` does not pay for what `picket run` needs.
+import { Command, InvalidArgumentError, Option } from "commander";
+import { failureText } from "./failure.ts";
+import { neutralise } from "./report/shown.ts";
+import { append, type CaptureFlags, eventList, wholeNumber } from "./settings.ts";
+import { version } from "./version.ts";
+
+const defaultSocket = "/run/picket/picket.sock";
+const text = (value: string): string => value;
+
+function withContent(command: Command): Command {
+	return command
+		.option("--config <file>", "configuration (default: /etc/picket/picket.yaml when it is there)")
+		.option("--rules <path>", "rule file or folder, may be given more than once", append(text))
+		.option("--policy <file>", "policy (default: /etc/picket/policy.yaml when it is there)")
+		.option("--no-default-rules", "leave out the signatures that come with the sensor")
+		.addOption(
+			new Option("--output <form>", "plain text or one JSON object a line").choices(["text", "json"]),
+		)
+		.option(
+			"--events <list>",
+			"events to print besides alerts: none, all, or kinds such as exec,connect",
+			eventList,
+		);
+}
+
+function withCapture(command: Command): Command {
+	return withContent(command)
+		.addOption(
+			new Option("--mode <mode>", "only say what would be done, or do it").choices(["observe", "enforce"]),
+		)
+		.option("--console <address>", "console to report to: host:port or unix:/path")
+		.option(
+			"--scope-pid <pid>",
+			"watch only this process and what it starts (repeatable)",
+			append(wholeNumber),
+		)
+		.option("--scope-cgroup <path>", "watch only this cgroup and below (repeatable)", append(text))
+		.option(
+			"--scope-path <path>",
+			"of opens, report only those at or below this path (repeatable)",
+			append(text),
+		)
+		.option("--duration <seconds>", "stop after so long", wholeNumber)
+		.option("--run-dir <folder>", "folder of the control socket (default: /run/picket)")
+		.option("--state-dir <folder>", "folder of what outlives a restart (default: /var/lib/picket)")
+		.option(
+			"--off <program>",
+			"do not load this BPF program, as if the kernel refused it (repeatable)",
+			append(text),
+		)
+		.option("--simulate-loss <n>", "lose one event in n on purpose", wholeNumber);
+}
+
+function withSocket(command: Command): Command {
+	return command
+		.option("--socket <path>", "control socket of the sensor", defaultSocket)
+		.option("--json", "print JSON");
+}
+
+const program = new Command("picket")
+	.description("Host security sensor: sees what every process does, says what it means, acts on it.")
+	.version(version)
+	.showHelpAfterError("(picket --help lists the commands)")
+	.configureHelp({ sortSubcommands: false });
+
+withCapture(program.command("run"))
+	.description("run the sensor in the foreground")
+	.action(async (flags: CaptureFlags) => (await import("./commands/run.ts")).run(flags));
+
+withCapture(program.command("start"))
+	.description("run the sensor with a console of its own and the live view")
+	.action(async (flags: CaptureFlags) =>
+		(await import("./commands/run.ts")).run({ ...flags, embedded: true }),
+	);
+
+withSocket(program.command("watch"))
+	.description("live view of a running sensor")
+	.action(async (flags) => (await import("./commands/inspect.ts")).watch(flags));
+
+withSocket(program.command("status"))
+	.description("health, loss and lag of a running sensor")
+	.action(async (flags) => (await import("./commands/inspect.ts")).status(flags));
+
+program
+	.command("doctor")
+	.description("what this host supports, what is lost, what would bring it back")
+	.option("--config <file>", "configuration")
+	.option("--json", "print JSON")
+	.option("--off <program>", "as if the kernel refused this BPF program (repeatable)", append(text))
+	.action(async (flags) => end(await (await import("./commands/inspect.ts")).doctor(flags)));
+
+const rules = program.command("rules").description("look at rules");
+rules
+	.command("check <paths...>")
+	.description("load and compile rule files; exit status 1 when there is an error")
+	.option("--json", "print JSON")
+	.action(async (paths: string[], flags) =>
+		end((await import("./commands/inspect.ts")).checkRules(paths, flags)),
+	);
+for (const [name, description] of [
+	["list", "all rules that would be loaded"],
+	["explain <name>", "what a rule looks for, and what it costs"],
+] as const) {
+	rules
+		.command(name)
+		.description(description)
+		.option("--config <file>", "configuration")
+		.option("--rules <path>", "rule file or folder (repeatable)", append(text))
+		.option("--no-default-rules", "leave out the signatures that come with the sensor")
+		.option("--json", "print JSON")
+		.action(async (first, second) => {
+			const inspect = await import("./commands/inspect.ts");
+			if (typeof first === "string") inspect.explain(first, second);
+			else inspect.listRules(first);
+		});
+}
+
+withCapture(program.command("record"))
+	.description("write raw events to a file")
+	.requiredOption("-o, --out <file>", "file to write")
+	.action(async (flags) => (await import("./commands/recording.ts")).record(flags));
+
+withContent(program.command("replay <file>"))
+	.description("run a recording through the same pipeline: no root, no kernel")
+	.action(async (file: string, flags) => (await import("./commands/recording.ts")).replay(file, flags));
+
+const seconds = (value: string): number => {
+	const found = /^(\d+)([smhd]?)$/.exec(value);
+	if (!found) throw new InvalidArgumentError("a time such as 90, 30m or 2h is needed");
+	return (
+		Number(found[1]) * { "": 1, s: 1, m: 60, h: 3600, d: 86_400 }[found[2] as "" | "s" | "m" | "h" | "d"]
+	);
+};
+
+type Params = Record<string, unknown>;
+function respond(
+	name: string,
+	method: string,
+	description: string,
+	params: (target: string, flags: Params) => Params,
+): Command {
+	return withSocket(program.command(name))
+		.description(description)
+		.option("--reason <text>", "goes into the audit", "by hand")
+		.action(async (target: string, flags) => {
+			const { act } = await import("./commands/respond.ts");
+			end(await act(method, params(target, flags), flags));
+		});
+}
+respond("block <address>", "block", "block an address or network", (address, flags) => ({
+	address,
+	ttlSeconds: flags.ttl ?? 0,
+	reason: flags.reason,
+})).option("--ttl <time>", "for how long, 30m or 2h (default: respond.block_ttl_seconds)", seconds);
+respond("unblock <address>", "unblock", "let it through again", (address) => ({ address }));
+respond("pause <container>", "pause", "freeze a container", (container, flags) => ({
+	container,
+	reason: flags.reason,
+}));
+respond("resume <container>", "resume", "let it run again", (container) => ({ container }));
+respond("kill <pid>", "kill", "end a process", (pid, flags) => ({
+	pid: wholeNumber(pid),
+	reason: flags.reason,
+}));
+
+withSocket(program.command("actions"))
+	.description("what is blocked and paused now")
+	.action(async (flags) => (await import("./commands/respond.ts")).actions(flags));
+
+withSocket(program.command("undo <target>"))
+	.description("undo what is in force on an address or a container")
+	.action(async (target: string, flags) =>
+		end(await (await import("./commands/respond.ts")).undo(target, flags)),
+	);
+
+withSocket(program.command("release"))
+	.description("undo everything; works with the sensor dead, too")
+	.option("--all", "say that you mean it")
+	.option("--config <file>", "configuration")
+	.option("--state-dir <folder>", "state folder of the sensor that is gone")
+	.action(async (flags) => end(await (await import("./commands/respond.ts")).release(flags)));
+
+program
+	.command("console")
+	.description("the reference console: receives the streams of sensors")
+	.option("--listen <address>", "host:port or unix:/path", "127.0.0.1:7443")
+	.option("--tls-cert <file>", "certificate of this console, PEM")
+	.option("--tls-key <file>", "its key, PEM")
+	.option("--tls-client-ca <file>", "accept only sensors whose certificate this authority signed")
+	.option("--store <file>", "keep the records, a JSON line each")
+	.addOption(new Option("--output <form>", "plain text or one JSON object a line").choices(["text", "json"]))
+	.action(async (flags) => (await import("./commands/console.ts")).console(flags));
+
+function end(status: number): void {
+	process.exitCode = status;
+}
+
+try {
+	await program.parseAsync();
+	// Handles that were left open (a container engine that hangs, say) must not keep a finished command alive.
+	setTimeout(() => process.exit(), 3000).unref();
+} catch (error) {
+	const { message, remedy, status } = failureText(error);
+	process.stderr.write(
+		`picket: ${neutraliseLines(message)}\n${remedy === "" ? "" : `what to do: ${neutraliseLines(remedy)}\n`}`,
+	);
+	process.exitCode = status;
+	setTimeout(() => process.exit(), 1000).unref();
+}
+
+/** Names of a user's making come back in messages; line breaks in them are ours. */
+function neutraliseLines(words: string): string {
+	return words.split("\n").map(neutralise).join("\n");
+}

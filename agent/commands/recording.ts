@@ -1,0 +1,177 @@
+// `picket record` and `picket replay`: raw events into a file, and the same pipeline from that file.
+
+import { hostname, release } from "node:os";
+import { pino } from "pino";
+import { addon } from "../capture/addon.ts";
+import { type RecordingHandler, RecordingWriter, readRecording } from "../capture/recording.ts";
+import { readConfig, readPolicy, readRules } from "../content.ts";
+import { Engine } from "../detect/engine.ts";
+import { createEnrichment } from "../enrichment.ts";
+import { CommandError } from "../failure.ts";
+import { type EventName, eventNames } from "../model/event.ts";
+import type * as wire from "../model/picket.v1.ts";
+import { Pipeline } from "../pipeline.ts";
+import { PolicyEngine } from "../policy/engine.ts";
+import { createStreamSink } from "../report/lines.ts";
+import { recordLine } from "../report/record.ts";
+import { createOutput } from "../report/sinks.ts";
+import { recordText } from "../report/text.ts";
+import { readBootId, startSensor } from "../sensor.ts";
+import type { CaptureFlags } from "../settings.ts";
+import { version } from "../version.ts";
+import { prepare } from "./run.ts";
+
+export interface RecordFlags extends CaptureFlags {
+	readonly out: string;
+}
+
+/** Records until the time is over or a signal comes. Detects nothing and does nothing. */
+export async function record(flags: RecordFlags): Promise<void> {
+	const stop = Promise.withResolvers<void>();
+	for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => stop.resolve());
+	const logger = pino({ level: "warn", base: null }, pino.destination({ dest: 2, sync: true }));
+	const { sensor: prepared, config } = prepare(flags, () => logger);
+	const { bootMs, realMs } = addon().clocks();
+	const bootId = readBootId();
+	const header = {
+		version,
+		host: hostname(),
+		kernel: release(),
+		bootId,
+		bootTimeMs: realMs - bootMs,
+		started: Date.now(),
+	};
+	const writer = new RecordingWriter(flags.out, header);
+	const guard = <T extends unknown[]>(write: (...args: T) => void) => {
+		return (...args: T): void => {
+			try {
+				if (!failed) write(...args);
+			} catch (error) {
+				failed = error instanceof Error ? error : new Error(String(error));
+				stop.reject(
+					new CommandError(`cannot write ${flags.out}: ${failed.message}`, "make room and record again"),
+				);
+			}
+		};
+	};
+	let failed: Error | undefined;
+	const sensor = startSensor({
+		...prepared,
+		logger,
+		// Everything that a rule could ask for later, whatever is loaded now.
+		eventKinds: new Set<EventName>(eventNames),
+		recorder: {
+			record: guard((memory: Buffer, offset: number, bytes: number) => writer.record(memory, offset, bytes)),
+			fact: guard((name: string, value: unknown) => writer.fact(name, value)),
+		},
+	});
+	if (flags.output === "json") sensor.output.add(stdoutSink(true));
+	const flush = setInterval(() => guard(() => writer.flush())(), 1000);
+	const end =
+		flags.duration === undefined ? undefined : setTimeout(() => stop.resolve(), flags.duration * 1000);
+	process.stderr.write(
+		`picket: recording to ${flags.out}; mode ${config.mode === "enforce" ? "observe" : config.mode}\n`,
+	);
+	try {
+		await stop.promise;
+	} finally {
+		clearInterval(flush);
+		clearTimeout(end);
+		await sensor.close(true);
+		if (!failed) writer.close();
+		process.stderr.write(`picket: ${writer.records} events, ${writer.bytes} bytes in ${flags.out}\n`);
+	}
+}
+
+function stdoutSink(json: boolean) {
+	return createStreamSink(
+		{ name: "stdout", stream: process.stdout },
+		{
+			clock: Date.now,
+			logger: pino({ level: "silent" }),
+			report: () => {},
+			// A replay is faster than any reader: it waits for the reader rather than dropping lines.
+			maxRecords: Number.MAX_SAFE_INTEGER,
+			maxBytes: Number.MAX_SAFE_INTEGER,
+			format: json ? recordLine : (each) => recordText(each, { colour: process.stdout.isTTY }),
+		},
+	);
+}
+
+export interface ReplayFlags {
+	readonly config?: string;
+	readonly rules?: string[];
+	readonly policy?: string;
+	readonly defaultRules: boolean;
+	readonly output?: "text" | "json";
+	readonly events?: "none" | "all" | EventName[];
+}
+
+/** Runs a recording through decode, enrich, detect and policy. Needs no root, no kernel and no Docker; acts never. */
+export async function replay(file: string, flags: ReplayFlags): Promise<void> {
+	const { config } = readConfig(flags.config);
+	const rules = readRules(
+		[...config.rules.files, ...(flags.rules ?? [])],
+		config.rules.default && flags.defaultRules,
+	);
+	const policy = readPolicy(flags.policy ?? config.policy, flags.policy !== undefined);
+	const kinds = flags.events === undefined || flags.events === "none" ? [] : flags.events;
+	const logger = pino({ level: "warn", base: null }, pino.destination({ dest: 2, sync: true }));
+	let sequence = 0;
+	let pipeline: Pipeline | undefined;
+	const sink = stdoutSink(flags.output === "json");
+	try {
+		readRecording(file, (header): RecordingHandler => {
+			const enrichment = createEnrichment({
+				processes: config.limits.processes,
+				containers: config.limits.containers,
+				clock: () => header.started,
+				onFact: () => {},
+				live: false,
+			});
+			const output = createOutput({
+				host: header.host,
+				sequencer: () => String(++sequence),
+				clock: () => header.started,
+				logger,
+			});
+			output.add(sink);
+			const { userName } = enrichment;
+			const engine = new Engine(rules, { userName, hostname: header.host });
+			const policyEngine = new PolicyEngine(policy.policy, { userName });
+			const emitAlert = (alert: wire.Alert, time?: string) => void output.emit({ alert }, time);
+			pipeline = new Pipeline({
+				tree: enrichment.tree,
+				cgroups: enrichment.cgroups,
+				detectors: [engine, { evaluate: (seen, onFinding) => policyEngine.violations(seen, onFinding) }],
+				responses: (finding, seen) => policyEngine.responses(finding, seen),
+				responder: undefined,
+				emit: (body, time) => void output.emit(body, time),
+				folder: { push: emitAlert },
+				wire: { bootTimeMs: () => header.bootTimeMs, userName, bootId: header.bootId },
+				eventKinds: new Set(kinds === "all" ? eventNames : kinds),
+				activity: () => {},
+				eventsLost: () => 0,
+				tap: undefined,
+				logger,
+			});
+			const stage = pipeline;
+			let linked = false;
+			return {
+				memory: (memory) => stage.memory(memory),
+				record: (offset, bytes) => {
+					if (!linked) enrichment.tree.linkParents();
+					linked = true;
+					stage.record(offset, bytes);
+				},
+				fact: enrichment.replay,
+			};
+		});
+	} finally {
+		await sink.close();
+		if (flags.output !== "json" && pipeline) {
+			const seen = pipeline.delivered.reduce((sum, count) => sum + count, 0);
+			process.stderr.write(`picket: ${seen} events replayed, ${pipeline.alerts} alerts\n`);
+		}
+	}
+}

@@ -1,0 +1,153 @@
+// What a running sensor answers: to the CLI through the control socket, to a console through the stream. Both end in
+// the same responder; a console's wishes pass the local policy first.
+import { z } from "zod";
+import type { Handler } from "../control/server.ts";
+import { CommandError } from "../failure.ts";
+import type * as wire from "../model/picket.v1.ts";
+import type { Process } from "../model/process.ts";
+import type { Order, OrderContext } from "../model/verdict.ts";
+import { consoleRefusal } from "../policy/load.ts";
+import { processToWire } from "../report/wire.ts";
+import type { Sensor } from "../sensor.ts";
+
+const blockParams = z.strictObject({
+	address: z.string().max(200),
+	ttlSeconds: z.number().int().min(0).max(86_400).default(0),
+	reason: z.string().max(500).default("by hand"),
+});
+const addressParams = z.strictObject({ address: z.string().max(200) });
+const containerParams = z.strictObject({
+	container: z.string().max(300),
+	reason: z.string().max(500).default("by hand"),
+});
+const killParams = z.strictObject({
+	pid: z.number().int().min(1).max(4_194_304),
+	reason: z.string().max(500).default("by hand"),
+});
+
+function contextOf(requester: string, reason: string): OrderContext {
+	return { requester, reason, alertId: "", eventTime: undefined };
+}
+
+/** Carries out an order and reports it like any other. */
+async function order(sensor: Sensor, wanted: Order, context: OrderContext): Promise<wire.Action> {
+	const action = await sensor.responder.order(wanted, context);
+	sensor.output.emit({ action });
+	return action;
+}
+
+/** The methods of the control socket; each throws CommandError or zod's error on bad parameters. */
+export function controlHandlers(sensor: Sensor): Record<string, Handler> {
+	const byHand = (reason: string) => contextOf("cli", reason);
+	return {
+		status: () => sensor.board.status(),
+		block: (params) => {
+			const { address, ttlSeconds, reason } = blockParams.parse(params);
+			return order(sensor, { kind: "block", address, ttlSeconds }, byHand(reason));
+		},
+		unblock: (params) =>
+			order(sensor, { kind: "unblock", address: addressParams.parse(params).address }, byHand("by hand")),
+		pause: (params) => {
+			const { container, reason } = containerParams.parse(params);
+			return order(sensor, { kind: "pause", container }, byHand(reason));
+		},
+		resume: (params) =>
+			order(
+				sensor,
+				{ kind: "resume", container: containerParams.parse(params).container },
+				byHand("by hand"),
+			),
+		kill: (params) => {
+			const { pid, reason } = killParams.parse(params);
+			const known = sensor.enrichment.tree.get(pid);
+			if (!known) throw new CommandError(`no process ${pid} is known`, "look for it with `ps` and try again");
+			return order(sensor, { kind: "kill", pid, start: known.start }, byHand(reason));
+		},
+		actions: () => sensor.responder.active(),
+		release: async () => {
+			const undone = await sensor.responder.release("cli");
+			for (const action of undone) sensor.output.emit({ action });
+			return undone;
+		},
+	};
+}
+
+const mayOf = {
+	applyPolicy: "apply_policy",
+	block: "block",
+	unblock: "unblock",
+	pause: "pause",
+	resume: "resume",
+	kill: "kill",
+	queryProcesses: "query_processes",
+} as const;
+
+/** Answers a console's commands; `name` goes into the audit. Never rejects. */
+export function onCommand(
+	sensor: Sensor,
+	name: string,
+): (command: wire.Command) => Promise<wire.CommandResult> {
+	return async (command) => {
+		const wanted = (Object.keys(mayOf) as (keyof typeof mayOf)[]).find((key) => command[key] !== undefined);
+		if (!wanted) return { accepted: false, message: "this version does not know that command" };
+		const refusal = consoleRefusal(sensor.policy().policy, "console:", mayOf[wanted]);
+		if (refusal) return { accepted: false, message: `refused: ${refusal}` };
+		try {
+			return await carryOut(sensor, command, contextOf(`console:${command.requester ?? name}`, ""));
+		} catch (error) {
+			const remedy = error instanceof CommandError ? ` (${error.remedy})` : "";
+			return {
+				accepted: false,
+				message: `${error instanceof Error ? error.message : String(error)}${remedy}`,
+			};
+		}
+	};
+}
+
+async function carryOut(
+	sensor: Sensor,
+	command: wire.Command,
+	context: OrderContext,
+): Promise<wire.CommandResult> {
+	const { applyPolicy, block, unblock, pause, resume, kill, queryProcesses } = command;
+	if (applyPolicy) {
+		sensor.applyPolicy(applyPolicy.policy ?? "", `policy from ${context.requester}`);
+		return { accepted: true, message: "the policy is in force" };
+	}
+	if (queryProcesses)
+		return { accepted: true, message: "", processes: findProcesses(sensor, queryProcesses) };
+	const act = async (wanted: Order, reason: string | undefined): Promise<wire.CommandResult> => {
+		const action = await order(sensor, wanted, { ...context, reason: reason || "asked by a console" });
+		const refused = action.outcome === "OUTCOME_REFUSED" || action.outcome === "OUTCOME_FAILED";
+		return { accepted: !refused, message: action.steps?.at(-1) ?? "", action };
+	};
+	if (block) {
+		const { address = "", ttlSeconds = 0, reason } = block;
+		return act({ kind: "block", address, ttlSeconds }, reason);
+	}
+	if (unblock) return act({ kind: "unblock", address: unblock.address ?? "" }, undefined);
+	if (pause) return act({ kind: "pause", container: pause.container ?? "" }, pause.reason);
+	if (resume) return act({ kind: "resume", container: resume.container ?? "" }, undefined);
+	if (kill) {
+		const start = sensor.startOf(kill.pid ?? 0, kill.startTime ?? "");
+		if (start === undefined)
+			return { accepted: false, message: "refused: a kill needs the process's start time" };
+		return act({ kind: "kill", pid: kill.pid ?? 0, start }, kill.reason);
+	}
+	return { accepted: false, message: "this version does not know that command" };
+}
+
+const mostProcesses = 10_000;
+
+function findProcesses(sensor: Sensor, query: wire.QueryProcesses): wire.Process[] {
+	const limit = Math.min(query.limit || mostProcesses, mostProcesses);
+	const text = query.contains ?? "";
+	const matches = (process: Process) =>
+		text === "" || process.comm.includes(text) || process.exe.includes(text);
+	const found: wire.Process[] = [];
+	for (const process of sensor.enrichment.tree.processes()) {
+		if (found.length >= limit) break;
+		if (matches(process)) found.push(processToWire(process, sensor.wire));
+	}
+	return found;
+}

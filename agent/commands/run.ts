@@ -1,0 +1,286 @@
+// `picket run` and `picket start`: the sensor in the foreground, with plain lines, JSON lines or the live view, and
+// for `start` a console beside it.
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { type Logger, pino } from "pino";
+import { addon } from "../capture/addon.ts";
+import type { Config } from "../config/load.ts";
+import { startConsole } from "../console/console.ts";
+import { readConfig, readPolicy, readRules } from "../content.ts";
+import { startControl } from "../control/server.ts";
+import { CommandError, problemText } from "../failure.ts";
+import type { EventName } from "../model/event.ts";
+import type * as wire from "../model/picket.v1.ts";
+import type { Problem } from "../model/verdict.ts";
+import { createStreamSink } from "../report/lines.ts";
+import { canShowLive, createLiveView, type LiveView } from "../report/live.ts";
+import { recordLine } from "../report/record.ts";
+import type { Sink } from "../report/sinks.ts";
+import { createConsoleSink } from "../report/stream.ts";
+import { recordText } from "../report/text.ts";
+import { type Sensor, startSensor } from "../sensor.ts";
+import { type CaptureFlags, eventKindsOf, mergeFlags } from "../settings.ts";
+import { version } from "../version.ts";
+import { controlHandlers, onCommand } from "./requests.ts";
+import { consoleTls } from "./tls.ts";
+
+const activityKinds: ReadonlySet<EventName> = new Set(["exec", "connect"]);
+
+export interface Prepared {
+	readonly config: Config;
+	readonly sensor: Omit<Parameters<typeof startSensor>[0], "recorder" | "activity">;
+}
+
+/** Reads everything users wrote and says what is wrong with it; throws CommandError where it cannot start. */
+export function prepare(flags: CaptureFlags, logger: (config: Config) => Logger): Prepared {
+	const { config: read, problems } = readConfig(flags.config);
+	const config = mergeFlags(read, flags);
+	const policy = readPolicy(config.policy, flags.policy !== undefined || flags.config !== undefined);
+	const rules = readRules(config.rules.files, config.rules.default);
+	const log = logger(config);
+	const say = (problem: Problem) => log[problem.level === "error" ? "error" : "warn"](problemText(problem));
+	for (const problem of [...problems, ...policy.problems]) say(problem);
+	for (const problem of rules.problems) if (problem.level === "error") say(problem);
+	return {
+		config,
+		sensor: {
+			config,
+			rules,
+			policy,
+			eventKinds: eventKindsOf(config, flags),
+			simulateLoss: flags.simulateLoss ?? 0,
+			off: flags.off ?? [],
+			logger: log,
+		},
+	};
+}
+
+/** One sensor a run directory: takes the lock or says who has it. */
+export function takeLock(runDir: string): void {
+	try {
+		mkdirSync(runDir, { recursive: true, mode: 0o755 });
+		if (addon().lockFile(join(runDir, "picket.lock")) >= 0) return;
+	} catch (error) {
+		const reason = error instanceof Error ? error.message : String(error);
+		throw new CommandError(
+			`cannot use the run directory ${runDir}: ${reason}`,
+			"start as root, or set paths.run",
+		);
+	}
+	throw new CommandError(
+		`another sensor is running (it holds ${join(runDir, "picket.lock")})`,
+		"look at it with `picket status` or `picket watch`, or stop it first",
+		1,
+	);
+}
+
+/** Messages of the sensor itself: readable lines for a person, JSON for a machine. Never on stdout. */
+function createLogger(config: Config, flags: CaptureFlags, live: LiveView | undefined): Logger {
+	const { level, file } = config.log;
+	if (file !== "")
+		return pino({ level, base: null }, pino.destination({ dest: file, mkdir: true, sync: true }));
+	if (live) return pino({ level: "silent" });
+	if (flags.output === "json" || !process.stderr.isTTY) {
+		return pino(
+			{ level, base: null, timestamp: pino.stdTimeFunctions.isoTime },
+			pino.destination({ dest: 2, sync: true }),
+		);
+	}
+	return pino({ level, base: null }, { write: (line: string) => void process.stderr.write(plainLine(line)) });
+}
+
+function plainLine(line: string): string {
+	const entry = JSON.parse(line) as { level: number; msg?: string };
+	const word = entry.level >= 50 ? "error" : entry.level >= 40 ? "warning" : "note";
+	return `picket: ${word}: ${entry.msg ?? line}\n`;
+}
+
+export interface RunOptions extends CaptureFlags {
+	/** `start`: an embedded console and, on a terminal, the live view. */
+	readonly embedded?: boolean;
+}
+
+export async function run(flags: RunOptions): Promise<void> {
+	const json = flags.output === "json";
+	const wantsLive = flags.embedded === true && flags.output === undefined;
+	const stop = Promise.withResolvers<void>();
+	// Node opens its debugger port on SIGUSR1 unless somebody listens.
+	process.on("SIGUSR1", () => {});
+	for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(name, () => stop.resolve());
+
+	let live: LiveView | undefined;
+	const canLive = wantsLive && canShowLive(process.stdin, process.stdout, process.env);
+	const { config, sensor: prepared } = prepare(flags, (read) => createLogger(read, flags, undefined));
+	takeLock(config.paths.run);
+	if (canLive) {
+		live = createLiveView({
+			input: process.stdin,
+			output: process.stdout,
+			clock: Date.now,
+			onQuit: () => stop.resolve(),
+		});
+	}
+	const logger = live ? createLogger(config, flags, live) : prepared.logger;
+	try {
+		await runSensor({ ...prepared, logger }, config, flags, live, json, stop);
+	} catch (error) {
+		live?.close();
+		throw error;
+	}
+}
+
+async function runSensor(
+	prepared: Prepared["sensor"],
+	config: Config,
+	flags: RunOptions,
+	live: LiveView | undefined,
+	json: boolean,
+	stop: PromiseWithResolvers<void>,
+): Promise<void> {
+	const { logger } = prepared;
+	let control: Awaited<ReturnType<typeof startControl>> | undefined;
+	const sensor = startSensor({
+		...prepared,
+		activity: {
+			kinds: live ? activityKinds : new Set(),
+			show: limitRate(200, (make) => live?.push(make())),
+		},
+	});
+	const closers: (() => Promise<unknown>)[] = [];
+	try {
+		sensor.output.add(localSink(sensor, live, json, logger, stop));
+		control = await startControl({
+			path: join(config.paths.run, "picket.sock"),
+			handlers: controlHandlers(sensor),
+			logger,
+		});
+		const { publish } = control;
+		sensor.output.add(publishSink(publish));
+		if (flags.embedded) {
+			const address = `unix:${join(config.paths.run, "console.sock")}`;
+			const embedded = await startConsole({ listen: address, logger, name: "embedded console", version });
+			closers.push(() => embedded.close());
+			addConsole(sensor, config, address, "console:embedded", logger);
+		}
+		if (config.console.address !== "") addConsole(sensor, config, config.console.address, "console", logger);
+		notifySystemd("READY=1");
+		if (!live) logger.info(`watching; ${prepared.rules.rules.length} rules loaded, mode ${config.mode}`);
+		const status = setInterval(() => live?.status(sensor.board.status()), 1000);
+		live?.status(sensor.board.status());
+		const end =
+			flags.duration === undefined ? undefined : setTimeout(() => stop.resolve(), flags.duration * 1000);
+		await stop.promise;
+		clearInterval(status);
+		clearTimeout(end);
+		notifySystemd("STOPPING=1");
+	} finally {
+		const last = sensor.board.status();
+		live?.status(last);
+		const undone = await sensor.close(true);
+		for (const close of closers) await close();
+		await control?.close();
+		const summary = live?.close();
+		if (summary !== undefined) process.stdout.write(`${summary}\n`);
+		if (!json) process.stderr.write(farewell(last, undone, summary === undefined));
+	}
+}
+
+function localSink(
+	sensor: Sensor,
+	live: LiveView | undefined,
+	json: boolean,
+	logger: Logger,
+	stop: PromiseWithResolvers<void>,
+): Sink {
+	if (live) return liveSink(live);
+	const colour = process.stdout.isTTY && process.env.NO_COLOR === undefined;
+	return createStreamSink(
+		{ name: "stdout", stream: process.stdout, onGone: () => stop.resolve() },
+		{
+			clock: Date.now,
+			logger,
+			report: sensor.output.gap,
+			format: json ? recordLine : (record) => recordText(record, { colour }),
+		},
+	);
+}
+
+function liveSink(live: LiveView): Sink {
+	let sent = 0;
+	return {
+		name: "live",
+		push(record) {
+			sent++;
+			live.push(record);
+		},
+		status: () => ({ name: "live", connected: true, sent: String(sent), acknowledged: String(sent) }),
+		close: async () => {},
+	};
+}
+
+/** For `picket watch`. */
+function publishSink(publish: Awaited<ReturnType<typeof startControl>>["publish"]): Sink {
+	let sent = 0;
+	return {
+		name: "control",
+		push(record) {
+			sent++;
+			for (const kind of ["event", "alert", "incident", "action", "gap", "status"] as const) {
+				if (record[kind] !== undefined) publish(kind, () => record);
+			}
+		},
+		status: () => ({ name: "control", connected: true, sent: String(sent), acknowledged: String(sent) }),
+		close: async () => {},
+	};
+}
+
+function addConsole(sensor: Sensor, config: Config, address: string, name: string, logger: Logger): void {
+	const tls = address.startsWith("unix:") || config.console.plaintext ? undefined : consoleTls(config);
+	sensor.output.add(
+		createConsoleSink({
+			name,
+			address,
+			...(tls === undefined ? {} : { tls }),
+			hello: sensor.hello,
+			onCommand: onCommand(sensor, name),
+			report: sensor.output.gap,
+			clock: Date.now,
+			logger,
+		}),
+	);
+}
+
+/** At most so many calls a second; the rest is not made. */
+function limitRate<T>(perSecond: number, call: (value: T) => void): (value: T) => void {
+	let second = 0;
+	let used = 0;
+	return (value) => {
+		const now = Math.floor(performance.now() / 1000);
+		if (now !== second) {
+			second = now;
+			used = 0;
+		}
+		if (used++ < perSecond) call(value);
+	};
+}
+
+function notifySystemd(text: string): void {
+	const socket = process.env.NOTIFY_SOCKET;
+	if (socket) addon().notify(socket, text);
+}
+
+function farewell(status: wire.Status, undone: readonly wire.Action[], withCounts: boolean): string {
+	const sum = (key: "delivered" | "lost") =>
+		(status.counters ?? []).reduce((total, counter) => total + Number(counter[key] ?? 0), 0);
+	const failed = undone.filter(
+		(action) => action.outcome !== "OUTCOME_VERIFIED" && action.outcome !== "OUTCOME_UNCHANGED",
+	);
+	const left =
+		failed.length > 0
+			? `could not undo: ${failed.map((action) => action.target).join(", ")}; run \`picket release --all\``
+			: `nothing left attached or blocked${undone.length > 0 ? ` (${undone.length} undone)` : ""}`;
+	const counts = withCounts
+		? `${sum("delivered")} events seen, ${sum("lost")} lost, ${status.alerts ?? 0} alerts; `
+		: "";
+	return `picket: stopped; ${counts}${left}\n`;
+}

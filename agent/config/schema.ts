@@ -1,0 +1,208 @@
+// Every key of /etc/picket/picket.yaml: its type, its default and the sentence that documents it. The example
+// file and the error messages are made from here.
+import { z } from "zod";
+import { parseNetwork } from "../model/address.ts";
+import { eventNames } from "../model/event.ts";
+
+const path = (words: string) => z.string().regex(/^\//, "must be an absolute path").describe(words);
+const list = (words: string) => z.array(z.string().min(1)).default([]).describe(words);
+const between = (low: number, high: number) => z.number().int().min(low).max(high);
+const isPowerOfTwo = (value: number) => Number.isInteger(Math.log2(value));
+
+const consoleSection = z
+	.strictObject({
+		address: z
+			.string()
+			.refine(isConsoleAddress, "must be host:port, [IPv6]:port or unix:/path")
+			.default("")
+			.describe('Console to report to, "host:port" or "unix:/path"; empty for none.'),
+		ca: z.string().default("").describe("PEM file with the console's authority; empty for the system's own."),
+		cert: z
+			.string()
+			.default("")
+			.describe("PEM file with this sensor's certificate, for consoles that ask for one."),
+		key: z.string().default("").describe("PEM file with the key of that certificate."),
+		server_name: z
+			.string()
+			.default("")
+			.describe("Name in the console's certificate when it is not the host above."),
+		plaintext: z
+			.boolean()
+			.default(false)
+			.describe("No encryption; allowed only to a loopback address or a unix socket."),
+	})
+	.superRefine((console, context) => {
+		const wrong = (key: string, message: string) =>
+			context.addIssue({ code: "custom", path: [key], message });
+		if (console.plaintext && console.address !== "" && !isLocal(console.address)) {
+			wrong(
+				"plaintext",
+				`must be false for ${console.address}: what the sensor says would cross the network readable`,
+			);
+		}
+		if ((console.cert === "") !== (console.key === "")) {
+			wrong(console.cert === "" ? "cert" : "key", "certificate and key go together: give both or neither");
+		}
+	});
+
+export const configSchema = z.strictObject({
+	mode: z
+		.enum(["observe", "enforce"])
+		.default("observe")
+		.describe("observe: say what would be done about an attack. enforce: do it."),
+	paths: z
+		.strictObject({
+			run: path("Directory of the control socket.").default("/run/picket"),
+			state: path("Directory of everything that outlives a restart.").default("/var/lib/picket"),
+		})
+		.prefault({})
+		.describe("Where the sensor keeps its files."),
+	rules: z
+		.strictObject({
+			default: z.boolean().default(true).describe("Load the signatures that come with the sensor."),
+			files: list(
+				"More rule files or directories, in the Falco or the Sigma language, such as /etc/picket/rules.d.",
+			),
+		})
+		.prefault({})
+		.describe("What to detect."),
+	policy: path("The local policy: what is allowed here, and what is done about what is not.").default(
+		"/etc/picket/policy.yaml",
+	),
+	capture: z
+		.strictObject({
+			ring_bytes: between(262_144, 268_435_456)
+				.refine(isPowerOfTwo, "must be a power of two")
+				.default(4_194_304)
+				.describe("Size of the buffer between kernel and sensor, a power of two, 262144 to 268435456."),
+			drain_ms: between(1, 1000)
+				.default(10)
+				.describe("How often events that are not urgent are read, in ms."),
+		})
+		.prefault({})
+		.describe("How events come out of the kernel."),
+	scope: z
+		.strictObject({
+			pids: z
+				.array(between(1, 4_194_304))
+				.default([])
+				.describe("Only these processes and all that they start; empty for all."),
+			cgroups: z
+				.array(path("A cgroup."))
+				.default([])
+				.describe("Only processes in these cgroups and below; empty for all."),
+			paths: z
+				.array(path("A file or directory."))
+				.default([])
+				.describe("Of opened files only those at or below these paths; empty for all."),
+			containers_only: z.boolean().default(false).describe("Leave out what runs outside containers."),
+		})
+		.prefault({})
+		.describe("What to look at. Everything else is counted as suppressed."),
+	docker: z
+		.strictObject({
+			socket: path("Socket of the Docker engine.").default("/var/run/docker.sock"),
+			enabled: z
+				.boolean()
+				.default(true)
+				.describe("Ask Docker for the names of containers and let it pause them."),
+		})
+		.prefault({})
+		.describe("Where containers are looked up."),
+	console: consoleSection.prefault({}).describe("Where to report, besides the local log."),
+	output: z
+		.strictObject({
+			events: z
+				.union([z.enum(["none", "all"]), z.array(z.enum(eventNames))])
+				.default("none")
+				.describe(`Events to report besides alerts: none, all, or a list of ${eventNames.join(", ")}.`),
+		})
+		.prefault({})
+		.describe("What is reported."),
+	log: z
+		.strictObject({
+			level: z
+				.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"])
+				.default("info")
+				.describe(
+					"The least important message that is written: trace, debug, info, warn, error, fatal or silent.",
+				),
+			file: z.string().default("").describe("File for the sensor's own messages; empty for standard error."),
+		})
+		.prefault({})
+		.describe("The sensor's own messages."),
+	limits: z
+		.strictObject({
+			processes: between(1024, 4_194_304)
+				.default(65_536)
+				.describe("Processes remembered; the oldest ended go first."),
+			containers: between(16, 65_536).default(4096).describe("Containers remembered."),
+			alerts_per_minute: between(1, 100_000)
+				.default(600)
+				.describe("Alerts reported in a minute; more are counted."),
+			actions_per_minute: between(1, 1000)
+				.default(30)
+				.describe("Blocks, pauses and kills in a minute; more are refused."),
+		})
+		.prefault({})
+		.describe("Bounds on memory and on haste."),
+	respond: z
+		.strictObject({
+			block_ttl_seconds: between(1, 86_400)
+				.default(1800)
+				.describe("How long an address is blocked when nobody says how long, in seconds."),
+		})
+		.prefault({})
+		.describe("How the sensor acts."),
+	protect: z
+		.strictObject({
+			addresses: z
+				.array(z.string().min(1).refine(isHostOrNetwork, "must be an address, a network or a host name"))
+				.default([])
+				.describe("Addresses, networks and host names that are never blocked."),
+			containers: list("Names or ids of containers that are never paused."),
+			processes: list("Names or executables of processes that are never killed."),
+		})
+		.prefault({})
+		.describe(
+			"What is never touched, besides this host's own addresses, routers, name servers and SSH sessions.",
+		),
+});
+
+export type Config = z.output<typeof configSchema>;
+
+function isConsoleAddress(text: string): boolean {
+	return text === "" || text.startsWith("unix:/") || splitHostPort(text) !== undefined;
+}
+
+function isLocal(text: string): boolean {
+	if (text.startsWith("unix:")) return true;
+	const host = splitHostPort(text)?.host ?? "";
+	if (host === "localhost") return true;
+	try {
+		const { family, words } = parseNetwork(host);
+		const [first = 0] = words;
+		return family === 4 ? first >>> 24 === 127 : words.join() === "0,0,0,1";
+	} catch {
+		return false;
+	}
+}
+
+function splitHostPort(text: string): { host: string; port: number } | undefined {
+	const match = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})$/.exec(text);
+	const port = Number(match?.[3]);
+	if (match === null || port < 1 || port > 65_535) return undefined;
+	return { host: match[1] ?? match[2] ?? "", port };
+}
+
+function isHostOrNetwork(text: string): boolean {
+	// What looks like an address has to be one: a mistyped 10.0.0.1/8 must not pass for a host name.
+	if (!/^[0-9./]+$|[:/]/.test(text))
+		return /^[A-Za-z0-9_]([A-Za-z0-9._-]{0,252}[A-Za-z0-9_])?\.?$/.test(text);
+	try {
+		parseNetwork(text);
+		return true;
+	} catch {
+		return false;
+	}
+}

@@ -1,0 +1,174 @@
+// `picket console`: the reference console on a terminal or in a pipe. Records go to the output as text or JSON
+// lines; an operator's commands come from the input.
+import { readFile } from "node:fs/promises";
+import { createInterface } from "node:readline";
+import type { Readable, Writable } from "node:stream";
+import type { Logger } from "pino";
+import type { ServerTls } from "../grpc.ts";
+import type * as wire from "../model/picket.v1.ts";
+import { errorText, ReportError } from "../report/errors.ts";
+import { createStreamSink } from "../report/lines.ts";
+import { recordLine } from "../report/record.ts";
+import { neutralise, recordText } from "../report/text.ts";
+import { type RunningConsole, startConsole } from "./console.ts";
+import { helpText, readOperatorLine } from "./operator.ts";
+import type { SensorInfo } from "./sensor.ts";
+
+export interface ConsoleCommandOptions {
+	/** "127.0.0.1:7443" by default. */
+	readonly listen?: string;
+	/** Paths of PEM files. */
+	readonly tlsCert?: string;
+	readonly tlsKey?: string;
+	readonly tlsClientCa?: string;
+	readonly store?: string;
+	readonly output?: "text" | "json";
+	readonly colour?: boolean;
+	readonly version?: string;
+	readonly logger: Logger;
+	/** Operator commands, a line each. */
+	readonly input: Readable;
+	/** Records; with text also the answers to commands. */
+	readonly stdout: Writable;
+	/** With JSON the answers to commands, so that `stdout` stays JSON lines. */
+	readonly stderr: Writable;
+	/** Ends the console. */
+	readonly signal?: AbortSignal;
+	/** Told once it listens. */
+	readonly onListening?: (address: string) => void;
+}
+
+/** Runs until `quit`, the signal, or until nobody reads `stdout`. Throws ReportError when it cannot start. */
+export async function runConsole(options: ConsoleCommandOptions): Promise<void> {
+	const json = options.output === "json";
+	const answers = json ? options.stderr : options.stdout;
+	const say = (text: string): void => {
+		answers.write(`${text}\n`);
+	};
+	let stop: () => void = () => {};
+	const stopped = new Promise<void>((resolve) => {
+		stop = resolve;
+	});
+	options.signal?.addEventListener("abort", stop);
+	const style = { colour: options.colour === true };
+	const screen = createStreamSink(
+		{ name: "stdout", stream: options.stdout, onGone: stop },
+		{
+			clock: Date.now,
+			logger: options.logger,
+			report: (gap) => options.logger.warn({ gap }, "records not shown: the output is too slow"),
+			format: json ? recordLine : (record) => recordText(record, style),
+		},
+	);
+	const tls = await readTls(options);
+	const running = await startConsole({
+		listen: options.listen ?? "127.0.0.1:7443",
+		...(tls === undefined ? {} : { tls }),
+		...(options.store === undefined ? {} : { store: options.store }),
+		...(options.version === undefined ? {} : { version: options.version }),
+		logger: options.logger,
+		onRecord: (record) => screen.push(record),
+		onSensor: (sensor, connected) =>
+			say(`sensor ${sensorName(sensor)} ${connected ? "connected" : "disconnected"}`),
+	});
+	say(`console listens on ${running.address}; "help" lists the commands`);
+	options.onListening?.(running.address);
+	const lines = createInterface({ input: options.input, terminal: false });
+	lines.on("line", (line) => {
+		void obey(line, running, say, stop);
+	});
+	if (options.signal?.aborted === true) stop();
+	await stopped;
+	lines.close();
+	options.signal?.removeEventListener("abort", stop);
+	await running.close();
+	await screen.close();
+}
+
+async function readTls(options: ConsoleCommandOptions): Promise<ServerTls | undefined> {
+	const { tlsCert, tlsKey, tlsClientCa } = options;
+	if (tlsCert === undefined && tlsKey === undefined && tlsClientCa === undefined) return undefined;
+	if (tlsCert === undefined || tlsKey === undefined) {
+		throw new ReportError("CERTIFICATE", "TLS needs both --tls-cert and --tls-key");
+	}
+	const read = (path: string): Promise<Buffer> =>
+		readFile(path).catch((error) => {
+			throw new ReportError("CERTIFICATE", `${path} cannot be read: ${errorText(error)}`, error);
+		});
+	return {
+		cert: await read(tlsCert),
+		key: await read(tlsKey),
+		...(tlsClientCa === undefined ? {} : { clientCa: await read(tlsClientCa) }),
+	};
+}
+
+async function obey(
+	line: string,
+	running: RunningConsole,
+	say: (text: string) => void,
+	stop: () => void,
+): Promise<void> {
+	const read = await readOperatorLine(line);
+	switch (read.kind) {
+		case "nothing":
+			return;
+		case "help":
+			return say(helpText);
+		case "quit":
+			return stop();
+		case "mistake":
+			return say(neutralise(read.message));
+		case "sensors":
+			return say(sensorTable(running.sensors()));
+		case "command": {
+			const sensor = findSensor(running.sensors(), read.host);
+			if (typeof sensor === "string") return say(sensor);
+			try {
+				const command = { requester: "operator", ...read.command };
+				say(resultText(sensor, await running.send(sensor.hostId, command)));
+			} catch (error) {
+				say(neutralise(errorText(error)));
+			}
+		}
+	}
+}
+
+/** The sensor meant, or why it is not clear which. */
+function findSensor(sensors: readonly SensorInfo[], wanted: string): SensorInfo | string {
+	const found = sensors.filter((sensor) => sensor.hostId === wanted);
+	if (found.length === 0) found.push(...sensors.filter((sensor) => sensor.host === wanted));
+	const [first] = found;
+	const shown = neutralise(wanted);
+	if (first === undefined) return `no sensor "${shown}" is connected; "sensors" lists them`;
+	return found.length === 1 ? first : `${found.length} sensors are called "${shown}": use the host id`;
+}
+
+function sensorName(sensor: SensorInfo): string {
+	return neutralise(`${sensor.host || "?"} (${sensor.hostId})`);
+}
+
+function sensorTable(sensors: readonly SensorInfo[]): string {
+	if (sensors.length === 0) return "no sensor is connected";
+	return sensors
+		.map((sensor) => {
+			const { version, kernel, architecture, mode, peer, records } = sensor;
+			return neutralise(
+				`${sensor.host || "?"}  ${sensor.hostId}  picket ${version}  ${mode}  ${kernel} ${architecture}  ` +
+					`${peer}  ${records} records`,
+			);
+		})
+		.join("\n");
+}
+
+function resultText(sensor: SensorInfo, result: wire.CommandResult): string {
+	const verdict = result.accepted === true ? "accepted" : "not accepted";
+	const lines = [neutralise(`${sensor.host || sensor.hostId}: ${verdict}: ${result.message ?? ""}`)];
+	if (result.action !== undefined) lines.push(recordText({ action: result.action }));
+	for (const process of result.processes ?? []) {
+		const command = process.args?.join(" ") || process.executable || process.name;
+		lines.push(
+			neutralise(`${process.pid}  ${process.startTime}  ${process.user ?? process.uid}  ${command}`),
+		);
+	}
+	return lines.join("\n");
+}

@@ -1,0 +1,170 @@
+// The reference console: takes the streams of many sensors, stores their records, passes commands on. What it
+// shows is the caller's business.
+import { randomUUID } from "node:crypto";
+import type { Logger } from "pino";
+import { type ServerTls, serve } from "../grpc.ts";
+import type * as wire from "../model/picket.v1.ts";
+import { ReportError } from "../report/errors.ts";
+import { formatUnixMs, parseUnixMs } from "../report/time.ts";
+import { attendSensor, type Hub, type Run, type SensorInfo, type Session } from "./sensor.ts";
+import { createForgettingStore, openStore } from "./store.ts";
+
+export interface ConsoleOptions {
+	/** "host:port" (port 0: any) or "unix:/path". Without TLS only loopback or a socket. */
+	readonly listen: string;
+	readonly tls?: ServerTls;
+	/** File for the records; without it they are passed on and forgotten. */
+	readonly store?: string;
+	/** Each new record once, in its sensor's order, after it was stored. */
+	readonly onRecord?: (record: wire.OutputRecord, sensor: SensorInfo) => void;
+	readonly onSensor?: (sensor: SensorInfo, connected: boolean) => void;
+	readonly logger: Logger;
+	/** As sensors see it; "picket console" by default. */
+	readonly name?: string;
+	readonly version?: string;
+	/** Unix ms. */
+	readonly clock?: () => number;
+}
+
+export interface RunningConsole {
+	readonly address: string;
+	/** Those connected now. */
+	sensors(): SensorInfo[];
+	/**
+	 * Id, expiry (one minute) and requester are filled in when missing. Rejects with ReportError NO_SENSOR when the
+	 * sensor is not connected, NO_ANSWER when no result comes until `graceMs` (70,000 by default) after the expiry.
+	 */
+	send(hostId: string, command: wire.Command, graceMs?: number): Promise<wire.CommandResult>;
+	close(): Promise<void>;
+}
+
+interface Sent {
+	readonly hostId: string;
+	readonly command: wire.Command;
+	resolve(result: wire.CommandResult): void;
+	reject(error: Error): void;
+}
+
+const maxSensors = 10_000;
+/** Boots remembered; beyond it the longest unused is forgotten, and its repeats may come twice. */
+const maxRuns = 50_000;
+
+/** Throws ReportError ADDRESS, PLAINTEXT, CERTIFICATE, LISTEN or STORE. */
+export async function startConsole(options: ConsoleOptions): Promise<RunningConsole> {
+	const clock = options.clock ?? Date.now;
+	const store = options.store === undefined ? createForgettingStore() : await openStore(options.store);
+	const sessions = new Map<string, Session>();
+	const runs = new Map<string, Run>();
+	const sent = new Map<string, Sent>();
+	let closed = false;
+
+	const hub: Hub = {
+		name: options.name ?? "picket console",
+		store,
+		logger: options.logger,
+		clock,
+		run(key) {
+			const run = runs.get(key) ?? { stored: store.last.get(key) ?? 0n, tail: Promise.resolve() };
+			runs.delete(key);
+			runs.set(key, run);
+			for (const old of runs.keys()) {
+				if (runs.size <= maxRuns) break;
+				runs.delete(old);
+			}
+			return run;
+		},
+		joined(session) {
+			const { hostId } = session.info;
+			const before = sessions.get(hostId);
+			sessions.delete(hostId);
+			before?.close("the same sensor has connected again");
+			if (sessions.size >= maxSensors) {
+				session.close(`more than ${maxSensors} sensors`);
+				return;
+			}
+			sessions.set(hostId, session);
+			options.onSensor?.(session.info, true);
+			// The result of a command may have been lost with the connection; its id keeps it from happening twice.
+			for (const one of sent.values()) if (one.hostId === hostId) session.send(one.command);
+		},
+		left(session) {
+			if (sessions.get(session.info.hostId) !== session) return;
+			sessions.delete(session.info.hostId);
+			options.onSensor?.(session.info, false);
+		},
+		record: (record, sensor) => options.onRecord?.(record, sensor),
+		result(hostId, result) {
+			const one = sent.get(result.commandId ?? "");
+			if (one?.hostId === hostId) one.resolve(result);
+		},
+	};
+
+	const server = await serve({
+		listen: options.listen,
+		...(options.tls === undefined ? {} : { tls: options.tls }),
+		connect: (stream) => attendSensor(stream, hub),
+		health: () => ({
+			state: "STATE_SERVING",
+			version: options.version ?? "",
+			sensors: sessions.size,
+		}),
+	}).catch(async (error) => {
+		await store.close();
+		throw error;
+	});
+
+	return {
+		address: server.address,
+		sensors: () => [...sessions.values()].map((session) => session.info),
+		send(hostId, command, graceMs = 70_000) {
+			const session = sessions.get(hostId);
+			if (session === undefined) {
+				return Promise.reject(
+					new ReportError("NO_SENSOR", `no sensor with host id "${hostId}" is connected`),
+				);
+			}
+			const id = command.id ?? randomUUID();
+			const expires = command.expires ?? formatUnixMs(clock() + 60_000);
+			const whole: wire.Command = { requester: "console", ...command, id, expires };
+			const waitMs = Math.max(0, (parseUnixMs(expires) ?? clock()) - clock()) + graceMs;
+			return new Promise<wire.CommandResult>((resolve, reject) => {
+				const timer = setTimeout(() => {
+					reject(
+						new ReportError(
+							"NO_ANSWER",
+							`${session.info.host || hostId} gave no result; the command may still have been carried out`,
+						),
+					);
+				}, waitMs).unref();
+				const done = (): void => {
+					clearTimeout(timer);
+					sent.delete(id);
+				};
+				sent.set(id, {
+					hostId,
+					command: whole,
+					resolve(result) {
+						done();
+						resolve(result);
+					},
+					reject(error) {
+						done();
+						reject(error);
+					},
+				});
+				session.send(whole);
+			});
+		},
+		async close() {
+			if (closed) return;
+			closed = true;
+			for (const session of [...sessions.values()]) session.close("the console is closing");
+			await server.close();
+			await Promise.allSettled([...runs.values()].map((run) => run.tail));
+			for (const one of [...sent.values()]) {
+				one.reject(new ReportError("NO_ANSWER", "the console was closed before a result came"));
+			}
+			await store.close();
+		},
+	};
+}

@@ -1,0 +1,104 @@
+// What an operator types at the reference console, read into commands. Parsing only; nothing is sent here.
+import { readFile } from "node:fs/promises";
+import type * as wire from "../model/picket.v1.ts";
+import { errorText } from "../report/errors.ts";
+import { parseTime } from "../report/time.ts";
+
+export type OperatorLine =
+	| { readonly kind: "nothing" }
+	| { readonly kind: "help" }
+	| { readonly kind: "quit" }
+	| { readonly kind: "sensors" }
+	| { readonly kind: "command"; readonly host: string; readonly command: wire.Command }
+	/** What is wrong and how it is written. */
+	| { readonly kind: "mistake"; readonly message: string };
+
+const usage: Readonly<Record<string, string>> = {
+	sensors: "sensors                      who is connected",
+	block: "block HOST ADDRESS [TTL]     block an address or network; TTL as 90s, 10m, 2h",
+	unblock: "unblock HOST ADDRESS         lift a block",
+	pause: "pause HOST CONTAINER         freeze a container",
+	resume: "resume HOST CONTAINER        let it run again",
+	kill: "kill HOST PID START          kill a process; START as `ps` shows it",
+	policy: "policy HOST FILE             put a policy file into force",
+	ps: "ps HOST [TEXT]               processes, all or those with TEXT in name or path",
+	help: "help                         this list",
+	quit: "quit                         end the console",
+};
+
+export const helpText = `${Object.values(usage).join("\n")}\nHOST is a sensor's host name or host id.`;
+
+const processLimit = 500;
+const maxPolicyBytes = 1024 * 1024;
+
+/** Never throws. */
+export async function readOperatorLine(line: string): Promise<OperatorLine> {
+	const [word = "", ...rest] = line.trim().split(/\s+/);
+	const [host = "", first = "", second = ""] = rest;
+	switch (word) {
+		case "":
+			return { kind: "nothing" };
+		case "help":
+		case "quit":
+		case "sensors":
+			return rest.length === 0 ? { kind: word } : wrong(word, "takes nothing after it");
+		case "ps": {
+			if (host === "") return wrong(word, "needs a host");
+			const queryProcesses = { contains: rest.slice(1).join(" "), limit: processLimit };
+			return { kind: "command", host, command: { queryProcesses } };
+		}
+		case "block": {
+			if (rest.length < 2 || rest.length > 3) return wrong(word, "needs a host and an address");
+			const ttlSeconds = second === "" ? 0 : readSeconds(second);
+			if (ttlSeconds === undefined) return wrong(word, `"${second}" is no time span`);
+			const block = { address: first, ttlSeconds, reason: "by hand at the console" };
+			return { kind: "command", host, command: { block } };
+		}
+		case "unblock":
+			if (rest.length !== 2) return wrong(word, "needs a host and an address");
+			return { kind: "command", host, command: { unblock: { address: first } } };
+		case "pause":
+			if (rest.length !== 2) return wrong(word, "needs a host and a container");
+			return {
+				kind: "command",
+				host,
+				command: { pause: { container: first, reason: "by hand at the console" } },
+			};
+		case "resume":
+			if (rest.length !== 2) return wrong(word, "needs a host and a container");
+			return { kind: "command", host, command: { resume: { container: first } } };
+		case "kill": {
+			if (rest.length !== 3) return wrong(word, "needs a host, a pid and the start time of the process");
+			const pid = Number(first);
+			if (!/^\d+$/.test(first) || pid < 1 || pid > 0x7fff_ffff) return wrong(word, `"${first}" is no pid`);
+			if (parseTime(second) === undefined) return wrong(word, `"${second}" is no start time`);
+			const kill = { pid, startTime: second, reason: "by hand at the console" };
+			return { kind: "command", host, command: { kill } };
+		}
+		case "policy": {
+			if (rest.length !== 2) return wrong(word, "needs a host and a file");
+			try {
+				const policy = await readFile(first, "utf8");
+				if (policy.length > maxPolicyBytes) return wrong(word, `${first} is larger than 1 MiB`);
+				return { kind: "command", host, command: { applyPolicy: { policy } } };
+			} catch (error) {
+				return wrong(word, `${first} cannot be read (${errorText(error)})`);
+			}
+		}
+		default:
+			return { kind: "mistake", message: `"${word}" is no command; "help" lists them` };
+	}
+}
+
+function wrong(word: string, why: string): OperatorLine {
+	return { kind: "mistake", message: `${word}: ${why}. Usage: ${usage[word]?.replace(/\s{2,}/, "   ")}` };
+}
+
+/** "90", "90s", "10m", "2h", "1d" in seconds. */
+function readSeconds(text: string): number | undefined {
+	const match = /^(\d{1,9})([smhd]?)$/.exec(text);
+	if (match === null) return undefined;
+	const unit = { "": 1, s: 1, m: 60, h: 3600, d: 86_400 }[match[2] ?? ""] ?? 1;
+	const seconds = Number(match[1]) * unit;
+	return seconds > 0 && seconds <= 0xffff_ffff ? seconds : undefined;
+}

@@ -1,0 +1,230 @@
+// Rule files in, compiled rules out: lists and macros put in, exceptions added, every rule classified by what it can
+// do on this host. An error in one rule costs that rule, and is told with its place.
+import { createHash } from "node:crypto";
+import type { EventKind, EventName, Observation } from "../model/event.ts";
+import { EventKind as Kind } from "../model/event.ts";
+import { type Interest, sumOfInterests } from "../model/interest.ts";
+import { type Finding, type Priority, type Problem, priorities, type Severity } from "../model/verdict.ts";
+import { attackOf } from "./attack.ts";
+import { collect, type RuleSource } from "./collect.ts";
+import { eventTypes, type FieldContext } from "./fields.ts";
+import { interestOfRule, type RuleInterest } from "./interest.ts";
+import { parseTemplate } from "./output.ts";
+import { type Bound, bind, kinds, type Plan, Predicates, planFor } from "./plan.ts";
+import { CheckProblem } from "./predicate.ts";
+import { parseCondition, SyntaxProblem } from "./syntax.ts";
+
+export interface RuleFile {
+	readonly path: string;
+	readonly text: string;
+	readonly origin: "picket" | "falco";
+}
+
+export interface LoadedRule {
+	readonly name: string;
+	readonly origin: "picket" | "falco" | "sigma";
+	readonly file: string;
+	readonly line: number;
+	readonly priority: Priority;
+	readonly severity: Severity;
+	readonly status: "evaluable" | "degraded" | "not-evaluable" | "error";
+	readonly reasons: readonly string[];
+	readonly tags: readonly string[];
+	readonly tactics: readonly string[];
+	readonly techniques: readonly string[];
+	readonly description: string;
+	readonly enabled: boolean;
+	/** Events it can match on. */
+	readonly events: readonly EventName[];
+	/** With lists and macros put in. */
+	readonly condition: string;
+	readonly output: string;
+	readonly interest: RuleInterest | undefined;
+	readonly plans: ReadonlyMap<EventKind, Plan>;
+	/** picket_samples of our own signatures, unchecked. */
+	readonly samples: unknown;
+	readonly falsePositives: readonly string[];
+	finding(observation: Observation, context: FieldContext): Finding;
+}
+
+export interface RuleSet {
+	readonly rules: readonly LoadedRule[];
+	readonly problems: readonly Problem[];
+	readonly interest: Interest;
+	/** SHA-256 over all files. */
+	readonly contentHash: string;
+	readonly predicates: Predicates;
+}
+
+const deliveredTypes: ReadonlySet<string> = new Set(Object.values(eventTypes).flat());
+
+export function loadRules(files: readonly RuleFile[]): RuleSet {
+	const problems: Problem[] = [];
+	const predicates = new Predicates();
+	const hash = createHash("sha256");
+	const sources = collect(files, problems);
+	for (const { path, text } of files) hash.update(`${path.replace(/^.*\//, "")}\0${text}\0`);
+	const rules = sources.map((source) => compile(source, predicates, problems));
+	const interests = rules.flatMap((rule) => (rule.enabled && rule.interest ? [rule.interest] : []));
+	const nothing: Interest = { kinds: new Set(), writeOpens: false, failedOpens: false, readOpens: "none" };
+	for (const rule of rules) {
+		if (!rule.enabled || rule.interest?.readOpens !== "all") continue;
+		problems.push({
+			file: rule.file,
+			line: rule.line,
+			column: 1,
+			where: rule.name,
+			message: "every file that is opened for reading has to be looked at for this rule, which costs CPU",
+			remedy: "name the files: fd.name =, in or startswith, fd.directory or fd.filename",
+			level: "warning",
+		});
+	}
+	return {
+		rules,
+		problems,
+		predicates,
+		interest: sumOfInterests([nothing, ...interests]),
+		contentHash: hash.digest("hex"),
+	};
+}
+
+/** Opens of our own signatures are successful ones, unless the signature says otherwise. */
+const successfulOpens = "(not evt.type in (open, openat, openat2, creat) or evt.rawres >= 0)";
+
+function compile(source: RuleSource, predicates: Predicates, problems: Problem[]): LoadedRule {
+	const { name, file, place } = source;
+	const priority = priorityOf(source.priority);
+	const { tactics, techniques } = attackOf(source.tags);
+	const base = {
+		name,
+		origin: source.origin,
+		file,
+		line: place.line,
+		priority: priority ?? "Notice",
+		severity: priorities[priority ?? "Notice"],
+		tags: source.tags,
+		tactics,
+		techniques,
+		description: source.description,
+		condition: source.condition.replace(/\s+/g, " ").trim(),
+		output: source.output,
+		samples: source.samples,
+		falsePositives: source.falsePositives,
+	};
+	const broken = (message: string, key: string, remedy: string): LoadedRule => {
+		const { line, column } = source.placeOf(key);
+		problems.push({ file, line, column, where: `rule ${name}`, message, remedy, level: "error" });
+		return {
+			...base,
+			status: "error",
+			reasons: [message],
+			enabled: false,
+			events: [],
+			interest: undefined,
+			plans: new Map(),
+			finding: () => {
+				throw new Error(`rule ${name} has an error and cannot match`);
+			},
+		};
+	};
+	if (!priority)
+		return broken(
+			`unknown priority ${JSON.stringify(source.priority)}`,
+			"priority",
+			`known: ${Object.keys(priorities).join(", ")}`,
+		);
+	if (source.wrong) return broken(source.wrong.message, source.wrong.key, source.wrong.remedy);
+	try {
+		const template = parseTemplate(source.output);
+		const parsed = source.tree(parseCondition(source.condition));
+		const restricted = source.origin === "picket" && !/\bevt\.(rawres|res|failed)\b/.test(source.condition);
+		const node = restricted
+			? ({ is: "and", nodes: [parsed, parseCondition(successfulOpens)] } as const)
+			: parsed;
+		const bound = bind(node, predicates);
+		const plans = new Map(kinds.map((kind) => [kind, planFor(bound, predicates, kind)]));
+		const judged = judge(source, bound, plans, predicates);
+		return {
+			...base,
+			...judged,
+			reasons: [
+				...judged.reasons,
+				...template.missing.map((field) => `the output's ${field} is always <NA> here`),
+			],
+			enabled: source.enabled && judged.status !== "not-evaluable",
+			events: (Object.keys(Kind) as EventName[]).filter((event) => plans.get(Kind[event]) !== false),
+			interest: interestOfRule(bound, predicates),
+			plans,
+			finding(observation, context) {
+				const { summary, fields } = template.render(observation, context);
+				return {
+					rule: name,
+					origin: source.origin,
+					priority: base.priority,
+					severity: base.severity,
+					summary,
+					description: source.description,
+					tactics,
+					techniques,
+					tags: source.tags,
+					fields,
+				};
+			},
+		};
+	} catch (error) {
+		if (error instanceof SyntaxProblem) {
+			const near = source.condition.slice(Math.max(0, error.at - 30), error.at + 30).replace(/\s+/g, " ");
+			return broken(`${error.message} (near: ${near.trim()})`, "condition", error.remedy);
+		}
+		if (error instanceof CheckProblem) return broken(error.message, "condition", error.remedy);
+		throw error;
+	}
+}
+
+function priorityOf(text: string): Priority | undefined {
+	const word = text.toLowerCase();
+	const names = Object.keys(priorities) as Priority[];
+	return names.find((name) => name.toLowerCase() === (word === "info" ? "informational" : word));
+}
+
+/** What this rule can do here, and why not more. */
+function judge(
+	source: RuleSource,
+	bound: Bound,
+	plans: ReadonlyMap<EventKind, Plan>,
+	predicates: Predicates,
+): { status: LoadedRule["status"]; reasons: string[] } {
+	const reasons: string[] = [];
+	if (source.source !== "syscall") {
+		return {
+			status: "not-evaluable",
+			reasons: [`its events come from ${source.source}, not from this host's system calls`],
+		};
+	}
+	const types = new Set<string>();
+	const missing = new Set<string>();
+	const walk = (node: Bound): void => {
+		if (node.is === "not") {
+			walk(node.node);
+			return;
+		}
+		if (node.is !== "test") {
+			for (const each of node.nodes) walk(each);
+			return;
+		}
+		const predicate = predicates.at(node.index);
+		if (predicate.missing) missing.add(predicate.fieldName);
+		if (predicate.fieldName !== "evt.type" || predicate.check.operator === "!=") return;
+		for (const type of predicate.values) if (!deliveredTypes.has(type)) types.add(type);
+	};
+	walk(bound);
+	if (types.size > 0) reasons.push(`these events are not captured: ${[...types].join(", ")}`);
+	if (missing.size > 0) reasons.push(`these fields are never set: ${[...missing].join(", ")}`);
+	if ([...plans.values()].every((plan) => plan === false)) {
+		return {
+			status: "not-evaluable",
+			reasons: reasons.length > 0 ? reasons : ["no event can satisfy the condition"],
+		};
+	}
+	return { status: reasons.length > 0 ? "degraded" : "evaluable", reasons };
+}

@@ -1,0 +1,92 @@
+// The internal form of a rule: a boolean DAG over shared predicates, one per kind of event, with everything that is
+// the same for all events of the kind folded away.
+import { EventKind } from "../model/event.ts";
+import { CheckProblem, keyOf, makePredicate, type Predicate } from "./predicate.ts";
+import type { Node } from "./syntax.ts";
+
+export type Plan =
+	| boolean
+	| { readonly is: "test"; readonly index: number; readonly cost: number }
+	| { readonly is: "and" | "or"; readonly plans: readonly Plan[]; readonly cost: number }
+	| { readonly is: "not"; readonly plan: Plan; readonly cost: number };
+
+/** Predicates of all rules, each once. */
+export class Predicates {
+	readonly all: Predicate[] = [];
+	readonly #byKey = new Map<string, number>();
+
+	/** Throws CheckProblem. */
+	index(check: Extract<Node, { is: "check" }>): number {
+		const key = keyOf(check);
+		const known = this.#byKey.get(key);
+		if (known !== undefined) return known;
+		const predicate = makePredicate(check);
+		this.#byKey.set(key, this.all.length);
+		return this.all.push(predicate) - 1;
+	}
+	at(index: number): Predicate {
+		return this.all[index] as Predicate;
+	}
+}
+
+/** A rule's condition with its predicates found; macros are gone by now. */
+export type Bound =
+	| { readonly is: "and" | "or"; readonly nodes: readonly Bound[] }
+	| { readonly is: "not"; readonly node: Bound }
+	| { readonly is: "test"; readonly index: number };
+
+/** Throws CheckProblem, also for a name that is no macro by now. */
+export function bind(node: Node, predicates: Predicates): Bound {
+	switch (node.is) {
+		case "and":
+		case "or":
+			return { is: node.is, nodes: node.nodes.map((each) => bind(each, predicates)) };
+		case "not":
+			return { is: "not", node: bind(node.node, predicates) };
+		case "name":
+			throw new CheckProblem(`no macro is named ${node.name}`, "define the macro before the rule");
+		case "check":
+			return { is: "test", index: predicates.index(node) };
+	}
+}
+
+export type Assume = (predicate: Predicate) => boolean | undefined;
+
+/** Puts in what is known of a predicate beforehand and simplifies; cheap tests come first. */
+export function fold(node: Bound, predicates: Predicates, assume: Assume): Plan {
+	switch (node.is) {
+		case "test": {
+			const predicate = predicates.at(node.index);
+			return assume(predicate) ?? { is: "test", index: node.index, cost: predicate.cost };
+		}
+		case "not": {
+			const plan = fold(node.node, predicates, assume);
+			if (typeof plan === "boolean") return !plan;
+			return plan.is === "not" ? plan.plan : { is: "not", plan, cost: plan.cost };
+		}
+		case "and":
+		case "or": {
+			/** true ends an or, false ends an and; the other one changes nothing. */
+			const decisive = node.is === "or";
+			const plans: Exclude<Plan, boolean>[] = [];
+			for (const each of node.nodes) {
+				const plan = fold(each, predicates, assume);
+				if (plan === decisive) return decisive;
+				if (typeof plan === "boolean") continue;
+				if (plan.is === node.is) plans.push(...(plan.plans as Exclude<Plan, boolean>[]));
+				else plans.push(plan);
+			}
+			const [only] = plans;
+			if (!only) return !decisive;
+			if (plans.length === 1) return only;
+			plans.sort((a, b) => a.cost - b.cost);
+			return { is: node.is, plans, cost: plans.reduce((sum, each) => sum + each.cost, 0) };
+		}
+	}
+}
+
+export function planFor(node: Bound, predicates: Predicates, kind: EventKind): Plan {
+	return fold(node, predicates, (predicate) => predicate.constant(kind));
+}
+
+export const kinds: readonly EventKind[] = Object.values(EventKind);

@@ -1,0 +1,56 @@
+// Texts made of a process, made once a process and kept with it: conditions ask for them again and again.
+import type { Process } from "../model/process.ts";
+
+interface Derived {
+	arguments?: string;
+	command?: string;
+	capabilities?: string;
+}
+const cache = new WeakMap<Process, Derived>();
+
+function derived(process: Process): Derived {
+	const known = cache.get(process);
+	if (known) return known;
+	const made: Derived = {};
+	cache.set(process, made);
+	return made;
+}
+
+/** argv from 1 on, joined by spaces; "" when there is none. */
+export function argumentLine(process: Process): string {
+	const known = derived(process);
+	known.arguments ??= process.args.slice(1).join(" ");
+	return known.arguments;
+}
+
+/** comm and arguments: "sh -c id", never "/bin/sh -c id". */
+export function commandLine(process: Process): string {
+	const known = derived(process);
+	if (known.command === undefined) {
+		const line = argumentLine(process);
+		known.command = line === "" ? process.comm : `${process.comm} ${line}`;
+	}
+	return known.command;
+}
+
+/** 0 is the process itself, 1 its parent. */
+export function ancestor(process: Process, level: number): Process | undefined {
+	let at: Process | undefined = process;
+	for (let i = 0; i < level && at; i++) at = at.parent;
+	return at;
+}
+
+/** In the order of include/uapi/linux/capability.h. */
+const names =
+	"CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE".split(
+		" ",
+	);
+
+export function capabilityNames(process: Process): string {
+	const known = derived(process);
+	known.capabilities ??= names
+		.filter((_, bit) => (process.capabilities >> BigInt(bit)) & 1n)
+		.map((name) => `CAP_${name}`)
+		.join(" ");
+	return known.capabilities;
+}

@@ -1,0 +1,91 @@
+// What this host lets the sensor do, as text or JSON for `picket doctor`.
+import type * as wire from "../model/picket.v1.ts";
+import { printable, wrap } from "../report/terminal-text.ts";
+import { size } from "../report/terminal-units.ts";
+import type { HostFacts, MachineFacts } from "./host.ts";
+import { alignTable } from "./table.ts";
+
+export interface DoctorReport {
+	readonly version: string;
+	readonly host: HostFacts;
+	readonly machine?: MachineFacts | undefined;
+	readonly capabilities: readonly wire.Capability[];
+}
+
+export interface DoctorTotals {
+	/** Available, with nothing lost. */
+	readonly full: number;
+	/** Available on a lesser tier. */
+	readonly lesser: number;
+	readonly missing: number;
+}
+
+export function countCapabilities(capabilities: readonly wire.Capability[]): DoctorTotals {
+	const missing = capabilities.filter((one) => !one.available).length;
+	const lesser = capabilities.filter((one) => one.available && (one.lost ?? "") !== "").length;
+	return { full: capabilities.length - missing - lesser, lesser, missing };
+}
+
+/** One JSON object, indented; `capabilities` as in picket.v1. */
+export function doctorJson(report: DoctorReport): string {
+	const { version, host, machine, capabilities } = report;
+	const all = capabilities.map((one) => ({ ...one, available: one.available ?? false }));
+	const totals = countCapabilities(capabilities);
+	return JSON.stringify(
+		{ version, host, ...(machine && { machine }), capabilities: all, totals },
+		undefined,
+		2,
+	);
+}
+
+/** Several lines of plain text without an end of line at its end. `columns`: cells of the terminal. */
+export function renderDoctor(report: DoctorReport, columns = 100): string {
+	const { version, host, machine, capabilities } = report;
+	const under =
+		machine === undefined
+			? ""
+			: `, ${machine.virtual ? `virtual (${machine.hypervisor || "?"})` : "bare metal"}`;
+	const lines = [
+		printable(
+			`Picket ${version} on ${host.hostname}: ${host.distribution || "Linux"}, kernel ${host.kernel}, ` +
+				`${host.architecture}, ${host.processors} CPUs, ${size(host.memoryBytes)}${under}`,
+		),
+		"",
+	];
+	const rows = capabilities.map((one) => [
+		one.name ?? "?",
+		one.available ? ((one.lost ?? "") === "" ? "yes" : "partly") : "NO",
+		one.tier || "-",
+		one.lost || "",
+	]);
+	const head = [
+		{ title: "capability" },
+		{ title: "works" },
+		{ title: "tier" },
+		{ title: "lost", wraps: true },
+	];
+	lines.push(...alignTable(head, rows, columns, 2));
+	const curable = capabilities.filter((one) => (one.remedy ?? "") !== "" && (!one.available || one.lost));
+	if (curable.length > 0) lines.push("", "What would bring it back");
+	for (const { name = "?", remedy = "" } of curable) {
+		const text = wrap(printable(`${name}: ${remedy}`), columns - 4, 8);
+		lines.push(...text.map((line, index) => `${index === 0 ? "  - " : "    "}${line}`));
+	}
+	lines.push("", summaryLine(countCapabilities(capabilities), capabilities));
+	return lines.join("\n");
+}
+
+function summaryLine(totals: DoctorTotals, capabilities: readonly wire.Capability[]): string {
+	const { full, lesser, missing } = totals;
+	if (capabilities.length === 0) return "Nothing is known of this host's capabilities.";
+	if (lesser === 0 && missing === 0) {
+		return full === 1
+			? "The one capability works here in full."
+			: `All ${full} capabilities work here in full.`;
+	}
+	const names = capabilities.filter((one) => !one.available).map((one) => one.name ?? "?");
+	const parts = [`${full} of ${capabilities.length} capabilities work here in full`];
+	if (lesser > 0) parts.push(`${lesser} in part`);
+	if (missing > 0) parts.push(`${missing} not at all (${names.join(", ")})`);
+	return printable(`${parts.join(", ")}.`);
+}

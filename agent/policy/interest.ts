@@ -1,0 +1,45 @@
+// What the kernel has to deliver so that this policy can decide; everything else may stay there.
+import type { EventName } from "../model/event.ts";
+import type { Interest, PathInterest } from "../model/interest.ts";
+import type { Glob } from "./glob.ts";
+import type { Policy, Scope } from "./load.ts";
+
+export function interestOf(policy: Policy): Interest {
+	const { scopes } = policy;
+	const kinds = new Set<EventName>();
+	const some = (has: (scope: Scope) => boolean) => scopes.some(has);
+	const restricts = (lists: { allow: unknown; deny: unknown }) =>
+		lists.allow !== undefined || lists.deny !== undefined;
+	if (some(({ processes, users }) => restricts(processes) || restricts(users))) kinds.add("exec");
+	const writeOpens = some(({ writes }) => restricts(writes));
+	const readOpens = readInterest(scopes);
+	if (writeOpens || readOpens !== "none") kinds.add("open");
+	if (some(({ peers }) => restricts(peers))) kinds.add("connect");
+	// An open that the kernel refused is not a read.
+	return { kinds, writeOpens, failedOpens: false, readOpens };
+}
+
+function readInterest(scopes: readonly Scope[]): Interest["readOpens"] {
+	if (scopes.some(({ reads }) => reads.allow !== undefined)) return "all";
+	const globs = scopes.flatMap(({ reads }) => reads.deny ?? []).map((line) => line.match);
+	if (globs.length === 0) return "none";
+	const all = { exact: [], prefixes: [], names: [], suffixes: [] } as Record<keyof PathInterest, string[]>;
+	for (const glob of globs) {
+		const [kind, text] = boundOf(glob) ?? [];
+		if (kind === undefined || text === undefined) return "all";
+		if (!all[kind].includes(text)) all[kind].push(text);
+	}
+	return all;
+}
+
+/** The cheapest bound that surely covers the glob; undefined when there is none. */
+function boundOf(glob: Glob): [keyof PathInterest, string] | undefined {
+	if (glob.exact) return ["exact", glob.literal];
+	const tail = /[^*?]*$/.exec(glob.text)?.[0] ?? "";
+	const bytes = Buffer.from(tail, "utf8").toString("latin1");
+	const slash = bytes.lastIndexOf("/");
+	// A whole base name is rarer than a directory: "/home/**/.ssh/authorized_keys".
+	if (slash >= 0 && slash < bytes.length - 1) return ["names", bytes.slice(slash + 1)];
+	if (glob.literal.length > 1) return ["prefixes", glob.literal];
+	return bytes !== "" && slash < 0 ? ["suffixes", bytes] : undefined;
+}

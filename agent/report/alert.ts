@@ -1,0 +1,97 @@
+// Makes the alert record of a finding: the event, who is above it, and the key its repeats share.
+import { createHash } from "node:crypto";
+import type { Observation } from "../model/event.ts";
+import type * as wire from "../model/picket.v1.ts";
+import type { Process } from "../model/process.ts";
+import type { Finding, Severity } from "../model/verdict.ts";
+import { showText } from "./shown.ts";
+import { eventToWire, processToWire, type WireContext } from "./wire.ts";
+
+export interface AlertExtra {
+	readonly context: WireContext;
+	/** What the policy asks for, in its own words. */
+	readonly responses: readonly string[];
+	/** Events lost since the sensor started. */
+	readonly eventsLost: number | bigint;
+	/** Made from the event's id and the rule when left out, so a replay gives the same. */
+	readonly id?: string;
+}
+
+export const severityNames: Readonly<Record<Severity, wire.Severity>> = {
+	informational: "SEVERITY_INFORMATIONAL",
+	low: "SEVERITY_LOW",
+	medium: "SEVERITY_MEDIUM",
+	high: "SEVERITY_HIGH",
+	critical: "SEVERITY_CRITICAL",
+};
+const originNames: Readonly<Record<Finding["origin"], wire.Origin>> = {
+	picket: "ORIGIN_PICKET",
+	falco: "ORIGIN_FALCO",
+	sigma: "ORIGIN_SIGMA",
+	policy: "ORIGIN_POLICY",
+};
+
+const maxAncestors = 12;
+
+export function findingToAlert(finding: Finding, observation: Observation, extra: AlertExtra): wire.Alert {
+	const event = eventToWire(observation, extra.context);
+	const alert: wire.Alert = {
+		id: extra.id ?? `${event.id}-${digest(finding.rule).slice(0, 8)}`,
+		rule: finding.rule,
+		origin: originNames[finding.origin],
+		severity: severityNames[finding.severity],
+		priority: finding.priority,
+		summary: showText(finding.summary),
+	};
+	if (finding.description !== "") alert.description = finding.description;
+	if (finding.tactics.length > 0) alert.tactics = [...finding.tactics];
+	if (finding.techniques.length > 0) alert.techniques = [...finding.techniques];
+	if (finding.tags.length > 0) alert.tags = [...finding.tags];
+	alert.event = event;
+	const ancestors = ancestorsOf(observation.process, extra.context);
+	if (ancestors.length > 0) alert.ancestors = ancestors;
+	const fields = Object.entries(finding.fields);
+	if (fields.length > 0) {
+		alert.fields = Object.fromEntries(fields.map(([name, value]) => [name, showText(value)]));
+	}
+	alert.dedupKey = dedupKey(finding.rule, event);
+	alert.count = 1;
+	if (extra.responses.length > 0) alert.responses = [...extra.responses];
+	alert.eventsLost = String(extra.eventsLost);
+	return alert;
+}
+
+function ancestorsOf(process: Process | undefined, context: WireContext): wire.Process[] {
+	const found: wire.Process[] = [];
+	const seen = new Set<Process | undefined>([process]);
+	let above = process?.parent;
+	// A pid that was used again could in theory close a circle.
+	while (above !== undefined && found.length < maxAncestors && !seen.has(above)) {
+		seen.add(above);
+		found.push(processToWire(above, context));
+		above = above.parent;
+	}
+	return found;
+}
+
+/** Same rule, same image of the process, same object, same container: repeats of one story. */
+export function dedupKey(rule: string, event: wire.Event): string {
+	const parts = [rule, event.process?.executable ?? "", objectOf(event), event.container?.id ?? ""];
+	// Hashed, since captured names are long; JSON keeps the parts apart whatever they hold.
+	return digest(JSON.stringify(parts)).slice(0, 32);
+}
+
+function objectOf(event: wire.Event): string {
+	if (event.exec !== undefined) return `exec ${event.exec.path}`;
+	if (event.open !== undefined) return `open ${event.open.path ?? event.open.rawPath}`;
+	if (event.connect !== undefined) {
+		const { path, destinationAddress, destinationPort, protocol } = event.connect;
+		return `connect ${path ?? `${protocol} ${destinationAddress} ${destinationPort}`}`;
+	}
+	if (event.cgroup !== undefined) return `cgroup ${event.cgroup.path}`;
+	return event.fork !== undefined ? "fork" : "exit";
+}
+
+function digest(text: string): string {
+	return createHash("sha256").update(text).digest("hex");
+}

@@ -1,0 +1,212 @@
+// Sinks that write a line a record: to standard output (or any writable stream) and to a file. A reader that
+// does not keep up fills a bounded queue, not the memory and not the event loop.
+import { type FileHandle, open, stat } from "node:fs/promises";
+import type { Writable } from "node:stream";
+import type { Logger } from "pino";
+import type * as wire from "../model/picket.v1.ts";
+import { errorText } from "./errors.ts";
+import { createLosses } from "./losses.ts";
+import { createRecordQueue } from "./queue.ts";
+import { recordKind, recordLine } from "./record.ts";
+import type { Sink } from "./sinks.ts";
+
+export interface LineSinkOptions {
+	readonly clock: () => number;
+	readonly logger: Logger;
+	/** Output.gap. */
+	readonly report: (gap: wire.Gap) => void;
+	/** One line without its end, or undefined for a record that is not shown; recordLine by default. */
+	readonly format?: (record: wire.OutputRecord) => string | undefined;
+	/** 10,000 and 8 MiB by default. */
+	readonly maxRecords?: number;
+	readonly maxBytes?: number;
+	/** ms from a loss until it is told. */
+	readonly lossDelayMs?: number;
+}
+
+/** Where chunks of whole lines go. */
+interface Target {
+	/** Resolves when the next chunk may come. Rejects when this one did not get through. */
+	write(chunk: string): Promise<void>;
+	/** After a failure: ms until the next try, undefined for never. */
+	readonly retryMs: number | undefined;
+	close(): Promise<void>;
+}
+
+const chunkBytes = 64 * 1024;
+const closeMs = 2000;
+
+function createLineSink(name: string, target: Target, options: LineSinkOptions): Sink {
+	const format = options.format ?? recordLine;
+	const losses = createLosses({
+		where: `sink:${name}`,
+		clock: options.clock,
+		report: options.report,
+		...(options.lossDelayMs === undefined ? {} : { delayMs: options.lossDelayMs }),
+	});
+	const queue = createRecordQueue<string>({
+		maxRecords: options.maxRecords ?? 10_000,
+		maxBytes: options.maxBytes ?? 8 * 1024 * 1024,
+		lost: (kind) => losses.count(kind),
+	});
+	let sent = 0;
+	let problem = "";
+	let ended = false;
+	let closing = false;
+	let running: Promise<void> | undefined;
+	let wake: (() => void) | undefined;
+
+	const pump = async (): Promise<void> => {
+		for (;;) {
+			const items = queue.take(1000, chunkBytes);
+			if (items.length === 0) return;
+			try {
+				await target.write(`${items.map((item) => item.payload).join("\n")}\n`);
+				sent += items.length;
+				queue.release(items);
+				if (problem !== "") options.logger.info({ sink: name }, "sink works again");
+				problem = "";
+			} catch (error) {
+				queue.putBack(items);
+				const text = errorText(error);
+				if (target.retryMs === undefined) {
+					ended = true;
+					problem = text;
+					queue.release(queue.take(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY));
+					return;
+				}
+				if (problem !== text) options.logger.warn({ sink: name, error: text }, "sink cannot write");
+				problem = text;
+				if (closing) return;
+				await new Promise<void>((resolve) => {
+					const timer = setTimeout(resolve, target.retryMs).unref();
+					wake = () => {
+						clearTimeout(timer);
+						resolve();
+					};
+				});
+			}
+		}
+	};
+	const start = (): void => {
+		running ??= pump().finally(() => {
+			running = undefined;
+			// Something may have come between the last look at the queue and now.
+			if (queue.waiting > 0 && !ended && !closing) start();
+		});
+	};
+	return {
+		name,
+		push(record) {
+			if (ended || closing) return;
+			const kind = recordKind(record);
+			const line = kind === undefined ? undefined : format(record);
+			if (kind === undefined || line === undefined) return;
+			queue.push({ kind, sequence: Number(record.sequence), bytes: line.length + 1, payload: line });
+			start();
+		},
+		status: () => ({
+			name,
+			connected: !ended && problem === "",
+			sent: String(sent),
+			acknowledged: String(sent),
+			queued: String(queue.held),
+			lost: String(losses.total),
+			problem,
+		}),
+		async close() {
+			losses.tell();
+			closing = true;
+			wake?.();
+			let timer: NodeJS.Timeout | undefined;
+			const late = new Promise<void>((resolve) => {
+				timer = setTimeout(resolve, closeMs);
+			});
+			await Promise.race([running, late]);
+			clearTimeout(timer);
+			losses.close();
+			await target.close();
+		},
+	};
+}
+
+export interface StreamTarget {
+	readonly name: string;
+	readonly stream: Writable;
+	/** The reader has gone (EPIPE and the like): nothing more will be written. */
+	readonly onGone?: () => void;
+}
+
+/** Lines to a stream such as process.stdout, which is not closed. A reader that goes away ends it quietly. */
+export function createStreamSink(target: StreamTarget, options: LineSinkOptions): Sink {
+	const { stream } = target;
+	let gone: Error | undefined;
+	const onError = (error: Error): void => {
+		if (gone === undefined) target.onGone?.();
+		gone ??= error;
+	};
+	// Stays for good: a write that fails late must not end the process.
+	stream.on("error", onError);
+	stream.on("close", () => onError(new Error("the reader has gone")));
+	return createLineSink(
+		target.name,
+		{
+			retryMs: undefined,
+			write: (chunk) =>
+				new Promise((resolve, reject) => {
+					if (gone !== undefined) return reject(gone);
+					stream.write(chunk, (error) => (error ? reject(error) : resolve()));
+				}),
+			close: async () => {},
+		},
+		options,
+	);
+}
+
+export interface FileTarget {
+	readonly name: string;
+	readonly path: string;
+	/** ms between tries when the file cannot be written; 10,000 by default. */
+	readonly retryMs?: number;
+}
+
+/** Lines appended to a file, which is made when missing (0640). A full disk is waited out. */
+export function createFileSink(target: FileTarget, options: LineSinkOptions): Sink {
+	let file: FileHandle | undefined;
+	/** Bytes of whole lines, to cut off a line that a full disk has left half written. */
+	let whole = 0;
+	const drop = async (): Promise<void> => {
+		const handle = file;
+		file = undefined;
+		await handle?.close().catch(() => {});
+	};
+	return createLineSink(
+		target.name,
+		{
+			retryMs: target.retryMs ?? 10_000,
+			async write(chunk) {
+				try {
+					// Log rotation renames the file away: the lines belong into the new one.
+					if (file !== undefined && !(await isSame(file, target.path))) await drop();
+					file ??= await open(target.path, "a", 0o640);
+					whole = (await file.stat()).size;
+					await file.appendFile(chunk);
+				} catch (error) {
+					await file?.truncate(whole).catch(() => {});
+					await drop();
+					throw error;
+				}
+			},
+			async close() {
+				await file?.close();
+				file = undefined;
+			},
+		},
+		options,
+	);
+}
+
+async function isSame(file: FileHandle, path: string): Promise<boolean> {
+	const [held, named] = await Promise.all([file.stat(), stat(path).catch(() => undefined)]);
+	return named !== undefined && held.ino === named.ino && held.dev === named.dev;
+}

@@ -1,0 +1,64 @@
+// The few facts about processes and the network that protection needs, read from /proc below an injectable root.
+// Text that cannot be read is absent, not an error: what that means is the caller's to decide.
+import { readFileSync, readlinkSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+
+export interface ProcessIdentity {
+	readonly pid: number;
+	readonly comm: string;
+	readonly parentPid: number;
+	/** Start in clock ticks since boot, field 22 of stat. */
+	readonly startTicks: number;
+	readonly kernelThread: boolean;
+}
+
+const PF_KTHREAD = 0x00200000;
+
+/** Undefined when there is no such process. */
+export function readIdentity(root: string, pid: number): ProcessIdentity | undefined {
+	let stat: string;
+	try {
+		stat = readFileSync(join(root, "proc", String(pid), "stat"), "latin1");
+	} catch (error) {
+		const { code } = error as NodeJS.ErrnoException;
+		if (code === "ENOENT" || code === "ESRCH") return undefined;
+		throw error;
+	}
+	// comm may itself hold ") ": the last one ends it (proc_pid_stat(5)).
+	const end = stat.lastIndexOf(")");
+	const fields = stat.slice(end + 2).split(" ");
+	return {
+		pid,
+		comm: stat.slice(stat.indexOf("(") + 1, end),
+		parentPid: Number(fields[1]),
+		startTicks: Number(fields[19]),
+		kernelThread: (Number(fields[6]) & PF_KTHREAD) !== 0,
+	};
+}
+
+/** What a link such as /proc/1/ns/mnt points to; undefined when it cannot be read. */
+export function readLink(root: string, path: string): string | undefined {
+	try {
+		return readlinkSync(join(root, path));
+	} catch {
+		return undefined;
+	}
+}
+
+export async function readText(root: string, path: string): Promise<string | undefined> {
+	try {
+		return await readFile(join(root, path), "latin1");
+	} catch {
+		return undefined;
+	}
+}
+
+/** Lines split at white space; none when the file is not there. */
+export async function readTable(root: string, path: string): Promise<string[][]> {
+	const text = (await readText(root, path)) ?? "";
+	return text
+		.split("\n")
+		.map((line) => line.trim().split(/\s+/))
+		.filter((fields) => fields[0] !== "");
+}

@@ -1,0 +1,316 @@
+// A running sensor: every stage made from the configuration, started in the order that loses nothing, and taken down
+// in the order that leaves nothing behind. What to show and where to log is passed in.
+import { mkdirSync, readFileSync } from "node:fs";
+import { hostname, release } from "node:os";
+import { join } from "node:path";
+import type { Logger } from "pino";
+import { addon } from "./capture/addon.ts";
+import { LiveCapture } from "./capture/live.ts";
+import type { Config } from "./config/load.ts";
+import { checkPolicy, type LoadedPolicy } from "./content.ts";
+import { Engine } from "./detect/engine.ts";
+import type { RuleSet } from "./detect/load.ts";
+import { createDocker } from "./docker.ts";
+import { createEnrichment, type Enrichment } from "./enrichment.ts";
+import { CommandError } from "./failure.ts";
+import { readOrMake } from "./host-id.ts";
+import type { EventName } from "./model/event.ts";
+import { everything, type Interest, ownNeeds, sumOfInterests } from "./model/interest.ts";
+import type * as wire from "./model/picket.v1.ts";
+import { Pipeline } from "./pipeline.ts";
+import { PolicyEngine } from "./policy/engine.ts";
+import { consoleRefusal, effectiveMode } from "./policy/load.ts";
+import { createAlertLimit } from "./report/alert-limit.ts";
+import { createFolder, type Folder } from "./report/dedup.ts";
+import { createSequencer } from "./report/record.ts";
+import { createOutput, type Output } from "./report/sinks.ts";
+import { nanosecondsSinceBoot, type WireContext } from "./report/wire.ts";
+import { createResponder, type HostResponder } from "./respond/responder.ts";
+import { createStatusBoard, type StatusBoard } from "./status.ts";
+
+export interface SensorOptions {
+	readonly config: Config;
+	readonly rules: RuleSet;
+	readonly policy: LoadedPolicy;
+	readonly eventKinds: ReadonlySet<EventName>;
+	readonly simulateLoss: number;
+	readonly off: readonly string[];
+	readonly logger: Logger;
+	/** Wants to see events as they come, of these kinds; called for each, so it must be quick. */
+	readonly activity?: { readonly kinds: ReadonlySet<EventName>; show(make: () => wire.OutputRecord): void };
+	/** Keeps raw records and facts, for `record`. */
+	readonly recorder?: {
+		record(memory: Buffer, offset: number, bytes: number): void;
+		fact(name: string, value: unknown): void;
+	};
+}
+
+export interface Sensor {
+	readonly output: Output;
+	readonly responder: HostResponder;
+	readonly board: StatusBoard;
+	readonly enrichment: Enrichment;
+	readonly wire: WireContext;
+	readonly capture: LiveCapture;
+	hello(): wire.Hello;
+	/** Puts another policy in force; throws CommandError and keeps the old one when it has an error. */
+	applyPolicy(text: string, file: string): void;
+	policy(): LoadedPolicy;
+	/** The id of a process named as pid and start time outside. */
+	startOf(pid: number, time: string): number | undefined;
+	/** Detaches, undoes what is in force when asked to, hands over what is queued. */
+	close(release: boolean): Promise<wire.Action[]>;
+}
+
+export function readBootId(): string {
+	return readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim();
+}
+
+/** ms between two looks at the kernel's loss counters. */
+const lossInterval = 1000;
+
+/** Starts to capture. Throws CaptureError or CommandError with what is wrong and what to do. */
+export function startSensor(options: SensorOptions): Sensor {
+	const { config, rules, logger, recorder } = options;
+	const clock = Date.now;
+	const { bootMs, realMs } = addon().clocks();
+	const bootTime = realMs - bootMs;
+	makeFolder(config.paths.state);
+
+	const output = createOutput({ host: hostname(), sequencer: createSequencer(bootMs * 1000), clock, logger });
+	const enrichment = createEnrichment({
+		processes: config.limits.processes,
+		containers: config.limits.containers,
+		clock,
+		onFact: (name, value) => recorder?.fact(name, value),
+		live: true,
+	});
+	const wireContext: WireContext = {
+		bootTimeMs: () => bootTime,
+		userName: enrichment.userName,
+		bootId: readBootId(),
+	};
+	let policy = options.policy;
+	let policyEngine = new PolicyEngine(policy.policy, { userName: enrichment.userName });
+	const engine = new Engine(rules, { userName: enrichment.userName, hostname: hostname() });
+	const mode = () => effectiveMode(config.mode, policy.policy);
+
+	const docker = config.docker.enabled
+		? createDocker({ socketPath: config.docker.socket, logger, clock })
+		: undefined;
+	const responder = createResponder({
+		mode,
+		stateDir: config.paths.state,
+		logger,
+		clock,
+		docker: () => docker,
+		processes: {
+			open: (pid) => openProcess(pid),
+			signal: (pidfd, signal) => addon().pidfdSignal(pidfd, signal),
+			close: (pidfd) => addon().closeDescriptor(pidfd),
+			exited: (pidfd) => addon().pidfdExited(pidfd),
+		},
+		protectedExtra: () => ({
+			...config.protect,
+			addresses: [...config.protect.addresses, ...consoleHost(config.console.address)],
+		}),
+		settings: {
+			blockTtlSeconds: config.respond.block_ttl_seconds,
+			actionsPerMinute: config.limits.actions_per_minute,
+		},
+		permitted: (order, context) => consoleRefusal(policy.policy, context.requester, order.kind),
+		onAction: (action) => output.emit({ action }),
+	});
+
+	const capture = new LiveCapture({
+		ringBytes: config.capture.ring_bytes,
+		drainMs: config.capture.drain_ms,
+		scope: config.scope,
+		simulateLoss: options.simulateLoss,
+		off: options.off,
+		cgroupRoot: undefined,
+		logger,
+	});
+	const limiter = createAlertLimit(config.limits.alerts_per_minute, output);
+	const folder: Folder = createFolder({ emit: limiter.emit });
+	let lost = 0;
+
+	const pipeline = new Pipeline({
+		tree: enrichment.tree,
+		cgroups: enrichment.cgroups,
+		detectors: [
+			engine,
+			{ evaluate: (observation, onFinding) => policyEngine.violations(observation, onFinding) },
+		],
+		responses: (finding, observation) => policyEngine.responses(finding, observation),
+		responder,
+		emit: (body, time) => output.emit(body, time),
+		folder,
+		wire: wireContext,
+		eventKinds: options.eventKinds,
+		activity: (kind, make) => {
+			if (options.activity?.kinds.has(kind)) options.activity.show(make);
+		},
+		eventsLost: () => lost,
+		tap: recorder && ((memory, offset, bytes) => recorder.record(memory, offset, bytes)),
+		logger,
+	});
+	const board = createStatusBoard({
+		config,
+		rules,
+		capture,
+		pipeline,
+		output,
+		enrichment,
+		folder,
+		docker,
+		mode,
+		bootId: wireContext.bootId,
+		limited: limiter.suppressed,
+	});
+
+	const interest = (): Interest =>
+		sumOfInterests([
+			ownNeeds,
+			rules.interest,
+			policyEngine.interest,
+			interestOfKinds(options.eventKinds),
+			interestOfKinds(new Set([...(options.activity?.kinds ?? [])].filter((kind) => kind !== "open"))),
+		]);
+	pipeline.memory(capture.memory);
+	capture.start(interest(), (offset, bytes) => pipeline.record(offset, bytes));
+	enrichment.seed();
+	if (capture.unboundedReads !== "") {
+		logger.warn(
+			`every file that is opened for reading is looked at, which costs CPU: ${capture.unboundedReads}`,
+		);
+	}
+	const watch = docker?.watch(enrichment.containerFacts, ({ id, state }) => {
+		if (state === "removed") enrichment.containers.destroyed(id);
+	});
+
+	let before = new Map<EventName, number>();
+	let since = clock();
+	const lookForLoss = (): void => {
+		const now = clock();
+		const counts: wire.LossCount[] = [];
+		let processesLost = false;
+		lost = 0;
+		const totals = new Map<EventName, number>();
+		for (const [name, count] of capture.counters()) {
+			totals.set(name, count.lost);
+			lost += count.lost;
+			const fresh = count.lost - (before.get(name) ?? 0);
+			if (fresh <= 0) continue;
+			counts.push({ class: name, count: String(fresh) });
+			if (name === "exec" || name === "fork" || name === "exit") processesLost = true;
+		}
+		before = totals;
+		if (counts.length > 0) {
+			const where = options.simulateLoss > 0 ? "simulated" : "ring";
+			output.gap({
+				from: new Date(since).toISOString(),
+				to: new Date(now).toISOString(),
+				where,
+				lost: counts,
+			});
+			if (processesLost) enrichment.repair();
+		}
+		since = now;
+	};
+	const timer = setInterval(lookForLoss, lossInterval);
+	let closing: Promise<wire.Action[]> | undefined;
+
+	const close = async (release: boolean): Promise<wire.Action[]> => {
+		clearInterval(timer);
+		capture.close();
+		watch?.close();
+		const undone = release ? await responder.release("shutdown") : [];
+		for (const action of undone) output.emit({ action });
+		await responder.close();
+		folder.close();
+		limiter.close();
+		board.close();
+		await output.close();
+		return undone;
+	};
+
+	return {
+		output,
+		responder,
+		board,
+		enrichment,
+		wire: wireContext,
+		capture,
+		policy: () => policy,
+		hello: () => ({
+			hostId: hostId(config.paths.state),
+			bootId: wireContext.bootId,
+			host: hostname(),
+			version: board.status().version ?? "",
+			kernel: release(),
+			architecture: process.arch,
+			capabilities: board.capabilities(),
+			contentHashes: { rules: rules.contentHash, policy: policy.hash },
+			mode: mode(),
+		}),
+		applyPolicy(text, file) {
+			const { loaded, problems } = checkPolicy(text, file);
+			if (!loaded) {
+				const first = problems.find((problem) => problem.level === "error");
+				throw new CommandError(
+					`the policy has an error at line ${first?.line ?? 0}: ${first?.message ?? "unreadable"}`,
+					`${first?.remedy ?? "mend it"}; the policy in force stays`,
+				);
+			}
+			policy = loaded;
+			policyEngine = new PolicyEngine(loaded.policy, { userName: enrichment.userName });
+			capture.setInterest(interest());
+			logger.info({ file, hash: loaded.hash }, "another policy is in force");
+		},
+		startOf: (pid, time) => {
+			const start = nanosecondsSinceBoot(time, wireContext);
+			const known = enrichment.tree.get(pid);
+			// What is given out has the precision of a double; the tree knows the exact one.
+			return known && start !== undefined && Math.abs(known.start - start) < 1e6 ? known.start : start;
+		},
+		close(release) {
+			closing ??= close(release);
+			return closing;
+		},
+	};
+}
+
+function interestOfKinds(kinds: ReadonlySet<EventName>): Interest {
+	if (kinds.has("open")) return { ...everything, kinds };
+	return { kinds, writeOpens: false, failedOpens: false, readOpens: "none" };
+}
+
+function openProcess(pid: number): number {
+	try {
+		return addon().pidfdOpen(pid);
+	} catch (error) {
+		const errno = error instanceof Error && "errno" in error ? error.errno : 0;
+		throw Object.assign(new Error(`pidfd_open(${pid})`), { code: errno === 3 ? "ESRCH" : `errno ${errno}` });
+	}
+}
+
+function makeFolder(path: string): void {
+	try {
+		mkdirSync(path, { recursive: true, mode: 0o700 });
+	} catch (error) {
+		const reason = error instanceof Error ? error.message : String(error);
+		throw new CommandError(`cannot make the state directory: ${reason}`, "start as root, or set paths.state");
+	}
+}
+
+/** The part of a console's address that must never be blocked. */
+function consoleHost(address: string): string[] {
+	if (address === "" || address.startsWith("unix:")) return [];
+	return [address.replace(/:\d+$/, "").replace(/^\[|\]$/g, "")];
+}
+
+/** Stable across restarts and unknown outside the state directory: made once, kept there. */
+function hostId(stateDir: string): string {
+	return readOrMake(join(stateDir, "host-id"));
+}

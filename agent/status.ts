@@ -1,0 +1,141 @@
+// The sensor's account of itself, gathered from every stage: for the live view, `picket status` and the console.
+import { existsSync } from "node:fs";
+import { release } from "node:os";
+import { hostCapabilities } from "./capabilities.ts";
+import type { LiveCapture } from "./capture/live.ts";
+import type { Config } from "./config/load.ts";
+import type { RuleSet } from "./detect/load.ts";
+import type { DockerRuntime } from "./docker.ts";
+import type { Enrichment } from "./enrichment.ts";
+import { createResourceMeter } from "./health/resources.ts";
+import { EventKind } from "./model/event.ts";
+import type * as wire from "./model/picket.v1.ts";
+import type { Pipeline } from "./pipeline.ts";
+import type { Folder } from "./report/dedup.ts";
+import type { Output } from "./report/sinks.ts";
+import { version } from "./version.ts";
+
+export interface BoardParts {
+	readonly config: Config;
+	readonly rules: RuleSet;
+	readonly capture: LiveCapture;
+	readonly pipeline: Pipeline;
+	readonly output: Output;
+	readonly enrichment: Enrichment;
+	readonly folder: Pick<Folder, "table">;
+	readonly docker: DockerRuntime | undefined;
+	mode(): "observe" | "enforce";
+	readonly bootId: string;
+	/** Alerts held back by the limit. */
+	limited(): number;
+}
+
+export interface StatusBoard {
+	status(): wire.Status;
+	capabilities(): wire.Capability[];
+	close(): void;
+}
+
+const rateWindow = 5;
+
+export function createStatusBoard(parts: BoardParts): StatusBoard {
+	const { capture, pipeline, rules, enrichment } = parts;
+	const started = new Date().toISOString();
+	const resources = createResourceMeter(Date.now);
+	const points: { time: number; events: number }[] = [];
+	const delivered = () => pipeline.delivered.reduce((sum, count) => sum + count, 0);
+	const look = () => {
+		points.push({ time: performance.now(), events: delivered() });
+		if (points.length > rateWindow + 1) points.shift();
+	};
+	look();
+	const timer = setInterval(look, 1000);
+
+	const rate = (): number => {
+		const first = points[0];
+		if (!first) return 0;
+		const seconds = (performance.now() - first.time) / 1000;
+		return seconds < 0.2 ? 0 : (delivered() - first.events) / seconds;
+	};
+	const counters = (): wire.ClassCounters[] =>
+		[...capture.counters()].map(([name, count]) => {
+			const read = pipeline.delivered[EventKind[name]] ?? 0;
+			return {
+				class: name,
+				generated: String(count.generated),
+				delivered: String(read),
+				lost: String(count.lost),
+				suppressed: "0",
+				pending: String(Math.max(0, count.submitted - read)),
+			};
+		});
+	const totals = (status: string) => rules.rules.filter((rule) => rule.status === status).length;
+	const capabilities = () => [...capture.capabilities(), ...hostCapabilities(parts.docker)];
+
+	const problems = (): string[] => {
+		const found: string[] = [];
+		for (const capability of capture.capabilities()) {
+			if (!capability.available) found.push(`not captured: ${capability.lost}; needed: ${capability.remedy}`);
+		}
+		const docker = parts.docker?.status();
+		// A host without Docker is not a host with a problem.
+		if (docker && !docker.available && existsSync(parts.config.docker.socket))
+			found.push(`containers: ${docker.problem}; ${docker.remedy}`);
+		const missed = capture.programs().reduce((sum, program) => sum + program.missed, 0);
+		if (missed > 0)
+			found.push(`the kernel skipped ${missed} runs of our programs; those events are not counted`);
+		if (pipeline.malformed > 0)
+			found.push(`${pipeline.malformed} records could not be read; report it as a defect`);
+		if (parts.limited() > 0)
+			found.push(`${parts.limited()} alerts were held back by limits.alerts_per_minute`);
+		if (capture.unboundedReads !== "") found.push(`every read is looked at: ${capture.unboundedReads}`);
+		for (const sink of parts.output.statuses()) {
+			if (sink.problem) found.push(`${sink.name}: ${sink.problem}`);
+		}
+		return found;
+	};
+
+	return {
+		capabilities,
+		close: () => clearInterval(timer),
+		status: () => ({
+			version,
+			started,
+			bootId: parts.bootId,
+			kernel: release(),
+			architecture: process.arch,
+			mode: parts.mode(),
+			pid: process.pid,
+			capabilities: capabilities(),
+			counters: counters(),
+			rules: {
+				evaluable: totals("evaluable"),
+				degraded: totals("degraded"),
+				notEvaluable: totals("not-evaluable"),
+				error: totals("error"),
+				contentHash: rules.contentHash,
+			},
+			sinks: parts.output.statuses(),
+			resources: resources(),
+			tables: [
+				{
+					name: "processes",
+					size: String(enrichment.tree.size),
+					capacity: String(parts.config.limits.processes),
+					evicted: String(enrichment.tree.evicted),
+				},
+				{
+					name: "containers",
+					size: String(enrichment.containers.size),
+					capacity: String(parts.config.limits.containers),
+					evicted: String(enrichment.containers.evicted),
+				},
+				parts.folder.table(),
+			],
+			alerts: String(pipeline.alerts),
+			actions: String(pipeline.actions),
+			problems: problems(),
+			eventRate: rate(),
+		}),
+	};
+}

@@ -1,0 +1,418 @@
+import { constants } from "node:os";
+import { describe, expect, test } from "vitest";
+import { showIpv6 } from "../../../agent/model/address-text.ts";
+import { EventFlag } from "../../../agent/model/event.ts";
+import { openFlagNames, protocolName, resultName } from "../../../agent/model/kernel-names.ts";
+import type { Container } from "../../../agent/model/process.ts";
+import { dedupKey, findingToAlert } from "../../../agent/report/alert.ts";
+import { codecOf } from "../../../agent/report/protojson.ts";
+import {
+	containerToWire,
+	eventTime,
+	eventToWire,
+	nanosecondsSinceBoot,
+	processToWire,
+} from "../../../agent/report/wire.ts";
+import { context, fakeEvent, fakeFinding, fakeProcess } from "./samples.ts";
+
+const container: Container = {
+	id: "c".repeat(64),
+	runtime: "docker",
+	name: "web-1",
+	image: "nginx:1.27",
+	imageId: "sha256:abc",
+	labels: { "com.docker.compose.project": "shop", "com.docker.compose.service": "web" },
+	privileged: false,
+	mounts: [],
+	created: 1_750_000_000_000,
+	known: true,
+};
+
+describe("processes", () => {
+	test("all that is known is told, in canonical form", () => {
+		const parent = fakeProcess({ pid: 812, comm: "sh", namespacePid: 3 });
+		const process = fakeProcess({
+			parent,
+			parentPid: 1,
+			args: ["curl", "\xff", "\xc3\xbc"],
+			argsTruncated: true,
+			argsBytes: 9000,
+			uid: 1000,
+			euid: 0,
+			loginUid: 1000,
+			sessionId: 4,
+			ttyName: "pts/3",
+			capabilities: (1n << 40n) | 1n,
+			namespaces: { mount: 1, pid: 2, network: 3, user: 4, uts: 5, ipc: 6, cgroup: 7 },
+			device: 8 << 20,
+			inode: 123,
+			cgroup: { id: 55, path: "/docker/c", container },
+			fromProc: true,
+		});
+		const shown = processToWire(process, context, 1300);
+		expect(shown).toEqual({
+			pid: 1204,
+			tid: 1300,
+			startTime: "2025-06-15T15:06:44.250Z",
+			parentPid: 812,
+			name: "curl",
+			executable: "/usr/bin/curl",
+			args: ["curl", "\\xff", "ü"],
+			workingDirectory: "/root",
+			uid: 1000,
+			gid: 0,
+			euid: 0,
+			egid: 0,
+			loginUid: 1000,
+			loginUser: "ana",
+			sessionId: 4,
+			user: "ana",
+			tty: "pts/3",
+			namespacePid: 12,
+			cgroupId: "55",
+			cgroup: "/docker/c",
+			namespaces: { mount: 1, pid: 2, network: 3, user: 4, uts: 5, ipc: 6, cgroup: 7 },
+			executableId: { device: 8 << 20, inode: "123" },
+			capabilities: "1099511627777",
+			argsTruncated: true,
+			argsBytes: 9000,
+			fromProc: true,
+			parentNamespacePid: 3,
+		});
+		const codec = codecOf("Process", { strict: true });
+		expect(codec.decode(codec.encode(shown))).toEqual(shown);
+	});
+
+	test("root stays visible as 0, a login that never was stays out", () => {
+		const shown = processToWire(fakeProcess({ loginUid: -1 }), context);
+		expect(shown).toMatchObject({ uid: 0, gid: 0, euid: 0, egid: 0, user: "root" });
+		expect(shown).not.toHaveProperty("loginUid");
+		expect(shown).not.toHaveProperty("sessionId");
+		expect(processToWire(fakeProcess({ loginUid: 0xffff_ffff }), context)).not.toHaveProperty("loginUid");
+		expect(processToWire(fakeProcess({ loginUid: 0 }), context)).toMatchObject({
+			loginUid: 0,
+			loginUser: "root",
+		});
+	});
+
+	test("a start time that was given out leads back to the process", () => {
+		for (const start of [4_000_000_000, 123_456_789_012_345, 1, 8_640_000_000_000_001]) {
+			const shown = processToWire(fakeProcess({ start }), context);
+			expect(nanosecondsSinceBoot(shown.startTime ?? "", context)).toBe(start);
+		}
+		expect(nanosecondsSinceBoot("soon", context)).toBeUndefined();
+	});
+});
+
+test("a container is told with its Compose project and service", () => {
+	expect(containerToWire(container)).toEqual({
+		id: "c".repeat(64),
+		name: "web-1",
+		image: "nginx:1.27",
+		imageId: "sha256:abc",
+		labels: { "com.docker.compose.project": "shop", "com.docker.compose.service": "web" },
+		runtime: "docker",
+		privileged: false,
+		composeProject: "shop",
+		composeService: "web",
+		created: "2025-06-15T15:06:40Z",
+	});
+	expect(
+		containerToWire({
+			...container,
+			name: "",
+			image: "",
+			imageId: "",
+			labels: {},
+			privileged: undefined,
+			created: 0,
+		}),
+	).toEqual({ id: "c".repeat(64), runtime: "docker" });
+});
+
+describe("events", () => {
+	test("carry an id, the acting process and its container", () => {
+		const process = fakeProcess({ cgroup: { id: 55, path: "/", container } });
+		const event = fakeEvent("exit", { result: 0x0100 });
+		expect(eventToWire({ event, process }, context)).toMatchObject({
+			id: "0a1b2c3d-7",
+			process: { pid: 1204, tid: 1205 },
+			container: { name: "web-1" },
+			exit: { code: 1, signal: 0 },
+		});
+		expect(eventTime(event, context)).toBe("2025-06-15T15:06:45.250000001Z");
+	});
+
+	test("of an unknown process carry what the event itself tells", () => {
+		const event = fakeEvent("exit", { result: 0x8b, texts: { comm: "sh" } });
+		expect(eventToWire({ event, process: undefined }, context)).toEqual({
+			id: "0a1b2c3d-7",
+			process: {
+				pid: 1204,
+				tid: 1205,
+				startTime: "2025-06-15T15:06:44.250Z",
+				name: "sh",
+				cgroupId: "55",
+			},
+			exit: { code: 0, signal: 11, coreDumped: true },
+		});
+	});
+
+	test("exec: path, raw path, interpreter, what it replaced, and where it came from", () => {
+		const event = fakeEvent("exec", {
+			texts: { path: "/tmp/a.sh", raw: "./a.sh", interpreter: "/bin/sh" },
+			flags: EventFlag.fromMemfd | EventFlag.unlinked,
+		});
+		expect(eventToWire({ event, process: fakeProcess({ previousExe: "/bin/bash" }) }, context).exec).toEqual({
+			path: "/tmp/a.sh",
+			rawPath: "./a.sh",
+			interpreter: "/bin/sh",
+			fromMemfd: true,
+			previousExecutable: "/bin/bash",
+			unlinked: true,
+		});
+	});
+
+	test("fork and cgroup", () => {
+		const fork = fakeEvent("fork", { childPid: 9, childStart: 1_000_000_000 });
+		expect(eventToWire({ event: fork, process: undefined }, context).fork).toEqual({
+			childPid: 9,
+			childStartTime: "2025-06-15T15:06:41.250Z",
+		});
+		const cgroup = fakeEvent("cgroup", {
+			cgroupOperation: 2,
+			targetCgroupId: 77,
+			texts: { path: "/docker/x" },
+		});
+		expect(eventToWire({ event: cgroup, process: undefined }, context).cgroup).toEqual({
+			operation: "OPERATION_REMOVED",
+			id: "77",
+			path: "/docker/x",
+		});
+	});
+
+	test("open: the opened file, how it was asked for, and the descriptor even when it is 0", () => {
+		const event = fakeEvent("open", {
+			texts: { path: "/etc/shadow", raw: "shadow" },
+			openFlags: 0o2000000,
+			mode: 0o100640,
+			device: 1,
+			inode: 2,
+		});
+		expect(eventToWire({ event, process: undefined }, context).open).toEqual({
+			path: "/etc/shadow",
+			rawPath: "shadow",
+			flags: ["O_RDONLY", "O_CLOEXEC"],
+			mode: 0o100640,
+			file: { device: 1, inode: "2" },
+			result: "SUCCESS",
+			returnValue: 0,
+		});
+	});
+
+	test.each([
+		["/home/a", "../b/./c//d", 0, "/home/b/c/d"],
+		["/", "x", 0, "/x"],
+		["/home", "/etc/../etc/shadow", 0, "/etc/shadow"],
+		["/home/\xff", "x", 0, "/home/\\xff/x"],
+		["/home", "", EventFlag.rawUnreadable, undefined],
+		["", "x", 0, undefined],
+	])("failed open in %j of %j gives %j", (base, raw, more, path) => {
+		const event = fakeEvent("open", {
+			texts: { path: base, raw },
+			flags: EventFlag.pathIsBase | more,
+			result: -2,
+		});
+		const open = eventToWire({ event, process: undefined }, context).open;
+		expect(open?.path).toBe(path);
+		expect(open).toMatchObject({ result: "ENOENT", returnValue: -2 });
+	});
+
+	test("connect over IPv4", () => {
+		const event = fakeEvent("connect", {
+			family: 2,
+			protocol: 6,
+			localPort: 40_000,
+			remotePort: 443,
+			local: [10, 0, 0, 1],
+			remote: [192, 0, 2, 7],
+			result: -115,
+			flags: EventFlag.peerFromUser,
+		});
+		expect(eventToWire({ event, process: undefined }, context).connect).toEqual({
+			family: "ipv4",
+			protocol: "tcp",
+			sourceAddress: "10.0.0.1",
+			sourcePort: 40_000,
+			destinationAddress: "192.0.2.7",
+			destinationPort: 443,
+			result: "EINPROGRESS",
+			returnValue: -115,
+			destinationUnverified: true,
+		});
+	});
+
+	test("connect over IPv6, with a source that is not chosen yet", () => {
+		const event = fakeEvent("connect", {
+			family: 10,
+			protocol: 17,
+			remotePort: 53,
+			local: new Array(16).fill(0),
+			remote: [0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
+		});
+		expect(eventToWire({ event, process: undefined }, context).connect).toEqual({
+			family: "ipv6",
+			protocol: "udp",
+			destinationAddress: "2001:db8::1",
+			destinationPort: 53,
+			result: "SUCCESS",
+			returnValue: 0,
+		});
+	});
+
+	test.each([
+		["/run/docker.sock", "/run/docker.sock"],
+		["\0abstract", "@abstract"],
+		["@file", "./@file"],
+		["", ""],
+	])("connect to the unix socket %j is shown as %j", (path, shown) => {
+		const event = fakeEvent("connect", { family: 1, texts: { path } });
+		expect(eventToWire({ event, process: undefined }, context).connect).toEqual({
+			family: "unix",
+			path: shown,
+			result: "SUCCESS",
+			returnValue: 0,
+		});
+	});
+
+	test("are valid messages of the contract, whatever bytes they hold", () => {
+		const codec = codecOf("Event", { strict: true });
+		const texts = { path: "/\xff\\x", raw: "\0\x1b", interpreter: "\xc3", cwd: "x", comm: "\x80" };
+		for (const kind of ["exec", "fork", "exit", "open", "connect", "cgroup"] as const) {
+			const event = fakeEvent(kind, { texts, family: 1, cgroupOperation: 1, result: -13 });
+			const shown = eventToWire({ event, process: fakeProcess({ exe: "\xff" }) }, context);
+			expect(codec.decode(codec.encode(shown))).toEqual(shown);
+		}
+	});
+});
+
+describe("alerts", () => {
+	test("hold the finding, the event, the ancestors and what was lost", () => {
+		const root = fakeProcess({ pid: 1, comm: "init" });
+		const shell = fakeProcess({ pid: 812, comm: "sh", parent: root });
+		const process = fakeProcess({ parent: shell });
+		const event = fakeEvent("open", { texts: { path: "/etc/shadow" } });
+		const finding = fakeFinding({
+			summary: "read \xff",
+			fields: { "fd.name": "\xc3\xbc" },
+			description: "d",
+		});
+		const alert = findingToAlert(
+			finding,
+			{ event, process },
+			{ context, responses: ["kill"], eventsLost: 5n },
+		);
+		expect(alert).toMatchObject({
+			rule: "Read sensitive file",
+			origin: "ORIGIN_FALCO",
+			severity: "SEVERITY_MEDIUM",
+			priority: "Warning",
+			summary: "read \\xff",
+			fields: { "fd.name": "ü" },
+			ancestors: [{ pid: 812 }, { pid: 1 }],
+			techniques: ["T1003.008"],
+			count: 1,
+			responses: ["kill"],
+			eventsLost: "5",
+		});
+		expect(alert.id).toMatch(/^0a1b2c3d-7-[0-9a-f]{8}$/);
+		const codec = codecOf("Alert", { strict: true });
+		expect(codec.decode(codec.encode(alert))).toEqual(alert);
+	});
+
+	test("name at most twelve ancestors, and end where a chain bites its tail", () => {
+		let above = fakeProcess({ pid: 1 });
+		for (let pid = 2; pid < 40; pid++) above = fakeProcess({ pid, parent: above });
+		const extra = { context, responses: [], eventsLost: 0 };
+		const event = fakeEvent("exit");
+		expect(findingToAlert(fakeFinding(), { event, process: above }, extra).ancestors).toHaveLength(12);
+		const one = fakeProcess({ pid: 1 });
+		const two = fakeProcess({ pid: 2, parent: one });
+		Object.assign(one, { parent: two });
+		expect(findingToAlert(fakeFinding(), { event, process: two }, extra).ancestors).toHaveLength(1);
+	});
+
+	test("share a key when rule, image, object and container are the same, and only then", () => {
+		const open = (path: string, exe = "/bin/cat", id = "") => ({
+			process: { executable: exe },
+			open: { path },
+			...(id === "" ? {} : { container: { id } }),
+		});
+		const keys = [
+			dedupKey("r", open("/a")),
+			dedupKey("q", open("/a")),
+			dedupKey("r", open("/b")),
+			dedupKey("r", open("/a", "/bin/tac")),
+			dedupKey("r", open("/a", "/bin/cat", "c1")),
+			dedupKey("r", { process: { executable: "/bin/cat" }, exec: { path: "/a" } }),
+			dedupKey("r", { process: { executable: "/bin/cat" }, connect: { path: "/a" } }),
+			dedupKey("r", {
+				process: { executable: "/bin/cat" },
+				connect: { destinationAddress: "1.1.1.1", destinationPort: 53, protocol: "udp" },
+			}),
+		];
+		expect(new Set(keys).size).toBe(keys.length);
+		expect(dedupKey("r", { ...open("/a"), id: "other" })).toBe(keys[0]);
+	});
+});
+
+describe("names of the kernel's numbers", () => {
+	test("errno names agree with those of the running system", () => {
+		const names = Object.entries(constants.errno).filter(
+			([name]) => !["EWOULDBLOCK", "EOPNOTSUPP", "ENOTSUP"].includes(name),
+		);
+		expect(names.length).toBeGreaterThan(60);
+		for (const [name, number] of names) expect(resultName(-number)).toBe(name);
+		expect(resultName(-133)).toBe("EHWPOISON");
+		expect(resultName(-512)).toBe("ERESTARTSYS");
+		expect(resultName(-41)).toBe("41");
+		expect(resultName(-9999)).toBe("9999");
+		expect(resultName(5)).toBe("SUCCESS");
+	});
+
+	test("open flags differ by architecture where the kernel's do", () => {
+		expect(openFlagNames(0)).toEqual(["O_RDONLY"]);
+		expect(openFlagNames(0o1101)).toEqual(["O_WRONLY", "O_CREAT", "O_TRUNC"]);
+		expect(openFlagNames(0o4010002)).toEqual(["O_RDWR", "O_SYNC"]);
+		expect(openFlagNames(0o10002)).toEqual(["O_RDWR", "O_DSYNC"]);
+		expect(openFlagNames(3)).toEqual(["O_ACCMODE"]);
+		expect(openFlagNames(0o740000, "x64")).toEqual([
+			"O_RDONLY",
+			"O_DIRECT",
+			"O_LARGEFILE",
+			"O_DIRECTORY",
+			"O_NOFOLLOW",
+		]);
+		expect(openFlagNames(0o40000, "arm64")).toEqual(["O_RDONLY", "O_DIRECTORY"]);
+		expect(openFlagNames(0o20200002, "x64")).toEqual(["O_RDWR", "O_TMPFILE"]);
+		expect(openFlagNames(0o20040002, "arm64")).toEqual(["O_RDWR", "O_TMPFILE"]);
+		expect(openFlagNames(0x8000_0000 | 0)).toEqual(["O_RDONLY", "0x80000000"]);
+	});
+
+	test("protocols without a name are numbers", () => {
+		expect([6, 17, 132, 200].map(protocolName)).toEqual(["tcp", "udp", "sctp", "200"]);
+	});
+});
+
+test.each([
+	["0000 0000 0000 0000 0000 0000 0000 0000", "::"],
+	["0000 0000 0000 0000 0000 0000 0000 0001", "::1"],
+	["2001 0db8 0000 0001 0001 0001 0001 0001", "2001:db8:0:1:1:1:1:1"],
+	["2001 0000 0000 0001 0000 0000 0000 0001", "2001:0:0:1::1"],
+	["2001 0db8 0000 0000 0001 0000 0000 0001", "2001:db8::1:0:0:1"],
+	["fe80 0000 0000 0000 0000 0000 0000 0000", "fe80::"],
+	["0001 0002 0003 0004 0005 0006 0007 0000", "1:2:3:4:5:6:7:0"],
+	["abcd ef01 2345 6789 abcd ef01 2345 6789", "abcd:ef01:2345:6789:abcd:ef01:2345:6789"],
+])("the address %s is written %s, as RFC 5952 says", (hex, text) => {
+	expect(showIpv6(Buffer.from(hex.replaceAll(" ", ""), "hex"), 0)).toBe(text);
+});

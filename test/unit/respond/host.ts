@@ -1,0 +1,152 @@
+// A host on paper for the respond tests: files of /proc and /etc below a temporary root, and stand-ins for the
+// tools that change a host. They remember what was asked of them and behave as the real ones where it matters.
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { pino } from "pino";
+import { onTestFinished } from "vitest";
+import type { RunCommand } from "../../../agent/respond/command.ts";
+import type { ContainerRuntime, ContainerState } from "../../../agent/respond/containers.ts";
+import type { ProcessSignaller } from "../../../agent/respond/kill.ts";
+import { createResponder, type ResponderDeps } from "../../../agent/respond/responder.ts";
+
+export function makeRoot(files: Record<string, string> = {}): string {
+	const root = mkdtempSync(join(tmpdir(), "picket-respond-"));
+	onTestFinished(() => rmSync(root, { recursive: true, force: true }));
+	const all = { "proc/sys/kernel/random/boot_id": "boot-1\n", ...files };
+	for (const [path, text] of Object.entries(all)) {
+		mkdirSync(dirname(join(root, path)), { recursive: true });
+		if (text.startsWith("-> ")) symlinkSync(text.slice(3), join(root, path));
+		else writeFileSync(join(root, path), text);
+	}
+	return root;
+}
+
+/** A /proc/PID/stat line; the comm may hold anything. */
+export function stat(pid: number, comm: string, parent: number, startTicks: number, flags = 0): string {
+	const rest = new Array<number>(30).fill(0);
+	return `${pid} (${comm}) S ${parent} 0 0 0 0 ${flags} ${[...rest.slice(0, 12), startTicks].join(" ")} 0 0\n`;
+}
+
+/** ipset and iptables with just enough of a memory to be installed into, verified and removed from. */
+export function fakeTools() {
+	const calls: string[] = [];
+	const sets = new Map<string, Set<string>>();
+	const rules = new Map<string, string[]>();
+	/** Set to make one command fail, hang or lie. */
+	const overrides = new Map<string, () => Promise<{ code: number; stdout: string; stderr: string }>>();
+	const ok = (stdout = "") => ({ code: 0, stdout, stderr: "" });
+	const no = (stderr: string) => ({ code: 1, stdout: "", stderr });
+	const builtin = ["-P INPUT ACCEPT", "-P FORWARD ACCEPT", "-P OUTPUT ACCEPT"];
+
+	function ipset(args: readonly string[]) {
+		const [act = "", ...rest] = args.filter((arg) => arg !== "-exist");
+		const [set = "", element = ""] = rest;
+		const known = sets.get(set);
+		if (act === "create") sets.set(set, known ?? new Set());
+		else if (act === "list") return ok([...sets.keys()].join("\n"));
+		else if (known === undefined) return no("The set with the given name does not exist");
+		else if (act === "add") known.add(element);
+		else if (act === "del") known.delete(element);
+		else if (act === "destroy") sets.delete(set);
+		else if (act === "test") return known.has(element) ? ok() : no(`${element} is NOT in set ${set}.`);
+		return ok();
+	}
+
+	function iptables(file: string, args: readonly string[], input = "") {
+		const tool = file.replace("-restore", "");
+		const table = rules.get(tool) ?? [...builtin];
+		rules.set(tool, table);
+		if (args.includes("-S")) return ok(table.join("\n"));
+		if (args.includes("-C")) return table.includes(`-A ${args.slice(3).join(" ")}`) ? ok() : no("Bad rule");
+		for (const line of input.split("\n")) {
+			const rule = line.slice(3);
+			const chain = rule.split(" ")[0] ?? "";
+			const drop = (keep: (one: string) => boolean) => table.splice(0, table.length, ...table.filter(keep));
+			if (line.startsWith(":")) table.push(`-N ${line.slice(1).split(" ")[0]}`);
+			else if (line.startsWith("-A")) table.push(line);
+			else if (line.startsWith("-I")) table.splice(3, 0, `-A ${rule.replace(" 1 ", " ")}`);
+			else if (line.startsWith("-D")) drop((one) => one !== `-A ${rule}`);
+			else if (line.startsWith("-F")) drop((one) => !one.startsWith(`-A ${chain} `));
+			else if (line.startsWith("-X")) drop((one) => one !== `-N ${chain}`);
+		}
+		return ok();
+	}
+
+	const run: RunCommand = async (file, args, input) => {
+		const call = [file, ...args].join(" ");
+		calls.push(call);
+		for (const [start, result] of overrides) if (call.startsWith(start)) return result();
+		if (file === "ipset") return ipset(args);
+		if (file.startsWith("ip")) return iptables(file, args, input);
+		return ok();
+	};
+	return { run, calls, sets, rules, overrides };
+}
+
+export function fakeRuntime(...states: ContainerState[]) {
+	const containers = new Map(states.map((state) => [state.id, state]));
+	const calls: string[] = [];
+	const change = (verb: string, paused: boolean) => async (id: string) => {
+		calls.push(`${verb} ${id}`);
+		const state = containers.get(id);
+		if (state !== undefined) containers.set(id, { ...state, paused });
+	};
+	const runtime: ContainerRuntime = {
+		state: async (name) => [...containers.values()].find((state) => state.id === name || state.name === name),
+		pause: change("pause", true),
+		unpause: change("unpause", false),
+	};
+	return { runtime, calls, containers };
+}
+
+export const web: ContainerState = {
+	id: "ab".repeat(32),
+	name: "web-1",
+	image: "nginx:1.27",
+	running: true,
+	paused: false,
+};
+
+/** Signals by pid: good enough for processes that the test itself made and has not reaped elsewhere. */
+export function pidSignaller(): ProcessSignaller {
+	const alive = (pid: number) => {
+		try {
+			process.kill(pid, 0);
+			return true;
+		} catch {
+			return false;
+		}
+	};
+	return {
+		open(pid) {
+			process.kill(pid, 0);
+			return pid;
+		},
+		signal: (pid, signal) => void process.kill(pid, signal),
+		close() {},
+		exited: (pid) => !alive(pid),
+	};
+}
+
+export function makeResponder(given: Partial<ResponderDeps> = {}) {
+	const tools = fakeTools();
+	const root = given.root ?? makeRoot();
+	const stateDir = given.stateDir ?? join(root, "state");
+	const deps: ResponderDeps = {
+		mode: () => "enforce",
+		stateDir,
+		logger: pino({ level: "silent" }),
+		clock: Date.now,
+		docker: () => undefined,
+		processes: pidSignaller(),
+		protectedExtra: () => ({ addresses: [], containers: [], processes: [] }),
+		run: tools.run,
+		root,
+		resolve: async () => [],
+		...given,
+	};
+	return { responder: createResponder(deps), tools, stateDir, root, deps };
+}
+
+export const byHand = { requester: "cli", reason: "test", alertId: "", eventTime: undefined };
