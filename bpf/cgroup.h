@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Birth and death of control groups: how the agent knows a container's cgroup before anything runs in it. */
+/* Birth and death of control groups: how the agent knows a container's cgroup before anything runs
+ * in it. */
 #ifndef PICKET_CGROUP_H
 #define PICKET_CGROUP_H
 

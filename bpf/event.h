@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* THE event contract: every record that crosses the ring, and the tables that steer capture. Included by
- * bpf/ (and by nothing that could disagree: TypeScript's offsets are generated from the built object). */
+/* THE event contract: every record that crosses the ring, and the tables that steer capture.
+ * Included by bpf/ (and by nothing that could disagree: TypeScript's offsets are generated from the
+ * built object). */
 #ifndef PICKET_EVENT_H
 #define PICKET_EVENT_H
 
@@ -142,12 +143,12 @@ enum scope {
 
 /* One entry, written by the agent, read by every program. */
 struct settings {
-    __u32 event_mask; /* 1 << kind */
-    __u32 open_mask;  /* enum open_interest */
-    __u32 scope;      /* enum scope; 0 watches everything */
-    __u32 sensor_pid; /* its own opens and connections are no news */
-    __u32 bulk_limit; /* bytes in the ring from which bulk kinds are refused */
-    __u32 wake_limit; /* bytes in the ring from which every record wakes the agent */
+    __u32 event_mask;    /* 1 << kind */
+    __u32 open_mask;     /* enum open_interest */
+    __u32 scope;         /* enum scope; 0 watches everything */
+    __u32 sensor_pid;    /* its own opens and connections are no news */
+    __u32 bulk_limit;    /* bytes in the ring from which bulk kinds are refused */
+    __u32 wake_limit;    /* bytes in the ring from which every record wakes the agent */
     __u32 simulate_loss; /* one event in so many is refused on purpose; 0 for none */
     __u32 reserved;
 };

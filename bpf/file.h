@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Opens, seen when the system call returns: the arguments are still in the saved registers, the opened file
- * is in the table of descriptors, and an open that nobody asked for costs nothing on the way in. */
+/* Opens, seen when the system call returns: the arguments are still in the saved registers, the
+ * opened file is in the table of descriptors, and an open that nobody asked for costs nothing on
+ * the way in. */
 #ifndef PICKET_FILE_H
 #define PICKET_FILE_H
 
@@ -27,8 +28,8 @@ static __always_inline bool open_wanted(const struct settings *settings, long re
 }
 
 /* `directory` is what a relative `raw` starts from (AT_FDCWD: the working directory). */
-static __always_inline void open_report(const struct settings *settings, struct task_struct *task, long result,
-                                        int directory, const char *raw, __u32 flags)
+static __always_inline void open_report(const struct settings *settings, struct task_struct *task,
+                                        long result, int directory, const char *raw, __u32 flags)
 {
     struct scratch *scratch = scratch_get(SCRATCH_OPEN);
     if (!scratch)
@@ -44,7 +45,8 @@ static __always_inline void open_report(const struct settings *settings, struct 
             path = path_resolve(task, &file->f_path, SCRATCH_OPEN, &path_flags);
         bool reading = (flags & O_ACCMODE) == 0 && !(flags & (O_CREAT | O_TRUNC));
         if (reading && path && !(settings->open_mask & OPEN_READ)) {
-            if (!path_in_trie(&interest_paths, path) && !name_of_interest(BPF_CORE_READ(file, f_path.dentry)))
+            if (!path_in_trie(&interest_paths, path) &&
+                !name_of_interest(BPF_CORE_READ(file, f_path.dentry)))
                 return;
         }
         if ((settings->scope & SCOPE_PATHS) && path && !path_in_trie(&scope_paths, path))
@@ -102,12 +104,13 @@ int on_openat(struct trace_event_raw_sys_exit *context)
     long result = BPF_CORE_READ(context, ret);
     __u32 flags = syscall_argument(regs, 2);
     if (open_wanted(settings, result, flags))
-        open_report(settings, task, result, syscall_argument(regs, 0), (void *)syscall_argument(regs, 1), flags);
+        open_report(settings, task, result, syscall_argument(regs, 0),
+                    (void *)syscall_argument(regs, 1), flags);
     return 0;
 }
 
-/* The flags of openat2 lie in the caller's memory, which it may have changed since; of a file that was opened
- * the access mode is taken from the file itself. */
+/* The flags of openat2 lie in the caller's memory, which it may have changed since; of a file that
+ * was opened the access mode is taken from the file itself. */
 SEC("tracepoint/syscalls/sys_exit_openat2")
 int on_openat2(struct trace_event_raw_sys_exit *context)
 {
@@ -126,7 +129,8 @@ int on_openat2(struct trace_event_raw_sys_exit *context)
             flags = (flags & ~O_ACCMODE) | (BPF_CORE_READ(file, f_flags) & O_ACCMODE);
     }
     if (open_wanted(settings, result, flags))
-        open_report(settings, task, result, syscall_argument(regs, 0), (void *)syscall_argument(regs, 1), flags);
+        open_report(settings, task, result, syscall_argument(regs, 0),
+                    (void *)syscall_argument(regs, 1), flags);
     return 0;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What we need of the kernel's own types (CO-RE: offsets are resolved against the running kernel), and every
- * difference between kernel versions. Callers never see which kernel they run on. */
+/* What we need of the kernel's own types (CO-RE: offsets are resolved against the running kernel),
+ * and every difference between kernel versions. Callers never see which kernel they run on. */
 #ifndef PICKET_KERNEL_H
 #define PICKET_KERNEL_H
 
@@ -294,9 +294,10 @@ struct pt_regs {
 /* SIGNAL_GROUP_EXIT, include/linux/sched/signal.h; unchanged since 2.6. */
 #define SIGNAL_GROUP_EXIT 0x00000004
 
-/* The registers as they were when the calling thread entered the kernel. They lie at the top of its kernel
- * stack; bpf_task_pt_regs() knows (5.15, dd6e10fbd9fb), before that it is THREAD_SIZE away from the bottom
- * (16 KiB on both architectures; a KASAN kernel has more and is not one to run a sensor on). */
+/* The registers as they were when the calling thread entered the kernel. They lie at the top of its
+ * kernel stack; bpf_task_pt_regs() knows (5.15, dd6e10fbd9fb), before that it is THREAD_SIZE away
+ * from the bottom (16 KiB on both architectures; a KASAN kernel has more and is not one to run a
+ * sensor on). */
 enum bpf_func_id___new {
     BPF_FUNC_task_pt_regs___new = 175,
 };
@@ -310,8 +311,9 @@ static __always_inline struct pt_regs *syscall_regs(struct task_struct *task)
     return (struct pt_regs *)(stack + 16384 - bpf_core_type_size(struct pt_regs));
 }
 
-/* Argument number `index` (0..3) of the system call that is about to return. The result has overwritten
- * arm64's x0, its first argument is kept in orig_x0; on x86 the four stay in their registers. */
+/* Argument number `index` (0..3) of the system call that is about to return. The result has
+ * overwritten arm64's x0, its first argument is kept in orig_x0; on x86 the four stay in their
+ * registers. */
 static __always_inline __u64 syscall_argument(struct pt_regs *regs, int index)
 {
     __u64 value = 0;

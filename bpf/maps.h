@@ -69,7 +69,8 @@ struct {
     __type(value, __u8);
 } interest_names SEC(".maps");
 
-/* Processes whose last threads are exiting at the same time: the first one to note it here reports. */
+/* Processes whose last threads are exiting at the same time: the first one to note it here reports.
+ */
 struct {
     __uint(type, BPF_MAP_TYPE_LRU_HASH);
     __uint(max_entries, 1024);

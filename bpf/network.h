@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Connections, seen when connect(2) returns. The peer is read from the kernel's socket; where that no longer
- * knows it (a refused TCP connection is reset at once), from the caller's memory, and the event says so. */
+/* Connections, seen when connect(2) returns. The peer is read from the kernel's socket; where that
+ * no longer knows it (a refused TCP connection is reset at once), from the caller's memory, and the
+ * event says so. */
 #ifndef PICKET_NETWORK_H
 #define PICKET_NETWORK_H
 
@@ -29,12 +30,13 @@ static __always_inline bool unmap_v4(__u8 *address)
 }
 
 /* Abstract and unnamed sockets have no file: their name is the address itself. */
-static __always_inline void unix_name(struct connect_event *event, struct tail *tail, struct task_struct *task,
-                                      struct unix_sock *peer)
+static __always_inline void unix_name(struct connect_event *event, struct tail *tail,
+                                      struct task_struct *task, struct unix_sock *peer)
 {
     struct dentry *dentry = BPF_CORE_READ(peer, path.dentry);
     if (dentry) {
-        tail_path(tail, &event->path, path_resolve(task, &peer->path, SCRATCH_CONNECT, &event->header.flags));
+        tail_path(tail, &event->path,
+                  path_resolve(task, &peer->path, SCRATCH_CONNECT, &event->header.flags));
         return;
     }
     struct unix_address *address = BPF_CORE_READ(peer, addr);
@@ -53,7 +55,8 @@ static __always_inline void peer_from_user(struct connect_event *event, struct t
     event->header.flags |= FLAG_PEER_FROM_USER;
     event->family = address->family;
     if (address->family == AF_UNIX) {
-        /* A path ends at its NUL, wherever the caller said it ends; an abstract name starts with one. */
+        /* A path ends at its NUL, wherever the caller said it ends; an abstract name starts with
+         * one. */
         if (address->bytes[0])
             tail_string(tail, &event->path, address->bytes, false);
         else
@@ -86,7 +89,8 @@ int on_connect(struct trace_event_raw_sys_exit *context)
     if (length < 2)
         return 0;
     bound_to(length);
-    bpf_probe_read_user(&address, length & (sizeof(address) - 1), (void *)syscall_argument(regs, 1));
+    bpf_probe_read_user(&address, length & (sizeof(address) - 1),
+                        (void *)syscall_argument(regs, 1));
 
     struct file *file = file_of(task, syscall_argument(regs, 0));
     if (!file || (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)

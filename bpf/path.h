@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Names of files, taken from the kernel's dentries: what was really opened, as the process itself would name
- * it (up to its own root). Never from the string it passed. */
+/* Names of files, taken from the kernel's dentries: what was really opened, as the process itself
+ * would name it (up to its own root). Never from the string it passed. */
 #ifndef PICKET_PATH_H
 #define PICKET_PATH_H
 
@@ -9,8 +9,8 @@
 #define PATH_SIZE  4096
 #define PATH_STEPS 256
 
-/* `text` is filled from its end towards the front; `start` is where the path begins. The slack behind it is
- * what the verifier believes a name at the very end could need. */
+/* `text` is filled from its end towards the front; `start` is where the path begins. The slack
+ * behind it is what the verifier believes a name at the very end could need. */
 struct path_walk {
     struct dentry *dentry;
     struct mount *mount;
@@ -47,10 +47,10 @@ static __always_inline struct mount *mount_of(struct vfsmount *vfsmount)
     return (struct mount *)((char *)vfsmount - bpf_core_field_offset(struct mount, mnt));
 }
 
-/* One step upwards. Returns 0 to go on, 1 at the end. A global function, so that the verifier looks at it
- * once and not once for each of PATH_STEPS rounds (unrolled, the walk exceeds its million instructions;
- * bpf_loop() would do as well, but only from 5.17 on). It takes nothing but a number for the same reason:
- * before 5.12 a global function may not be given memory. */
+/* One step upwards. Returns 0 to go on, 1 at the end. A global function, so that the verifier looks
+ * at it once and not once for each of PATH_STEPS rounds (unrolled, the walk exceeds its million
+ * instructions; bpf_loop() would do as well, but only from 5.17 on). It takes nothing but a number
+ * for the same reason: before 5.12 a global function may not be given memory. */
 __noinline int path_step(__u32 slot)
 {
     struct path_walk *walk = bpf_map_lookup_elem(&path_walks, &slot);
@@ -65,7 +65,8 @@ __noinline int path_step(__u32 slot)
     if (dentry == mount_root) {
         struct mount *parent = BPF_CORE_READ(mount, mnt_parent);
         if (parent == mount) {
-            /* The top of the mount tree, and not this process's root: outside its chroot, or detached. */
+            /* The top of the mount tree, and not this process's root: outside its chroot, or
+             * detached. */
             return 1;
         }
         walk->dentry = BPF_CORE_READ(mount, mnt_mountpoint);
@@ -107,8 +108,8 @@ __noinline int path_step(__u32 slot)
 
 /* Names `path` as `task` would. Returns the text, valid until this slot's next call, or NULL; adds
  * FLAG_PATH_* to `flags`. */
-static __always_inline struct path_text *path_resolve(struct task_struct *task, struct path *path, __u32 slot,
-                                                      __u32 *flags)
+static __always_inline struct path_text *path_resolve(struct task_struct *task, struct path *path,
+                                                      __u32 slot, __u32 *flags)
 {
     struct path_walk *walk = bpf_map_lookup_elem(&path_walks, &slot);
     struct path_text *out = bpf_map_lookup_elem(&path_texts, &slot);

@@ -7,8 +7,8 @@
 #include "network.h"
 #include "cgroup.h"
 
-/* Anchors: these structs are named by no map, and without a use clang would leave them out of the object's
- * BTF, from which the agent's offsets are generated. */
+/* Anchors: these structs are named by no map, and without a use clang would leave them out of the
+ * object's BTF, from which the agent's offsets are generated. */
 struct fork_event *anchor_fork_event;
 struct exit_event *anchor_exit_event;
 struct exec_event *anchor_exec_event;

@@ -36,7 +36,8 @@ static __always_inline void exec_credentials(struct exec_event *event, struct ta
     event->gid = BPF_CORE_READ(cred, gid.val);
     event->euid = BPF_CORE_READ(cred, euid.val);
     event->egid = BPF_CORE_READ(cred, egid.val);
-    /* Two u32 up to 6.2 (f122a08b197d), one u64 since: the same eight bytes on a little-endian machine. */
+    /* Two u32 up to 6.2 (f122a08b197d), one u64 since: the same eight bytes on a little-endian
+     * machine. */
     bpf_probe_read_kernel(&event->capabilities, sizeof(event->capabilities),
                           (void *)cred + bpf_core_field_offset(struct cred, cap_effective));
     event->user_namespace = BPF_CORE_READ(cred, user_ns, ns.inum);
@@ -61,8 +62,9 @@ static __always_inline void exec_namespaces(struct exec_event *event, struct tas
     event->namespace_pid = namespace_pid(task, &event->pid_namespace);
 }
 
-/* The arguments as the kernel has just laid them out for the new image, before its first instruction: the
- * pages were written a moment ago, so they are resident, and nobody else can have changed them. */
+/* The arguments as the kernel has just laid them out for the new image, before its first
+ * instruction: the pages were written a moment ago, so they are resident, and nobody else can have
+ * changed them. */
 static __always_inline void exec_arguments(struct exec_event *event, struct tail *tail,
                                            struct task_struct *task)
 {
@@ -114,13 +116,15 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
     if (BPF_CORE_READ(inode, i_nlink) == 0)
         event->header.flags |= FLAG_UNLINKED;
 
-    tail_string(&tail, &event->comm, (void *)task + bpf_core_field_offset(struct task_struct, comm), false);
+    tail_string(&tail, &event->comm, (void *)task + bpf_core_field_offset(struct task_struct, comm),
+                false);
 
     struct path_text *path = path_resolve(task, &file->f_path, SCRATCH_EXEC, &event->header.flags);
-    if (path && path->size > 6 && (event->header.flags & FLAG_PATH_INCOMPLETE) && path->text[0] == 'm' &&
-        path->text[1] == 'e' && path->text[2] == 'm' && path->text[3] == 'f' && path->text[4] == 'd' &&
-        path->text[5] == ':') {
-        /* A memfd has no link from the start; that it is none of a deleted file is what tells them apart. */
+    if (path && path->size > 6 && (event->header.flags & FLAG_PATH_INCOMPLETE) &&
+        path->text[0] == 'm' && path->text[1] == 'e' && path->text[2] == 'm' &&
+        path->text[3] == 'f' && path->text[4] == 'd' && path->text[5] == ':') {
+        /* A memfd has no link from the start; that it is none of a deleted file is what tells them
+         * apart. */
         event->header.flags |= FLAG_FROM_MEMFD;
         event->header.flags &= ~(FLAG_UNLINKED | FLAG_PATH_INCOMPLETE);
     }
@@ -175,9 +179,9 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
     return 0;
 }
 
-/* Fires for every thread; the process is gone when its last one is. `signal->live` has been lowered before
- * (do_exit), so it is 0 for the last thread, but two threads that exit together may both read 0: the one that
- * gets its entry into `exiting` reports. */
+/* Fires for every thread; the process is gone when its last one is. `signal->live` has been lowered
+ * before (do_exit), so it is 0 for the last thread, but two threads that exit together may both
+ * read 0: the one that gets its entry into `exiting` reports. */
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(on_exit, struct task_struct *task)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Building a record and handing it to the ring: the one place where an event can be lost, and is counted.
- * Records are put together in a per-CPU scratch area, one slot a kind of program: the kernel refuses to run
- * one program twice at a time on a CPU, so a slot has one user. (A reservation in the ring itself would need
- * a size known to the verifier; records are as long as their content.) */
+/* Building a record and handing it to the ring: the one place where an event can be lost, and is
+ * counted. Records are put together in a per-CPU scratch area, one slot a kind of program: the
+ * kernel refuses to run one program twice at a time on a CPU, so a slot has one user. (A
+ * reservation in the ring itself would need a size known to the verifier; records are as long as
+ * their content.) */
 #ifndef PICKET_RECORD_H
 #define PICKET_RECORD_H
 
@@ -85,9 +86,10 @@ static __always_inline void header_fill(struct event_header *header, __u32 kind)
     header->flags = 0;
 }
 
-/* Hands the first `size` bytes of `record` to the ring. `bulk` kinds leave the last quarter of the ring to
- * the others, so that a flood of them cannot push out what matters. `wake` is for what must not wait for the
- * timed drain. Counters are added to atomically: programs may be preempted on newer kernels. */
+/* Hands the first `size` bytes of `record` to the ring. `bulk` kinds leave the last quarter of the
+ * ring to the others, so that a flood of them cannot push out what matters. `wake` is for what must
+ * not wait for the timed drain. Counters are added to atomically: programs may be preempted on
+ * newer kernels. */
 static __always_inline void record_submit(const struct settings *settings, void *record, __u32 size,
                                           __u32 kind, bool bulk, bool wake)
 {
@@ -101,7 +103,8 @@ static __always_inline void record_submit(const struct settings *settings, void 
     if (settings->simulate_loss && bpf_get_prandom_u32() % settings->simulate_loss == 0)
         refused = true;
     if (!refused) {
-        __u64 flags = wake || queued >= settings->wake_limit ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+        __u64 flags =
+            wake || queued >= settings->wake_limit ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
         refused = bpf_ringbuf_output(&ring, record, size, flags) != 0;
     }
     if (refused)
@@ -110,7 +113,8 @@ static __always_inline void record_submit(const struct settings *settings, void 
         __sync_fetch_and_add(&count->submitted, 1);
 }
 
-/* Keeps the compiler from merging a bound it has proven with the mask that the verifier needs to see. */
+/* Keeps the compiler from merging a bound it has proven with the mask that the verifier needs to
+ * see. */
 #define bound_to(variable) asm volatile("" : "+r"(variable))
 
 /* Where the next text goes in a scratch area. */
@@ -120,7 +124,8 @@ struct tail {
 };
 
 /* Adds kernel memory to the record's tail. Returns false when nothing could be added. */
-static __always_inline bool tail_kernel(struct tail *tail, struct text *text, const void *from, __u32 size)
+static __always_inline bool tail_kernel(struct tail *tail, struct text *text, const void *from,
+                                        __u32 size)
 {
     __u32 at = tail->at;
     text->offset = at;
@@ -135,8 +140,10 @@ static __always_inline bool tail_kernel(struct tail *tail, struct text *text, co
     return true;
 }
 
-/* Adds a NUL-terminated string of the kernel's (or the caller's) memory, at most `PATH_MASK` bytes. */
-static __always_inline bool tail_string(struct tail *tail, struct text *text, const void *from, bool user)
+/* Adds a NUL-terminated string of the kernel's (or the caller's) memory, at most `PATH_MASK` bytes.
+ */
+static __always_inline bool tail_string(struct tail *tail, struct text *text, const void *from,
+                                        bool user)
 {
     __u32 at = tail->at;
     text->offset = at;

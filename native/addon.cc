@@ -1,5 +1,5 @@
-// The glue between Node and the mechanics beside it. All of it runs on the main thread; nothing throws C++
-// exceptions, errors become JavaScript ones with a code.
+// The glue between Node and the mechanics beside it. All of it runs on the main thread; nothing
+// throws C++ exceptions, errors become JavaScript ones with a code.
 #include <cerrno>
 #include <ctime>
 #include <napi.h>
@@ -106,18 +106,21 @@ class Sensor : public Napi::ObjectWrap<Sensor>
         for (uint32_t i = 0; i < names.Length(); i++)
             programs.push_back(names.Get(i).As<Napi::String>().Utf8Value());
         const uint32_t bytes = options.Get("ringBytes").As<Napi::Number>().Uint32Value();
-        if (Failure failed = kernel_.load(options.Get("object").As<Napi::String>().Utf8Value(), bytes, programs,
-                                          options.Get("layoutHash").As<Napi::String>().Utf8Value())) {
+        if (Failure failed =
+                kernel_.load(options.Get("object").As<Napi::String>().Utf8Value(), bytes, programs,
+                             options.Get("layoutHash").As<Napi::String>().Utf8Value())) {
             kernel_.close();
             raise(env, failed);
             return;
         }
         if (int error = ring_.open(kernel_.map_fd("ring"), bytes)) {
             kernel_.close();
-            raise(env, {"RING", std::string("cannot map the ring: ") + strerror(error), "", "", error});
+            raise(env,
+                  {"RING", std::string("cannot map the ring: ") + strerror(error), "", "", error});
             return;
         }
-        // No finalizer: the mapping belongs to ring_, and is detached from JavaScript before it goes.
+        // No finalizer: the mapping belongs to ring_, and is detached from JavaScript before it
+        // goes.
         Napi::ArrayBuffer buffer = Napi::ArrayBuffer::New(env, ring_.data(), ring_.mapped_bytes());
         buffer_ = Napi::Persistent(buffer);
         napi_add_env_cleanup_hook(env, &Sensor::on_environment_end, this);
@@ -141,7 +144,8 @@ class Sensor : public Napi::ObjectWrap<Sensor>
 
     Napi::Value ring(const Napi::CallbackInfo &info)
     {
-        return buffer_.IsEmpty() ? Napi::ArrayBuffer::New(info.Env(), 0) : Napi::Value(buffer_.Value());
+        return buffer_.IsEmpty() ? Napi::ArrayBuffer::New(info.Env(), 0)
+                                 : Napi::Value(buffer_.Value());
     }
 
     void attach(const Napi::CallbackInfo &info)
@@ -164,15 +168,17 @@ class Sensor : public Napi::ObjectWrap<Sensor>
             raise_system(info.Env(), error, "cannot watch the ring");
             return;
         }
-        uv_poll_start(poll_, UV_READABLE,
-                      [](uv_poll_t *handle, int, int) { static_cast<Sensor *>(handle->data)->wake(); });
+        uv_poll_start(poll_, UV_READABLE, [](uv_poll_t *handle, int, int) {
+            static_cast<Sensor *>(handle->data)->wake();
+        });
         // Bulk records come without a wake-up of their own.
         const uint64_t interval = info[1].As<Napi::Number>().Uint32Value();
         timer_ = new uv_timer_t;
         timer_->data = this;
         uv_timer_init(loop, timer_);
         uv_timer_start(
-            timer_, [](uv_timer_t *handle) { static_cast<Sensor *>(handle->data)->wake(); }, interval, interval);
+            timer_, [](uv_timer_t *handle) { static_cast<Sensor *>(handle->data)->wake(); },
+            interval, interval);
     }
 
     void wake()
@@ -192,7 +198,8 @@ class Sensor : public Napi::ObjectWrap<Sensor>
     {
         Napi::Uint32Array slots = info[0].As<Napi::Uint32Array>();
         static_assert(sizeof(Slot) == 8, "a slot is two u32");
-        const size_t count = ring_.read(reinterpret_cast<Slot *>(slots.Data()), slots.ElementLength() / 2);
+        const size_t count =
+            ring_.read(reinterpret_cast<Slot *>(slots.Data()), slots.ElementLength() / 2);
         return Napi::Number::New(info.Env(), static_cast<double>(count));
     }
 
@@ -210,15 +217,16 @@ class Sensor : public Napi::ObjectWrap<Sensor>
     {
         Napi::Float64Array out = info[0].As<Napi::Float64Array>();
         if (kernel_.counters(out.Data(), out.ElementLength()) == 0)
-            raise(info.Env(), {"MAP", "the counters cannot be read into this array", "", "", EINVAL});
+            raise(info.Env(),
+                  {"MAP", "the counters cannot be read into this array", "", "", EINVAL});
     }
 
     void map_update(const Napi::CallbackInfo &info)
     {
         Napi::Uint8Array key = info[1].As<Napi::Uint8Array>();
         Napi::Uint8Array value = info[2].As<Napi::Uint8Array>();
-        if (Failure failed = kernel_.map_update(info[0].As<Napi::String>().Utf8Value(), key.Data(), key.ByteLength(),
-                                                value.Data(), value.ByteLength()))
+        if (Failure failed = kernel_.map_update(info[0].As<Napi::String>().Utf8Value(), key.Data(),
+                                                key.ByteLength(), value.Data(), value.ByteLength()))
             raise(info.Env(), failed);
     }
 
@@ -226,7 +234,8 @@ class Sensor : public Napi::ObjectWrap<Sensor>
     {
         Napi::Uint8Array key = info[1].As<Napi::Uint8Array>();
         bool found = false;
-        if (Failure failed = kernel_.map_delete(info[0].As<Napi::String>().Utf8Value(), key.Data(), key.ByteLength(), found))
+        if (Failure failed = kernel_.map_delete(info[0].As<Napi::String>().Utf8Value(), key.Data(),
+                                                key.ByteLength(), found))
             raise(info.Env(), failed);
         return Napi::Boolean::New(info.Env(), found);
     }
@@ -306,9 +315,10 @@ Napi::Value js_pidfd_open(const Napi::CallbackInfo &info)
 
 Napi::Value js_pidfd_signal(const Napi::CallbackInfo &info)
 {
-    return answer(
-        info, pidfd_signal(info[0].As<Napi::Number>().Int32Value(), info[1].As<Napi::Number>().Int32Value()),
-        "pidfd_send_signal");
+    return answer(info,
+                  pidfd_signal(info[0].As<Napi::Number>().Int32Value(),
+                               info[1].As<Napi::Number>().Int32Value()),
+                  "pidfd_send_signal");
 }
 
 Napi::Value js_pidfd_exited(const Napi::CallbackInfo &info)
@@ -334,7 +344,8 @@ Napi::Value js_lock_file(const Napi::CallbackInfo &info)
 
 Napi::Value js_notify(const Napi::CallbackInfo &info)
 {
-    const int result = notify(info[0].As<Napi::String>().Utf8Value(), info[1].As<Napi::String>().Utf8Value());
+    const int result =
+        notify(info[0].As<Napi::String>().Utf8Value(), info[1].As<Napi::String>().Utf8Value());
     return Napi::Boolean::New(info.Env(), result == 0);
 }
 

@@ -12,8 +12,8 @@
 
 #include "../bpf/event.h"
 
-// What libbpf's own code gets for `stderr` (see binding.gyp). It writes there only through its default print
-// function, which load() and describe_layout() replace before anything is printed.
+// What libbpf's own code gets for `stderr` (see binding.gyp). It writes there only through its
+// default print function, which load() and describe_layout() replace before anything is printed.
 extern "C" {
 [[gnu::visibility("hidden"), gnu::used]] FILE *__wrap_stderr = nullptr;
 }
@@ -60,15 +60,18 @@ Failure failure(const char *code, int error, const std::string &what)
 
 bool is_contract(const std::string &name)
 {
-    static const char *const tables[] = {"event_header", "text", "settings", "class_counters", "path_key", "name_key"};
+    static const char *const tables[] = {"event_header",   "text",     "settings",
+                                         "class_counters", "path_key", "name_key"};
     if (name.ends_with("_event"))
         return true;
-    return std::any_of(std::begin(tables), std::end(tables), [&](const char *table) { return name == table; });
+    return std::any_of(std::begin(tables), std::end(tables),
+                       [&](const char *table) { return name == table; });
 }
 
 bool is_contract_enum(const std::string &name)
 {
-    return name == "event_kind" || name == "event_flag" || name == "open_interest" || name == "scope";
+    return name == "event_kind" || name == "event_flag" || name == "open_interest" ||
+           name == "scope";
 }
 
 } // namespace
@@ -83,7 +86,8 @@ std::string Layout::hash() const
     for (const Struct &each : structs) {
         add(each.name + " " + std::to_string(each.size) + "\n");
         for (const Member &member : each.members)
-            add(member.name + " " + std::to_string(member.offset) + " " + std::to_string(member.size) + "\n");
+            add(member.name + " " + std::to_string(member.offset) + " " +
+                std::to_string(member.size) + "\n");
     }
     for (const Enum &each : enums) {
         add(each.name + "\n");
@@ -99,7 +103,8 @@ Failure describe_layout(const std::string &object, Layout &out)
 {
     library_log.clear();
     libbpf_set_print(keep_log);
-    std::unique_ptr<btf, decltype(&btf__free)> types(btf__parse_elf(object.c_str(), nullptr), btf__free);
+    std::unique_ptr<btf, decltype(&btf__free)> types(btf__parse_elf(object.c_str(), nullptr),
+                                                     btf__free);
     if (!types)
         return failure("LAYOUT", errno, "cannot read the type information of " + object);
     const uint32_t count = btf__type_cnt(types.get());
@@ -110,16 +115,18 @@ Failure describe_layout(const std::string &object, Layout &out)
             Struct found{name, type->size, {}};
             const btf_member *members = btf_members(type);
             for (uint32_t i = 0; i < btf_vlen(type); i++) {
-                found.members.push_back({btf__name_by_offset(types.get(), members[i].name_off),
-                                         btf_member_bit_offset(type, i) / 8,
-                                         static_cast<uint32_t>(btf__resolve_size(types.get(), members[i].type))});
+                found.members.push_back(
+                    {btf__name_by_offset(types.get(), members[i].name_off),
+                     btf_member_bit_offset(type, i) / 8,
+                     static_cast<uint32_t>(btf__resolve_size(types.get(), members[i].type))});
             }
             out.structs.push_back(std::move(found));
         } else if (btf_is_enum(type) && is_contract_enum(name)) {
             Enum found{name, {}};
             const struct btf_enum *values = btf_enum(type);
             for (uint32_t i = 0; i < btf_vlen(type); i++)
-                found.values.emplace_back(btf__name_by_offset(types.get(), values[i].name_off), values[i].val);
+                found.values.emplace_back(btf__name_by_offset(types.get(), values[i].name_off),
+                                          values[i].val);
             out.enums.push_back(std::move(found));
         }
     }
@@ -134,16 +141,16 @@ Kernel::~Kernel()
     close();
 }
 
-Failure Kernel::load(const std::string &object, uint32_t ring_bytes, const std::vector<std::string> &programs,
-                     const std::string &layout_hash)
+Failure Kernel::load(const std::string &object, uint32_t ring_bytes,
+                     const std::vector<std::string> &programs, const std::string &layout_hash)
 {
     Layout layout;
     if (Failure failed = describe_layout(object, layout))
         return failed;
     if (layout.hash() != layout_hash)
         return {"LAYOUT",
-                "the event layout of " + object + " is " + layout.hash() + ", the agent was built for " + layout_hash +
-                    "; run `npm run build`",
+                "the event layout of " + object + " is " + layout.hash() +
+                    ", the agent was built for " + layout_hash + "; run `npm run build`",
                 "", "", EINVAL};
 
     library_log.clear();
@@ -152,13 +159,15 @@ Failure Kernel::load(const std::string &object, uint32_t ring_bytes, const std::
         return failure("OPEN", errno, "cannot open " + object);
     bpf_map *ring = bpf_object__find_map_by_name(object_, "ring");
     if (!ring || bpf_map__set_max_entries(ring, ring_bytes))
-        return failure("RING", EINVAL, "the ring cannot be " + std::to_string(ring_bytes) + " bytes");
+        return failure("RING", EINVAL,
+                       "the ring cannot be " + std::to_string(ring_bytes) + " bytes");
 
     bpf_program *program;
     bpf_object__for_each_program(program, object_)
     {
         const std::string name = bpf_program__name(program);
-        bpf_program__set_autoload(program, std::find(programs.begin(), programs.end(), name) != programs.end());
+        bpf_program__set_autoload(program, std::find(programs.begin(), programs.end(), name) !=
+                                               programs.end());
     }
     if (int error = bpf_object__load(object_)) {
         Failure failed = failure("LOAD", -error, "the kernel refused the programs");
@@ -171,7 +180,8 @@ Failure Kernel::load(const std::string &object, uint32_t ring_bytes, const std::
 Failure Kernel::attach(const std::string &name)
 {
     library_log.clear();
-    bpf_program *program = object_ ? bpf_object__find_program_by_name(object_, name.c_str()) : nullptr;
+    bpf_program *program =
+        object_ ? bpf_object__find_program_by_name(object_, name.c_str()) : nullptr;
     if (!program || bpf_program__fd(program) < 0) {
         Failure failed = failure("ATTACH", ENOENT, "program " + name + " is not loaded");
         failed.program = name;
@@ -218,8 +228,8 @@ int Kernel::map_fd(const std::string &name) const
     return object_ ? bpf_object__find_map_fd_by_name(object_, name.c_str()) : -1;
 }
 
-Failure Kernel::map_update(const std::string &name, const void *key, size_t key_size, const void *value,
-                           size_t value_size)
+Failure Kernel::map_update(const std::string &name, const void *key, size_t key_size,
+                           const void *value, size_t value_size)
 {
     bpf_map *map = object_ ? bpf_object__find_map_by_name(object_, name.c_str()) : nullptr;
     if (!map)

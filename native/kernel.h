@@ -64,8 +64,8 @@ class Kernel
     Kernel &operator=(const Kernel &) = delete;
     ~Kernel();
 
-    Failure load(const std::string &object, uint32_t ring_bytes, const std::vector<std::string> &programs,
-                 const std::string &layout_hash);
+    Failure load(const std::string &object, uint32_t ring_bytes,
+                 const std::vector<std::string> &programs, const std::string &layout_hash);
     Failure attach(const std::string &program);
     void close();
 

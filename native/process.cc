@@ -59,7 +59,8 @@ int notify(const std::string &socket_path, const std::string &text)
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
-    const socklen_t size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + socket_path.size());
+    const socklen_t size =
+        static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + socket_path.size());
     ssize_t sent = sendto(fd, text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT,
                           reinterpret_cast<sockaddr *>(&address), size);
     int error = errno;

@@ -54,7 +54,8 @@ size_t Ring::read(Slot *slots, size_t capacity)
     size_t count = 0;
     while (position_ < end && count < capacity) {
         const size_t at = position_ & (bytes_ - 1);
-        const uint32_t header = __atomic_load_n(reinterpret_cast<uint32_t *>(data_ + at), __ATOMIC_ACQUIRE);
+        const uint32_t header =
+            __atomic_load_n(reinterpret_cast<uint32_t *>(data_ + at), __ATOMIC_ACQUIRE);
         if (header & BPF_RINGBUF_BUSY_BIT)
             break;
         const uint32_t size = header & ~(BPF_RINGBUF_BUSY_BIT | BPF_RINGBUF_DISCARD_BIT);

@@ -1,5 +1,6 @@
-// The consumer side of a BPF ring buffer (Linux Documentation/bpf/ringbuf.rst), without callbacks and copies:
-// the caller gets the places of committed records and gives them back in one step. Main thread only.
+// The consumer side of a BPF ring buffer (Linux Documentation/bpf/ringbuf.rst), without callbacks
+// and copies: the caller gets the places of committed records and gives them back in one step. Main
+// thread only.
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,5 @@
-// Finding a tracepoint's number without a mounted tracefs: we make a mount of our own that is attached nowhere,
-// so the host's mounts stay as they are (fsopen, 5.2).
+// Finding a tracepoint's number without a mounted tracefs: we make a mount of our own that is
+// attached nowhere, so the host's mounts stay as they are (fsopen, 5.2).
 #pragma once
 
 #include <string>
@@ -15,8 +15,8 @@ class Tracefs
     Tracefs &operator=(const Tracefs &) = delete;
     ~Tracefs();
 
-    // Opens a perf event of "category/name". Returns a descriptor or a negative errno (-ENOENT: this kernel has no
-    // such tracepoint).
+    // Opens a perf event of "category/name". Returns a descriptor or a negative errno (-ENOENT:
+    // this kernel has no such tracepoint).
     int open_event(const std::string &tracepoint);
 
   private:

@@ -110,7 +110,7 @@ if [ ! -e build/Release/picket.node ] || [ "$(cat build/.picket-stamp 2>/dev/nul
 	say "building the addon and the BPF programs"
 	log=$(mktemp)
 	# npm hands its own `nodedir` setting down in the environment, and node-gyp lets that win.
-	if ! { npm_config_nodedir=$(node packaging/node-dir.mjs) && export npm_config_nodedir && node-gyp rebuild; } \
+	if ! { npm_config_nodedir=$(node packaging/node-dir.mjs) && test -n "$npm_config_nodedir" && export npm_config_nodedir && node-gyp rebuild; } \
 		>"$log" 2>&1 </dev/null; then
 		grep -E 'error|Error' "$log" | head -n 20 >&2 || true
 		tail -n 20 "$log" >&2

@@ -14,6 +14,7 @@ export default defineConfig({
 			{ root, test: { name: "unit", include: ["test/unit/**/*.test.ts"] } },
 			{ root, test: { name: "kernel", include: ["test/kernel/**/*.test.ts"], ...serial } },
 			{ root, test: { name: "network", include: ["test/network/**/*.test.ts"], ...serial } },
+			{ root, test: { name: "sensor", include: ["test/sensor/**/*.test.ts"], ...serial } },
 			{ root, test: { name: "container", include: ["test/container/**/*.test.ts"], ...serial } },
 			{ root, test: { name: "soak", include: ["test/soak/**/*.test.ts"], ...serial } },
 		],

@@ -82,7 +82,8 @@ export function dedupKey(rule: string, event: wire.Event): string {
 }
 
 function objectOf(event: wire.Event): string {
-	if (event.exec !== undefined) return `exec ${event.exec.path}`;
+	// With its arguments: `sh -c A` and `sh -c B` are two stories.
+	if (event.exec !== undefined) return `exec ${event.exec.path} ${JSON.stringify(event.process?.args ?? [])}`;
 	if (event.open !== undefined) return `open ${event.open.path ?? event.open.rawPath}`;
 	if (event.connect !== undefined) {
 		const { path, destinationAddress, destinationPort, protocol } = event.connect;

@@ -1,5 +1,6 @@
-// Performs one act of each kind, and prints what it did as one JSON object a line: who it is, what the kernel
-// answered, which file it was. Tests compare that with the event. Static, so that it opens nothing by itself.
+// Performs one act of each kind, and prints what it did as one JSON object a line: who it is, what
+// the kernel answered, which file it was. Tests compare that with the event. Static, so that it
+// opens nothing by itself.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -42,8 +43,9 @@ static void say_file(long result)
     if (result >= 0)
         fstat(result, &file);
     printf("{\"pid\":%d,\"result\":%ld,\"device\":%lu,\"inode\":%lu,\"mode\":%u}\n", getpid(),
-           result < 0 ? -(long)errno : result, (unsigned long)major(file.st_dev) << 20 | minor(file.st_dev),
-           (unsigned long)file.st_ino, file.st_mode);
+           result < 0 ? -(long)errno : result,
+           (unsigned long)major(file.st_dev) << 20 | minor(file.st_dev), (unsigned long)file.st_ino,
+           file.st_mode);
     fflush(stdout);
 }
 
@@ -111,7 +113,8 @@ static int act_connect(char **arguments)
     struct sockaddr_storage local = {0};
     socklen_t local_size = sizeof(local);
     getsockname(fd, (struct sockaddr *)&local, &local_size);
-    say("\"result\":%ld,\"localPort\":%ld", result, ntohs(((struct sockaddr_in *)&local)->sin_port), 0);
+    say("\"result\":%ld,\"localPort\":%ld", result, ntohs(((struct sockaddr_in *)&local)->sin_port),
+        0);
     return 0;
 }
 
@@ -228,6 +231,7 @@ int main(int count, char **arguments)
         execv(arguments[2], arguments + 3);
         die(arguments[2]);
     }
-    fprintf(stderr, "usage: trigger open|connect|fork|opens|forks|threads|memfd|exit|signal|exec …\n");
+    fprintf(stderr,
+            "usage: trigger open|connect|fork|opens|forks|threads|memfd|exit|signal|exec …\n");
     return 98;
 }
