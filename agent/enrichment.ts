@@ -94,7 +94,7 @@ export function createEnrichment(options: EnrichmentOptions): Enrichment {
 		},
 		repair() {
 			const running = readProcesses();
-			tree.retain(new Map(running.map((facts) => [facts.pid, facts.start])));
+			tree.retain(running);
 			for (const facts of running) {
 				if (tree.knows(facts)) continue;
 				add(facts, true);

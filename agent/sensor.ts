@@ -33,6 +33,8 @@ export interface SensorOptions {
 	readonly rules: RuleSet;
 	readonly policy: LoadedPolicy;
 	readonly eventKinds: ReadonlySet<EventName>;
+	/** Captured on top of what rules, policy and outputs ask for. */
+	readonly alsoCapture?: ReadonlySet<EventName>;
 	readonly simulateLoss: number;
 	readonly off: readonly string[];
 	readonly logger: Logger;
@@ -175,6 +177,7 @@ export function startSensor(options: SensorOptions): Sensor {
 			rules.interest,
 			policyEngine.interest,
 			interestOfKinds(options.eventKinds),
+			interestOfKinds(options.alsoCapture ?? new Set()),
 			interestOfKinds(new Set([...(options.activity?.kinds ?? [])].filter((kind) => kind !== "open"))),
 		]);
 	pipeline.memory(capture.memory);

@@ -94,8 +94,8 @@ struct fork_event {
 
 struct exit_event {
     struct event_header header;
-    __s32 result; /* as wait(2) gives it */
-    __u32 reserved;
+    __s32 result;     /* as wait(2) gives it */
+    __u32 reaper_pid; /* becomes the parent of its children; 0 when it has none */
 };
 
 struct open_event {

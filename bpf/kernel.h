@@ -124,6 +124,7 @@ struct mnt_namespace {
     struct ns_common ns;
 };
 struct pid_namespace {
+    struct task_struct *child_reaper;
     struct ns_common ns;
 };
 struct net {
@@ -189,6 +190,8 @@ struct signal_struct {
     int nr_threads;
     int group_exit_code;
     unsigned int flags;
+    unsigned int is_child_subreaper : 1;
+    unsigned int has_child_subreaper : 1;
     struct tty_struct *tty;
 };
 struct mm_struct {
@@ -215,6 +218,7 @@ struct task_struct {
     void *stack;
     struct mm_struct *mm;
     struct task_struct *real_parent;
+    struct list_head children;
     struct task_struct *group_leader;
     struct pid *thread_pid;
     __u64 start_boottime;

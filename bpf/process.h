@@ -179,6 +179,35 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
     return 0;
 }
 
+/* Who inherits the children of a process that is about to end: the nearest ancestor that has made
+ * itself a subreaper, else the init of its pid namespace (find_new_reaper() does the same a moment
+ * later). */
+static __always_inline __u32 reaper_of(struct task_struct *task)
+{
+    struct list_head *children = (void *)task + bpf_core_field_offset(struct task_struct, children);
+    if (BPF_CORE_READ(task, children.next) == children)
+        return 0;
+    struct signal_struct *signal = BPF_CORE_READ(task, signal);
+    if (BPF_CORE_READ_BITFIELD_PROBED(signal, has_child_subreaper)) {
+        struct task_struct *at = BPF_CORE_READ(task, real_parent);
+        for (int level = 0; level < 24; level++) {
+            if (BPF_CORE_READ(at, pid) == 0)
+                break;
+            struct signal_struct *above = BPF_CORE_READ(at, signal);
+            if (BPF_CORE_READ_BITFIELD_PROBED(above, is_child_subreaper))
+                return BPF_CORE_READ(at, tgid);
+            at = BPF_CORE_READ(at, real_parent);
+        }
+    }
+    struct pid *pid = BPF_CORE_READ(task, thread_pid);
+    __u32 level = BPF_CORE_READ(pid, level);
+    if (!pid || level > 32)
+        return 0;
+    struct upid *number = (void *)pid + bpf_core_field_offset(struct pid, numbers) +
+                          level * bpf_core_type_size(struct upid);
+    return BPF_CORE_READ(number, ns, child_reaper, tgid);
+}
+
 /* Fires for every thread; the process is gone when its last one is. `signal->live` has been lowered
  * before (do_exit), so it is 0 for the last thread, but two threads that exit together may both
  * read 0: the one that gets its entry into `exiting` reports. */
@@ -207,6 +236,7 @@ int BPF_PROG(on_exit, struct task_struct *task)
         event.result = BPF_CORE_READ(task, signal, group_exit_code);
     else
         event.result = BPF_CORE_READ(task, group_leader, exit_code);
+    event.reaper_pid = reaper_of(task);
     record_submit(settings, &event, sizeof(event), EVENT_EXIT, false, false);
     return 0;
 }

@@ -58,8 +58,9 @@ export async function record(flags: RecordFlags): Promise<void> {
 	const sensor = startSensor({
 		...prepared,
 		logger,
+		eventKinds: new Set<EventName>(flags.output === "json" ? eventNames : []),
 		// Everything that a rule could ask for later, whatever is loaded now.
-		eventKinds: new Set<EventName>(eventNames),
+		alsoCapture: new Set<EventName>(eventNames),
 		recorder: {
 			record: guard((memory: Buffer, offset: number, bytes: number) => writer.record(memory, offset, bytes)),
 			fact: guard((name: string, value: unknown) => writer.fact(name, value)),

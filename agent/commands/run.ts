@@ -181,7 +181,7 @@ async function runSensor(
 		await control?.close();
 		const summary = live?.close();
 		if (summary !== undefined) process.stdout.write(`${summary}\n`);
-		if (!json) process.stderr.write(farewell(last, undone, summary === undefined));
+		process.stderr.write(farewell(last, undone, summary === undefined));
 	}
 }
 

@@ -95,10 +95,9 @@ export const configSchema = z.strictObject({
 				.array(path("A file or directory."))
 				.default([])
 				.describe("Of opened files only those at or below these paths; empty for all."),
-			containers_only: z.boolean().default(false).describe("Leave out what runs outside containers."),
 		})
 		.prefault({})
-		.describe("What to look at. Everything else is counted as suppressed."),
+		.describe("What to look at. Everything else stays in the kernel."),
 	docker: z
 		.strictObject({
 			socket: path("Socket of the Docker engine.").default("/var/run/docker.sock"),

@@ -194,6 +194,10 @@ export class RecordView implements ProcessEventView {
 		return this.#fork(forkEvent.childPidNamespace);
 	}
 
+	get reaperPid(): number {
+		return this.kind === EventKind.exit ? this.#word(exitEvent.reaperPid) : 0;
+	}
+
 	get cgroupOperation(): number {
 		return this.kind === EventKind.cgroup ? this.#word(cgroupEvent.operation) : 0;
 	}

@@ -4,14 +4,23 @@ import type { Problem } from "../model/verdict.ts";
 import type { RuleFile } from "./load.ts";
 import { CheckProblem } from "./predicate.ts";
 import { type Item, type Place, readItems, type Value } from "./rule-file.ts";
-import { type Node, type Operator, parseCondition, SyntaxProblem } from "./syntax.ts";
+import {
+	listOperators,
+	type Node,
+	type Operator,
+	parseCondition,
+	SyntaxProblem,
+	signs,
+	textOperators,
+} from "./syntax.ts";
 
 export interface RuleSource {
 	readonly name: string;
 	readonly origin: RuleFile["origin"];
 	readonly file: string;
 	readonly place: Place;
-	placeOf(key: string): Place;
+	/** Where a key was written last. */
+	placeOf(key: string): Place & { readonly file: string };
 	/** Lists put in. */
 	readonly condition: string;
 	/** Puts macros in and adds the exceptions. Throws CheckProblem or SyntaxProblem. */
@@ -32,6 +41,8 @@ interface Rule {
 	readonly item: Item;
 	readonly origin: RuleFile["origin"];
 	values: Record<string, Value>;
+	/** Which later item changed a key last: a mistake is most likely there. */
+	readonly changed: Map<string, Item>;
 	wrong: RuleSource["wrong"];
 }
 
@@ -49,6 +60,13 @@ function text(value: Value | undefined): string {
 function list(value: Value | undefined): readonly Value[] {
 	if (Array.isArray(value)) return value;
 	return value === undefined || value === "" ? [] : [value];
+}
+/** YAML 1.1 knows more words for no and yes than one. */
+function isNo(value: Value | undefined): boolean {
+	return /^(false|no|off|n)$/i.test(text(value));
+}
+function isYes(value: Value | undefined): boolean {
+	return /^(true|yes|on|y)$/i.test(text(value));
 }
 function map(value: Value | undefined): Readonly<Record<string, Value>> {
 	return typeof value === "object" && !Array.isArray(value) ? (value as Record<string, Value>) : {};
@@ -99,7 +117,7 @@ export function collect(files: readonly RuleFile[], problems: Problem[]): RuleSo
 			report(item, key, `unknown key ${key}`, `known: ${[...ruleKeys].join(", ")}`, "warning");
 		}
 		const before = rules.get(item.name);
-		const changes = item.values.append === "true" || item.values.override !== undefined;
+		const changes = isYes(item.values.append) || item.values.override !== undefined;
 		const onlySwitch = item.values.condition === undefined && item.values.enabled !== undefined;
 		if (changes || (onlySwitch && before)) {
 			if (!before) {
@@ -111,12 +129,25 @@ export function collect(files: readonly RuleFile[], problems: Problem[]): RuleSo
 				);
 				return;
 			}
-			if (item.values.append === "true" && item.values.override !== undefined) {
+			if (isYes(item.values.append) && item.values.override !== undefined) {
 				report(item, "append", "append and override do not go together", "use override alone");
+				return;
+			}
+			const mode = Object.entries(map(item.values.override)).find(
+				([, word]) => word !== "append" && word !== "replace",
+			);
+			if (mode) {
+				report(
+					item,
+					"override",
+					`${mode[0]}: ${text(mode[1])} is no way to override`,
+					"write append or replace",
+				);
 				return;
 			}
 			for (const key of Object.keys(item.values)) {
 				if (key === "rule" || key === "append" || key === "override") continue;
+				before.changed.set(key, item);
 				before.values[key] = change(before.values[key], item.values[key], key, modeOf(item, key));
 			}
 			return;
@@ -127,7 +158,7 @@ export function collect(files: readonly RuleFile[], problems: Problem[]): RuleSo
 				? undefined
 				: { key: "rule", message: `the rule has no ${lacking.join(", no ")}`, remedy: "add what is missing" };
 		// A redefinition takes the old one's place.
-		rules.set(item.name, { item, origin, values: { ...item.values }, wrong });
+		rules.set(item.name, { item, origin, values: { ...item.values }, changed: new Map(), wrong });
 	};
 
 	for (const { path, text: content, origin } of files) {
@@ -152,7 +183,7 @@ export function collect(files: readonly RuleFile[], problems: Problem[]): RuleSo
 function modeOf(item: Item, key: string): { append: boolean } {
 	const override = map(item.values.override)[key];
 	if (override !== undefined) return { append: override === "append" };
-	return { append: item.values.append === "true" };
+	return { append: isYes(item.values.append) };
 }
 function change(
 	before: Value | undefined,
@@ -194,7 +225,10 @@ function sourceOf(
 		origin,
 		file: item.file,
 		place: item.place,
-		placeOf: item.placeOf,
+		placeOf: (key) => {
+			const written = rule.changed.get(key) ?? item;
+			return { file: written.file, ...written.placeOf(key) };
+		},
 		condition: expandLists(text(values.condition), lists),
 		tree: (node) => {
 			const whole = expandMacros(node, Number.POSITIVE_INFINITY, lists, macros, []);
@@ -208,7 +242,7 @@ function sourceOf(
 		description: text(values.desc).replace(/\s+/g, " ").trim(),
 		priority: text(values.priority),
 		tags: list(values.tags).map(text),
-		enabled: text(values.enabled).toLowerCase() !== "false",
+		enabled: !isNo(values.enabled),
 		source: text(values.source) || "syscall",
 		samples: values.picket_samples,
 		falsePositives: list(values.picket_false_positives).map(text),
@@ -218,7 +252,7 @@ function sourceOf(
 
 /** Marks where an empty list stood; a character no rule file has a use for. */
 const hole = "\ue000";
-const listWord = /(?<=^|[\s(),=])([a-zA-Z_][\w]*)(?=$|[\s(),=])/g;
+const listWord = /(?<=^|[\s(),=])[^\s(),=]+(?=$|[\s(),=])/g;
 
 /** Lists stand for their items wherever their name stands alone. An empty one takes a neighbouring comma along. */
 export function expandLists(condition: string, lists: ReadonlyMap<string, readonly string[]>): string {
@@ -284,6 +318,21 @@ function parseMacro(name: string, condition: string): Node {
 	}
 }
 
+const operators: ReadonlySet<string> = new Set([...signs, ...textOperators, ...listOperators]);
+function operatorOf(comparison: string): Operator {
+	if (!operators.has(comparison)) {
+		throw new CheckProblem(
+			`an exception compares with ${JSON.stringify(comparison)}, which is no operator`,
+			`known: ${[...operators].join(" ")}`,
+		);
+	}
+	return (comparison === "==" ? "=" : comparison) as Operator;
+}
+/** One value or several; an empty text is a value too. */
+function several(value: Value | undefined): string[] {
+	return typeof value === "string" ? [value] : list(value).map(text);
+}
+
 /** An exception's values as a condition: any of its tuples, each all of its fields. */
 function exceptionOf(
 	exception: Readonly<Record<string, Value>>,
@@ -306,14 +355,14 @@ function exceptionOf(
 		return {
 			is: "check",
 			left: { is: "field", field: { name, argument } },
-			operator: (comparison === "==" ? "=" : comparison) as Operator,
+			operator: operatorOf(comparison),
 			match: "any",
 			right: items.map((each) => ({ is: "text", text: each })),
 			at: 0,
 		};
 	};
 	if (!Array.isArray(fields)) {
-		return [check(text(fields), text(comps) || "in", rows.flatMap((row) => list(row)).map(text))];
+		return [check(text(fields), text(comps) || "in", rows.flatMap(several))];
 	}
 	const names = list(fields).map(text);
 	const comparisons = list(comps).map(text);
@@ -327,7 +376,7 @@ function exceptionOf(
 		}
 		return {
 			is: "and",
-			nodes: names.map((name, i) => check(name, comparisons[i] ?? "=", list(cells[i]).map(text))),
+			nodes: names.map((name, i) => check(name, comparisons[i] ?? "=", several(cells[i]))),
 		};
 	});
 	return [nodes.length === 1 ? (nodes[0] as Node) : { is: "or", nodes }];

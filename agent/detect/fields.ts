@@ -81,15 +81,16 @@ function ofAncestors(argument: string | undefined, get: (process: Process) => st
 		const level = Number(argument);
 		return ofProcess((process) => {
 			const found = ancestor(process, level);
-			return found && get(found);
+			return found?.comm ? get(found) : undefined;
 		});
 	}
 	return {
 		type: "text",
-		get: ({ process }) => (process?.parent ? get(process.parent) : undefined),
+		get: ({ process }) => (process?.parent?.comm ? get(process.parent) : undefined),
+		// Of an ancestor without a name nothing is known: it satisfies nothing.
 		*any({ process }) {
 			let at = process?.parent;
-			for (let level = 0; at && level < 64; level++, at = at.parent) yield get(at);
+			for (let level = 0; at && level < 64; level++, at = at.parent) if (at.comm !== "") yield get(at);
 		},
 	};
 }
@@ -265,20 +266,27 @@ const withoutArgument: Readonly<Record<string, Field>> = {
 			out.size = Math.max(1, at - out.start);
 			return true;
 		},
-		get: (observation) =>
-			fileName(observation)?.replace(/\/[^/]*$/, "") || (fileName(observation) ? "/" : undefined),
+		get: (observation) => {
+			const name = fileName(observation) ?? "";
+			const at = name.lastIndexOf("/");
+			return at < 0 ? undefined : name.slice(0, Math.max(1, at));
+		},
 	},
+	// A failed open has no file, so in the language no file name either; its fd.name is what was asked for.
 	"fd.filename": {
 		type: "text",
 		kinds: files,
 		range: (observation, out) => {
-			if (!pathRange(observation, out)) return false;
+			if (observation.event.result < 0 || !pathRange(observation, out)) return false;
 			const at = lastSlash(out);
 			out.size -= at + 1 - out.start;
 			out.start = at + 1;
 			return true;
 		},
-		get: (observation) => fileName(observation)?.replace(/^.*\//s, ""),
+		get: ({ event }) =>
+			event.result < 0 || event.textSize(Text.path) === 0
+				? undefined
+				: event.text(Text.path).replace(/^.*\//s, ""),
 	},
 	"fd.num": { type: "number", kinds: files, get: ({ event }) => Math.max(-1, event.result) },
 	"fd.typechar": {
@@ -336,7 +344,7 @@ const withoutArgument: Readonly<Record<string, Field>> = {
 	"proc.exepath": ofProcess((process) => process.exe),
 	"proc.cmdline": ofProcess(commandLine),
 	"proc.exeline": ofProcess((process) => process.args.join(" ")),
-	"proc.cwd": ofProcess((process) => (process.cwd.endsWith("/") ? process.cwd : `${process.cwd}/`)),
+	"proc.cwd": ofProcess(({ cwd }) => (cwd === "" || cwd.endsWith("/") ? cwd || undefined : `${cwd}/`)),
 	"proc.pid": { type: "number", get: ({ event }) => event.pid },
 	"proc.ppid": numberOfProcess((process) => process.parentPid),
 	"proc.vpid": numberOfProcess((process) => process.namespacePid),
@@ -344,7 +352,7 @@ const withoutArgument: Readonly<Record<string, Field>> = {
 	"proc.nargs": numberOfProcess((process) => Math.max(0, process.args.length - 1)),
 	"proc.cmdnargs": numberOfProcess((process) => Math.max(0, process.args.length - 1)),
 	"proc.pname": ofProcess((process) => process.parent?.comm || undefined),
-	"proc.pexe": ofProcess((process) => process.parent?.args[0]),
+	"proc.pexe": ofProcess(({ parent }) => parent?.args[0] ?? (parent?.exe || undefined)),
 	"proc.pexepath": ofProcess((process) => process.parent?.exe || undefined),
 	"proc.pcmdline": ofProcess((process) => (process.parent?.comm ? commandLine(process.parent) : undefined)),
 	"proc.duration": { type: "number", get: ({ event }) => event.time - event.start },
@@ -418,7 +426,7 @@ export function findField(name: string, argument: string | undefined): Field | u
 		case "proc.args": {
 			if (argument === undefined) return ofProcess(argumentLine);
 			const index = Number(argument);
-			return Number.isInteger(index) ? ofProcess((process) => process.args[index + 1]) : undefined;
+			return /^\d+$/.test(argument) ? ofProcess((process) => process.args[index + 1]) : undefined;
 		}
 		case "container.label":
 			return argument === undefined ? undefined : ofContainer((container) => container.labels[argument]);

@@ -3,6 +3,7 @@ import { type EventKind, type EventName, eventNames, EventKind as Kind } from ".
 import type { Interest, PathInterest } from "../model/interest.ts";
 import { type Assume, type Bound, fold, type Plan, type Predicates, planFor } from "./plan.ts";
 import type { Predicate } from "./predicate.ts";
+import { asLatin1 } from "./text.ts";
 
 type Scenario = "read" | "write" | "failed";
 
@@ -13,6 +14,10 @@ function knownOf(scenario: Scenario): Assume {
 		if (fixed !== undefined) return fixed;
 		const { operator } = predicate.check;
 		const [value = ""] = predicate.values;
+		// Only of a comparison with one constant is anything known beforehand.
+		if (predicate.values.length !== 1 || predicate.check.right.length !== 1) return undefined;
+		const equality = operator === "=" || operator === "in";
+		if (predicate.field?.type === "bool" && !equality && operator !== "!=") return undefined;
 		const wanted = (value === "true") !== (operator === "!=");
 		switch (predicate.fieldName) {
 			case "evt.is_open_write":
@@ -20,14 +25,17 @@ function knownOf(scenario: Scenario): Assume {
 				return scenario === "read" ? !wanted : undefined;
 			case "evt.is_open_read":
 				return scenario === "read" ? wanted : undefined;
+			case "evt.is_open_exec":
+				// Only an open that makes the file is one.
+				return scenario === "read" ? !wanted : undefined;
 			case "evt.failed":
 				return wanted === (scenario === "failed");
 			case "evt.rawres":
 			case "fd.num":
 				return signOf(operator, value, scenario === "failed");
 			case "evt.res":
-				if (value !== "SUCCESS") return undefined;
-				return (operator === "=") === (scenario !== "failed");
+				if (value !== "SUCCESS" || (!equality && operator !== "!=")) return undefined;
+				return equality === (scenario !== "failed");
 			case "evt.arg.flags":
 				return scenario === "read" &&
 					operator === "contains" &&
@@ -85,13 +93,18 @@ function boundOf(plan: Plan, predicates: Predicates): Paths | undefined {
 	}
 }
 
-function pathsOf({ fieldName, check, values }: Predicate): Paths | undefined {
-	const { operator, match } = check;
-	if (match === "all" && values.length > 1) return undefined;
+/** Paths as captured: latin1. */
+function pathsOf({ fieldName, check, values: written }: Predicate): Paths | undefined {
+	const { operator, match, right } = check;
+	// allof () holds for everything; a value computed from another field can be anything.
+	if ((match === "all" && written.length !== 1) || written.length !== right.length) return undefined;
+	const values = written.map(asLatin1);
 	const equal = operator === "=" || operator === "in" || operator === "intersects";
 	if (fieldName === "fd.name") {
 		if (equal) return { ...nothing(), exact: [...values] };
 		if (operator === "startswith") return { ...nothing(), prefixes: [...values] };
+		// Only the root's own name ends in a slash.
+		if (operator === "endswith" && values.some((value) => value.endsWith("/"))) return undefined;
 		if (operator === "endswith") return { ...nothing(), suffixes: [...values] };
 		if (operator === "pmatch" || operator === "glob")
 			return sumOrNone(values.map((value) => globBound(value, operator === "pmatch")));
@@ -103,7 +116,7 @@ function pathsOf({ fieldName, check, values }: Predicate): Paths | undefined {
 		if (operator === "pmatch") return sumOrNone(values.map((value) => globBound(value, true)));
 	}
 	if (fieldName === "fd.filename") {
-		if (equal) return { ...nothing(), names: [...values] };
+		if (equal) return values.includes("") ? undefined : { ...nothing(), names: [...values] };
 		if (operator === "endswith") return { ...nothing(), suffixes: [...values] };
 	}
 	return undefined;
@@ -112,8 +125,9 @@ function sumOrNone(bounds: readonly (Paths | undefined)[]): Paths | undefined {
 	return bounds.some((each) => each === undefined) ? undefined : sum(bounds as Paths[]);
 }
 
-/** The literal beginning of a glob, else its literal end. */
-function globBound(pattern: string, below: boolean): Paths | undefined {
+/** The literal beginning of a glob, else its literal end. `below`: of a pmatch, for which only the parts count. */
+function globBound(glob: string, below: boolean): Paths | undefined {
+	const pattern = below ? `/${glob.split("/").filter(Boolean).join("/")}` : glob;
 	const special = pattern.search(/[*?[\\]/);
 	if (special < 0) {
 		return below
@@ -123,7 +137,7 @@ function globBound(pattern: string, below: boolean): Paths | undefined {
 	const begin = pattern.slice(0, special);
 	if (begin.length > 1) return { ...nothing(), prefixes: [begin] };
 	const end = pattern.slice(Math.max(...["*", "?", "]"].map((sign) => pattern.lastIndexOf(sign))) + 1);
-	return !below && end !== "" ? { ...nothing(), suffixes: [end] } : undefined;
+	return !below && end !== "" && !end.includes("\\") ? { ...nothing(), suffixes: [end] } : undefined;
 }
 
 export interface RuleInterest {

@@ -112,8 +112,7 @@ function compile(source: RuleSource, predicates: Predicates, problems: Problem[]
 		falsePositives: source.falsePositives,
 	};
 	const broken = (message: string, key: string, remedy: string): LoadedRule => {
-		const { line, column } = source.placeOf(key);
-		problems.push({ file, line, column, where: `rule ${name}`, message, remedy, level: "error" });
+		problems.push({ ...source.placeOf(key), where: `rule ${name}`, message, remedy, level: "error" });
 		return {
 			...base,
 			status: "error",
@@ -127,13 +126,28 @@ function compile(source: RuleSource, predicates: Predicates, problems: Problem[]
 			},
 		};
 	};
+	if (source.wrong) return broken(source.wrong.message, source.wrong.key, source.wrong.remedy);
 	if (!priority)
 		return broken(
 			`unknown priority ${JSON.stringify(source.priority)}`,
 			"priority",
 			`known: ${Object.keys(priorities).join(", ")}`,
 		);
-	if (source.wrong) return broken(source.wrong.message, source.wrong.key, source.wrong.remedy);
+	if (source.source !== "syscall") {
+		// Its fields are another source's: nothing here can say whether they are right.
+		return {
+			...base,
+			status: "not-evaluable",
+			reasons: [`its events come from ${source.source}, not from this host's system calls`],
+			enabled: false,
+			events: [],
+			interest: undefined,
+			plans: new Map(),
+			finding: () => {
+				throw new Error(`rule ${name} is for another source and cannot match`);
+			},
+		};
+	}
 	try {
 		const template = parseTemplate(source.output);
 		const parsed = source.tree(parseCondition(source.condition));
@@ -143,7 +157,7 @@ function compile(source: RuleSource, predicates: Predicates, problems: Problem[]
 			: parsed;
 		const bound = bind(node, predicates);
 		const plans = new Map(kinds.map((kind) => [kind, planFor(bound, predicates, kind)]));
-		const judged = judge(source, bound, plans, predicates);
+		const judged = judge(bound, plans, predicates);
 		return {
 			...base,
 			...judged,
@@ -177,6 +191,7 @@ function compile(source: RuleSource, predicates: Predicates, problems: Problem[]
 			return broken(`${error.message} (near: ${near.trim()})`, "condition", error.remedy);
 		}
 		if (error instanceof CheckProblem) return broken(error.message, "condition", error.remedy);
+		if (error instanceof RangeError) return broken("nested too deeply", "condition", "use fewer levels");
 		throw error;
 	}
 }
@@ -189,18 +204,11 @@ function priorityOf(text: string): Priority | undefined {
 
 /** What this rule can do here, and why not more. */
 function judge(
-	source: RuleSource,
 	bound: Bound,
 	plans: ReadonlyMap<EventKind, Plan>,
 	predicates: Predicates,
 ): { status: LoadedRule["status"]; reasons: string[] } {
 	const reasons: string[] = [];
-	if (source.source !== "syscall") {
-		return {
-			status: "not-evaluable",
-			reasons: [`its events come from ${source.source}, not from this host's system calls`],
-		};
-	}
 	const types = new Set<string>();
 	const missing = new Set<string>();
 	const walk = (node: Bound): void => {

@@ -29,8 +29,9 @@ function getter(
 	const field = findField(name, argument);
 	if (!field) return undefined;
 	if (field.type === "address") return addressField(field);
-	const { get, type } = field;
+	const { get, kinds, type } = field;
 	return (observation, context) => {
+		if (kinds && !kinds.includes(observation.event.kind)) return undefined;
 		const value = get(observation, context);
 		if (value === undefined) return undefined;
 		return type === "bool" ? String(value === 1) : String(value);

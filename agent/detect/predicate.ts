@@ -22,11 +22,13 @@ import {
 	equals,
 	Glob,
 	hash,
+	lowerCase,
 	PathPattern,
 	type Range,
 	RangeSequence,
 	StringSequence,
 	startsWith,
+	upperCase,
 } from "./text.ts";
 
 export type Check = Extract<Node, { is: "check" }>;
@@ -90,7 +92,7 @@ export function makePredicate(check: Check): Predicate {
 		if (constants) {
 			const made = { ...base, field, fieldName: shown, values, missing: false };
 			const { test, cost } = testOf(field, operator, check.match, values, shown);
-			return { ...made, cost, test, constant: (kind) => constantOf(field, kind, operator, values) };
+			return { ...made, cost, test, constant: (kind) => constantOf(field, kind, check) };
 		}
 	}
 	return {
@@ -110,18 +112,17 @@ function unknownField({ name, argument }: FieldRef): CheckProblem {
 	return new CheckProblem(`there is no field ${shown}`, "see the list of fields in the README");
 }
 
-function constantOf(
-	field: Field,
-	kind: EventKind,
-	operator: Operator,
-	values: readonly string[],
-): boolean | undefined {
+function constantOf(field: Field, kind: EventKind, { operator, match, right }: Check): boolean | undefined {
 	if (field.kinds && !field.kinds.includes(kind)) return false;
 	if (field.type !== "text" || !field.constant) return undefined;
 	const names = field.constant(kind);
-	if (operator === "!=") return !names.includes(values[0] ?? "");
 	if (operator === "exists") return true;
-	const { onString } = matcher(operator, values);
+	const values = right.flatMap((term) => (term.is === "text" ? [term.text] : []));
+	if (operator === "!=") {
+		const differs = (value: string) => !names.includes(value);
+		return match === "all" ? values.every(differs) : values.some(differs);
+	}
+	const { onString } = matcher(operator, values, match === "all");
 	return names.some(onString);
 }
 
@@ -134,12 +135,12 @@ function testOf(
 ): { test: Test; cost: number } {
 	if (operator === "exists") return { test: existence(field), cost: 2 };
 	if (field.type === "text") return textTest(field, operator, match, values);
-	if (field.type === "address") return { test: addressTest(field, operator, values, name), cost: 4 };
-	return { test: numberTest(field, operator, values, name), cost: 1 };
+	if (field.type === "address") return { test: addressTest(field, operator, match, values, name), cost: 4 };
+	return { test: numberTest(field, operator, match, values, name), cost: 1 };
 }
 
 function existence(field: Field): Test {
-	if (field.type === "address") return () => true;
+	if (field.type === "address") return isInet;
 	return (observation, context) => field.get(observation, context) !== undefined;
 }
 
@@ -198,9 +199,9 @@ function matcher(operator: Operator, values: readonly string[], all = false): Ma
 		case "contains":
 			return each(6, contains, (text, value) => text.includes(value));
 		case "icontains": {
-			const folded = texts.map((text) => text.toLowerCase());
+			const folded = texts.map(lowerCase);
 			return strings(12, (text) => {
-				const lower = text.toLowerCase();
+				const lower = lowerCase(text);
 				return all
 					? folded.every((value) => lower.includes(value))
 					: folded.some((value) => lower.includes(value));
@@ -234,12 +235,13 @@ function matcher(operator: Operator, values: readonly string[], all = false): Ma
 			};
 		}
 		case "pmatch": {
-			const patterns = values.map((value) => new PathPattern(asLatin1(value)));
+			const patterns = values.map((value) => new PathPattern(value));
 			return strings(12, (text) => patterns.some((pattern) => pattern.matches(text)));
 		}
 		case "regex": {
 			const compiled = texts.map(compileRegex);
-			return strings(40, (text) => compiled.some((regex) => regex.matcher(text).matches()));
+			const check = (text: string) => (regex: RE2JS) => regex.matcher(text).matches();
+			return strings(40, (text) => (all ? compiled.every(check(text)) : compiled.some(check(text))));
 		}
 		case "bcontains":
 		case "bstartswith": {
@@ -252,7 +254,9 @@ function matcher(operator: Operator, values: readonly string[], all = false): Ma
 			}
 			const at = (text: string, value: string) =>
 				operator === "bcontains" ? text.includes(value) : text.startsWith(value);
-			return strings(6, (text) => raw.some((value) => at(text, value)));
+			return strings(6, (text) =>
+				all ? raw.every((value) => at(text, value)) : raw.some((value) => at(text, value)),
+			);
 		}
 		case "exists":
 			return strings(1, () => true);
@@ -327,7 +331,13 @@ const numberOperators: Partial<Record<Operator, (a: number, b: number) => boolea
 	">=": (a, b) => a >= b,
 };
 
-function numberTest(field: NumberField, operator: Operator, values: readonly string[], name: string): Test {
+function numberTest(
+	field: NumberField,
+	operator: Operator,
+	match: "any" | "all",
+	values: readonly string[],
+	name: string,
+): Test {
 	const compare = numberOperators[operator];
 	if (!compare || (field.type === "bool" && !["=", "!=", "in"].includes(operator))) {
 		throw new CheckProblem(
@@ -339,8 +349,11 @@ function numberTest(field: NumberField, operator: Operator, values: readonly str
 		field.type === "bool" ? boolValue(value, name) : numberValue(value, name),
 	);
 	const { get, other } = field;
-	const any = (value: number | undefined) =>
-		value !== undefined && numbers.some((number) => compare(value, number));
+	const any = (value: number | undefined) => {
+		if (value === undefined) return false;
+		const check = (number: number) => compare(value, number);
+		return match === "all" ? numbers.every(check) : numbers.some(check);
+	};
 	if (!other) return (observation, context) => any(get(observation, context));
 	if (operator === "!=")
 		return (observation, context) => any(get(observation, context)) && any(other(observation));
@@ -359,20 +372,37 @@ function numberValue(value: string, name: string): number {
 	return number;
 }
 
-function addressTest(field: AddressField, operator: Operator, values: readonly string[], name: string): Test {
+function addressTest(
+	field: AddressField,
+	operator: Operator,
+	match: "any" | "all",
+	values: readonly string[],
+	name: string,
+): Test {
 	if (!["=", "!=", "in"].includes(operator)) {
 		throw new CheckProblem(`${operator} does not go with ${name}, which is an address`, "use = != or in");
 	}
 	const networks = values.map((value) => network(value, name));
-	const matches = ({ event }: Observation, end: "local" | "remote"): boolean => {
-		const start = end === "local" ? event.localAddressStart : event.remoteAddressStart;
-		for (const each of networks) if (containsBytes(each, event.family, event.bytes, start)) return true;
-		return false;
+	const isIn = ({ event }: Observation, each: Network, end: "local" | "remote"): boolean =>
+		containsBytes(
+			each,
+			event.family,
+			event.bytes,
+			end === "local" ? event.localAddressStart : event.remoteAddressStart,
+		);
+	/** = is true of either end, != of both. */
+	const holds = (observation: Observation, each: Network): boolean => {
+		for (const end of field.ends) if (isIn(observation, each, end)) return operator !== "!=";
+		return operator === "!=";
 	};
-	const isInet = ({ event }: Observation) => event.family === 2 || event.family === 10;
-	if (operator === "!=")
-		return (observation) => isInet(observation) && !field.ends.some((end) => matches(observation, end));
-	return (observation) => isInet(observation) && field.ends.some((end) => matches(observation, end));
+	return (observation) => {
+		if (!isInet(observation)) return false;
+		for (const each of networks) if (holds(observation, each) !== (match === "all")) return match !== "all";
+		return match === "all";
+	};
+}
+function isInet({ event }: Observation): boolean {
+	return event.family === 2 || event.family === 10;
 }
 function network(value: string, name: string): Network {
 	try {
@@ -387,24 +417,60 @@ function network(value: string, name: string): Network {
 
 type Computed = (observation: Observation, context: FieldContext) => readonly string[] | undefined;
 
-/** Anything with a call in it: made into strings, compared as strings. Rare, so not made fast. */
+/** Anything with a call in it: made into strings, compared as strings or numbers. Rare, so not made fast. */
 function computedTest({ left, operator, right, match }: Check): Test {
 	const leftValue = computed(left);
 	const rightValues = right.map(computed);
-	const numeric = left.is === "call" && left.name === "len";
+	const compare = computedComparison(left, operator, right, match === "all");
 	return (observation, context) => {
 		const lefts = leftValue(observation, context);
 		if (!lefts) return false;
 		if (operator === "exists") return true;
 		const rights = rightValues.map((value) => value(observation, context));
 		if (rights.some((value) => value === undefined)) return false;
-		const values = rights.flatMap((value) => value ?? []);
-		if (numeric) {
-			const compare = numberOperators[operator];
-			return compare !== undefined && values.some((value) => compare(Number(lefts[0]), Number(value)));
+		return compare(
+			lefts,
+			rights.flatMap((value) => value ?? []),
+		);
+	};
+}
+
+type Comparison = (lefts: readonly string[], rights: readonly string[]) => boolean;
+
+function computedComparison(
+	left: Term,
+	operator: Operator,
+	right: readonly Term[],
+	all: boolean,
+): Comparison {
+	const name = left.is === "field" ? left.field.name : left.is === "call" ? left.name : "";
+	const type = left.is === "field" ? findField(left.field.name, left.field.argument)?.type : undefined;
+	const constants = right.flatMap((term) => (term.is === "text" ? [term.text] : []));
+	if (name === "len" || type === "number") {
+		const compare = numberOperators[operator];
+		if (!compare && operator !== "exists")
+			throw new CheckProblem(
+				`${operator} does not go with ${name}, which is a number`,
+				"use = != < <= > >= or in",
+			);
+		for (const value of constants) numberValue(value, name);
+		return (lefts, rights) => {
+			const check = (value: string) => compare?.(Number(lefts[0]), Number(value)) === true;
+			return all ? rights.every(check) : rights.some(check);
+		};
+	}
+	if (constants.length === right.length) {
+		// Made once, and a mistake in it is told when the rule is loaded.
+		const { onString } = matcher(operator, constants, all);
+		return (lefts) => lefts.some(onString);
+	}
+	return (lefts, rights) => {
+		try {
+			return lefts.some(matcher(operator, rights.map(fromLatin1), all).onString);
+		} catch (error) {
+			if (error instanceof CheckProblem) return false; // another field's text that is no regular expression
+			throw error;
 		}
-		const { onString } = matcher(operator, values.map(fromLatin1), match === "all");
-		return lefts.some(onString);
 	};
 }
 function fromLatin1(text: string): string {
@@ -420,9 +486,12 @@ function computed(term: Term): Computed {
 		const field = findField(term.field.name, term.field.argument);
 		if (!field && !isKnownField(term.field.name)) throw unknownField(term.field);
 		if (!field || field.type === "address") return () => undefined;
+		const { get, kinds, type } = field;
 		return (observation, context) => {
-			const value = field.get(observation, context);
-			return value === undefined ? undefined : [String(value)];
+			if (kinds && !kinds.includes(observation.event.kind)) return undefined;
+			const value = get(observation, context);
+			if (value === undefined) return undefined;
+			return [type === "bool" ? String(value === 1) : String(value)];
 		};
 	}
 	const parts = term.terms.map(computed);
@@ -436,9 +505,9 @@ function computed(term: Term): Computed {
 		case "val":
 			return one((text) => text);
 		case "tolower":
-			return one((text) => text.toLowerCase());
+			return one(lowerCase);
 		case "toupper":
-			return one((text) => text.toUpperCase());
+			return one(upperCase);
 		case "b64":
 			return one((text) => Buffer.from(text, "base64").toString("latin1"));
 		case "basename":

@@ -1,6 +1,6 @@
 // The YAML of a Falco rule file: items with their keys and places. Every scalar is text, as in Falco. What an item
 // means is decided in load.ts.
-import { isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from "yaml";
+import { isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, visit } from "yaml";
 import type { Problem } from "../model/verdict.ts";
 
 export interface Place {
@@ -40,15 +40,27 @@ export function readItems(file: string, text: string, problems: Problem[]): Item
 		const { line, col } = counter.linePos(range[0]);
 		return { line, column: col };
 	};
+	let aliases = false;
 	const report = (place: Place, where: string, message: string, remedy: string): void => {
 		problems.push({ file, ...place, where, message, remedy, level: "error" });
 	};
+	visit(document, {
+		Alias: (_, alias) => {
+			report(
+				placeOf(alias),
+				"",
+				`*${alias.source} refers to another place of the file`,
+				"write out what it stands for",
+			);
+			aliases = true;
+		},
+	});
 	for (const error of document.errors) {
 		const { line, col } = counter.linePos(error.pos[0]);
 		const [first = error.message] = error.message.split("\n");
 		report({ line, column: col }, "", first, "mend the YAML; check indentation and quotes");
 	}
-	if (document.errors.length > 0 || document.contents === null) return [];
+	if (document.errors.length > 0 || aliases || document.contents === null) return [];
 	if (!isSeq(document.contents)) {
 		report(
 			placeOf(document.contents),
@@ -72,6 +84,10 @@ export function readItems(file: string, text: string, problems: Problem[]): Item
 			continue;
 		}
 		const name = values[is];
+		if (is !== "required_plugin_versions" && (typeof name !== "string" || name === "")) {
+			report(place, "", `a ${is} has no name`, `write its name behind ${is}:`);
+			continue;
+		}
 		items.push({
 			is,
 			name: typeof name === "string" ? name : "",

@@ -68,7 +68,7 @@ class SampleView implements EventView {
 	readonly flags: number;
 	readonly result: number;
 	readonly openFlags: number;
-	readonly mode = 0o100644;
+	readonly mode: number;
 	readonly device = 0;
 	readonly inode = 1;
 	readonly family: number;
@@ -79,6 +79,7 @@ class SampleView implements EventView {
 	readonly remoteAddressStart = 16;
 	readonly childPid = 0;
 	readonly childStart = 0;
+	readonly childNamespacePid = 0;
 	readonly cgroupOperation = 0;
 	readonly targetCgroupId = 0;
 	readonly #path: number;
@@ -103,6 +104,7 @@ class SampleView implements EventView {
 			if (bit === undefined) throw new Error(`a sample names the flag ${flag}, which is unknown`);
 			return sum | bit;
 		}, 0);
+		this.mode = this.result < 0 ? 0 : 0o100000 | Number.parseInt(open?.mode ?? "644", 8);
 		this.family = 0;
 		this.protocol = 0;
 		this.remotePort = Number(connect?.port ?? 0);
@@ -137,7 +139,7 @@ function processOf(
 ): Process {
 	const exe = asLatin1(from.exe ?? "/usr/bin/unknown");
 	const base = exe.replace(/^.*\//, "");
-	const args = typeof from.args === "string" ? [from.args] : (from.args ?? [base]);
+	const args = typeof from.args === "string" ? [asLatin1(from.args)] : (from.args?.map(asLatin1) ?? [base]);
 	const pid = Number(from.pid ?? 1000);
 	const flags = typeof exec === "object" ? exec : {};
 	return {
@@ -145,12 +147,12 @@ function processOf(
 		start: 9e11,
 		parent,
 		parentPid: parent?.pid ?? 1,
-		comm: asLatin1(from.comm ?? base).slice(0, 15),
+		comm: (from.comm === undefined ? base : asLatin1(from.comm)).slice(0, 15),
 		exe,
-		args: args.map(asLatin1),
+		args,
 		argsTruncated: false,
 		argsBytes: args.join(" ").length,
-		cwd: from.cwd ?? "/",
+		cwd: asLatin1(from.cwd ?? "/"),
 		uid: Number(from.uid ?? 0),
 		gid: Number(from.uid ?? 0),
 		euid: Number(from.uid ?? 0),

@@ -27,7 +27,7 @@ export type Node =
 			readonly at: number;
 	  };
 
-const textOperators = [
+export const textOperators = [
 	"bstartswith",
 	"startswith",
 	"endswith",
@@ -38,8 +38,8 @@ const textOperators = [
 	"glob",
 	"regex",
 ] as const;
-const listOperators = ["intersects", "pmatch", "in"] as const;
-const signs = ["<=", ">=", "!=", "==", "=", "<", ">"] as const;
+export const listOperators = ["intersects", "pmatch", "in"] as const;
+export const signs = ["<=", ">=", "!=", "==", "=", "<", ">"] as const;
 export type Operator =
 	| (typeof textOperators)[number]
 	| (typeof listOperators)[number]
@@ -131,8 +131,11 @@ class Parser {
 			nodes.push(part());
 		}
 	}
-	#or(): Node {
+	#deeper(): void {
 		if (++this.#depth > deepest) throw this.#problem("nested too deeply", `use at most ${deepest} levels`);
+	}
+	#or(): Node {
+		this.#deeper();
 		const node = this.#join("or", () => this.#join("and", () => this.#not()));
 		this.#depth--;
 		return node;
@@ -200,16 +203,21 @@ class Parser {
 		return undefined;
 	}
 	#callTerm(): Term {
+		this.#deeper();
+		let term: Term | undefined;
 		if (this.#take("(")) {
 			const terms: Term[] = [];
 			for (;;) {
 				this.#space();
-				if (this.#take(")")) return { is: "call", name: "list", terms };
+				if (this.#take(")")) break;
 				if (this.#take(",")) continue;
 				terms.push(this.#callTerm());
 			}
+			term = { is: "call", name: "list", terms };
 		}
-		return this.#fieldOrCall() ?? { is: "text", text: this.#value() };
+		term ??= this.#fieldOrCall() ?? { is: "text", text: this.#value() };
+		this.#depth--;
+		return term;
 	}
 	#argument(): string | undefined {
 		if (!this.#take("[")) return undefined;
@@ -233,17 +241,17 @@ class Parser {
 		for (const sign of signs) {
 			if (!this.#take(sign)) continue;
 			this.#space();
-			return check(sign === "==" ? "=" : sign, [this.#term()]);
+			const operator = sign === "==" ? "=" : sign;
+			const many = operator === "=" || operator === "!=" ? this.#many() : undefined;
+			return many ? check(operator, this.#list(), many) : check(operator, [this.#term()]);
 		}
 		for (const word of textOperators) {
 			if (!this.#text.startsWith(word, this.#at) || !/\s/.test(this.#text[this.#at + word.length] ?? ""))
 				continue;
 			this.#at += word.length;
 			this.#space();
-			for (const many of ["oneof", "anyof", "allof"] as const) {
-				if (this.#keyword(many)) return check(word, this.#list(), many === "allof" ? "all" : "any");
-			}
-			return check(word, [this.#term()]);
+			const many = this.#many();
+			return many ? check(word, this.#list(), many) : check(word, [this.#term()]);
 		}
 		for (const word of listOperators) {
 			if (this.#keyword(word)) return check(word, this.#list());
@@ -252,6 +260,11 @@ class Parser {
 			`an operator is missing before ${this.#here()}`,
 			`known: exists ${[...signs, ...textOperators, ...listOperators].join(" ")}`,
 		);
+	}
+	/** Does a list of values come, and must all of them hold? */
+	#many(): "any" | "all" | undefined {
+		if (this.#keyword("oneof") || this.#keyword("anyof")) return "any";
+		return this.#keyword("allof") ? "all" : undefined;
 	}
 	#term(): Term {
 		return this.#fieldTerm() ?? { is: "text", text: this.#value() };

@@ -1,6 +1,15 @@
 // Comparing text without making any: a field of the event is a range of its bytes, a field of a process is a string
 // that exists already. Both are latin1: a character is a byte.
 
+/** Case as strcasestr(3) and tolower(3) in the C locale see it: letters of ASCII, no other byte. */
+export function lowerCase(text: string): string {
+	return ascii.test(text) ? text.toLowerCase() : text.replace(/[A-Z]+/g, (part) => part.toLowerCase());
+}
+export function upperCase(text: string): string {
+	return ascii.test(text) ? text.toUpperCase() : text.replace(/[a-z]+/g, (part) => part.toUpperCase());
+}
+const ascii = /^[\0-\x7f]*$/;
+
 /** Where a field's bytes lie in the event; one object a field, reused. */
 export interface Range {
 	bytes: Buffer;
@@ -107,13 +116,13 @@ export class Glob {
 				set.fill(1);
 				i++;
 			} else if (sign === 0x5b) {
-				i = bracket(bytes, i, set);
+				i = bracket(bytes, i, set, ignoreCase);
 			} else {
 				if (sign === 0x5c && i + 1 < bytes.length) i++;
 				set[bytes[i] as number] = 1;
 				i++;
 			}
-			if (ignoreCase) foldCase(set);
+			if (ignoreCase && sign !== 0x5b) foldCase(set);
 			this.#pieces.push({ is: "set", set });
 		}
 	}
@@ -143,7 +152,7 @@ export class Glob {
 }
 
 /** Fills `set` from "[a-z]" at `from`; returns where it ends. A [ without ] is an ordinary sign. */
-function bracket(bytes: Uint8Array, from: number, set: Uint8Array): number {
+function bracket(bytes: Uint8Array, from: number, set: Uint8Array, ignoreCase: boolean): number {
 	let at = from + 1;
 	const negated = bytes[at] === 0x21 || bytes[at] === 0x5e;
 	if (negated) at++;
@@ -152,6 +161,7 @@ function bracket(bytes: Uint8Array, from: number, set: Uint8Array): number {
 	for (; at < bytes.length; at++) {
 		let low = bytes[at] as number;
 		if (low === 0x5d && at > first) {
+			if (ignoreCase) foldCase(chosen); // before the negation: [!a] takes neither a nor A
 			for (let i = 0; i < 256; i++) set[i] = (chosen[i] === 1) !== negated ? 1 : 0;
 			return at + 1;
 		}

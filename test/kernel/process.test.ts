@@ -142,11 +142,23 @@ describe("a fork", () => {
 		const events = await harness.of(pid);
 		const forks = events.filter((each) => each.fork);
 		expect(forks).toHaveLength(1);
-		expect(forks[0]?.fork).toMatchObject({ childPid: child });
+		expect(forks[0]?.fork).toMatchObject({ childPid: child, childNamespacePid: child });
 		const exits = harness.events.filter((each) => each.exit && each.process?.pid === child);
 		expect(exits).toHaveLength(1);
 		expect(exits[0]?.exit).toEqual({ code: 7, signal: 0 });
 		expect(exits[0]?.process).toMatchObject({ parentPid: pid, executable: trigger });
+	});
+});
+
+describe("an orphan", () => {
+	it("has the parent that the kernel gave it, without having executed anything since", async () => {
+		const { pid, said } = await run(trigger, ["orphan"]);
+		const child = said[0]?.pid as number;
+		expect(child).not.toBe(pid);
+		const exit = (await harness.of(child)).find((each) => each.exit);
+		expect(exit?.process?.parentPid).toBe(said[0]?.parent);
+		expect(exit?.process?.parentPid).not.toBe(pid);
+		expect(exit?.process?.executable).toBe(trigger);
 	});
 });
 

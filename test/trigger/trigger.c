@@ -169,6 +169,20 @@ static int act_fork(void)
     return 0;
 }
 
+// orphan: a child that outlives its parent, sees who inherits it, and opens a file afterwards.
+static int act_orphan(void)
+{
+    pid_t parent = getpid();
+    if (fork())
+        return 0;
+    while (getppid() == parent)
+        usleep(1000);
+    usleep(20000); // the parent's exit is reported by now
+    int fd = open("/dev/null", O_RDONLY);
+    say("\"parent\":%ld,\"result\":%ld", getppid(), fd, 0);
+    return 0;
+}
+
 // opens N PATH: as fast as it goes.
 static int act_opens(char **arguments)
 {
@@ -207,6 +221,8 @@ int main(int count, char **arguments)
         return act_connect(arguments + 2);
     if (!strcmp(act, "fork"))
         return act_fork();
+    if (!strcmp(act, "orphan"))
+        return act_orphan();
     if (!strcmp(act, "opens") && count > 3)
         return act_opens(arguments + 2);
     if (!strcmp(act, "forks") && count > 2)
@@ -231,7 +247,8 @@ int main(int count, char **arguments)
         execv(arguments[2], arguments + 3);
         die(arguments[2]);
     }
-    fprintf(stderr,
-            "usage: trigger open|connect|fork|opens|forks|threads|memfd|exit|signal|exec …\n");
+    fprintf(
+        stderr,
+        "usage: trigger open|connect|fork|orphan|opens|forks|threads|memfd|exit|signal|exec …\n");
     return 98;
 }

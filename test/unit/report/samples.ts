@@ -59,6 +59,7 @@ export function fakeEvent(
 		remoteAddressStart: remote === undefined ? 0 : 4 + (local?.length ?? 0),
 		childPid: 0,
 		childStart: 0,
+		childNamespacePid: 0,
 		cgroupOperation: 0,
 		targetCgroupId: 0,
 		...numbers,

@@ -54,7 +54,7 @@ describe("processes", () => {
 			pid: 1204,
 			tid: 1300,
 			startTime: "2025-06-15T15:06:44.250Z",
-			parentPid: 812,
+			parentPid: 1,
 			name: "curl",
 			executable: "/usr/bin/curl",
 			args: ["curl", "\\xff", "ü"],
@@ -174,9 +174,10 @@ describe("events", () => {
 	});
 
 	test("fork and cgroup", () => {
-		const fork = fakeEvent("fork", { childPid: 9, childStart: 1_000_000_000 });
+		const fork = fakeEvent("fork", { childPid: 9, childNamespacePid: 4, childStart: 1_000_000_000 });
 		expect(eventToWire({ event: fork, process: undefined }, context).fork).toEqual({
 			childPid: 9,
+			childNamespacePid: 4,
 			childStartTime: "2025-06-15T15:06:41.250Z",
 		});
 		const cgroup = fakeEvent("cgroup", {
