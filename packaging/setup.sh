@@ -29,6 +29,7 @@ need() { # need PACKAGE REASON TEST…
 	"$@" >/dev/null 2>&1 || missing="$missing $package:$(printf %s "$reason" | tr ' ' '-')"
 }
 have() { command -v "$1"; }
+static_busybox() { test -x /bin/busybox && ! ldd /bin/busybox; }
 # shellcheck disable=SC2144
 archive() { ls /usr/lib/*/"$1" /usr/lib64/"$1" /usr/lib/"$1" 2>/dev/null | grep -q .; }
 
@@ -44,7 +45,7 @@ need ipset "holds the blocked addresses" have ipset
 need iproute2 "looks at connections" have ip
 if [ $tests = yes ]; then
 	need docker.io "tests run a Docker engine of their own" have dockerd
-	need busybox-static "what the tests' containers are made of" test -x /bin/busybox
+	need busybox-static "what the tests' containers are made of" static_busybox
 	need clang-format "checks the C sources" have clang-format
 	need openssl "makes the tests' certificates" have openssl
 	need conntrack "cuts connections of blocked addresses" have conntrack
@@ -69,9 +70,14 @@ if [ -n "$missing" ]; then
 		printf '#!/bin/sh\nexit 101\n' >"$guard"
 		chmod 755 "$guard"
 	fi
+	# From Debian 13 on the engine's client is a package of its own.
+	with_client() {
+		case "$packages" in *docker.io*) apt-cache show docker-cli >/dev/null 2>&1 && packages="$packages docker-cli" ;; esac
+		true
+	}
 	log=$(mktemp)
 	# shellcheck disable=SC2086
-	if ! { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $packages; } \
+	if ! { apt-get update && with_client && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $packages; } \
 		>"$log" 2>&1 </dev/null; then
 		tail -n 20 "$log" >&2
 		rm -f "$log"
