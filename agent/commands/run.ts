@@ -9,6 +9,7 @@ import { startConsole } from "../console/console.ts";
 import { readConfig, readPolicy, readRules } from "../content.ts";
 import { startControl } from "../control/server.ts";
 import { CommandError, problemText } from "../failure.ts";
+import { releaseMemory } from "../health/memory.ts";
 import type { EventName } from "../model/event.ts";
 import type * as wire from "../model/picket.v1.ts";
 import type { Problem } from "../model/verdict.ts";
@@ -163,6 +164,7 @@ async function runSensor(
 			addConsole(sensor, config, address, "console:embedded", logger);
 		}
 		if (config.console.address !== "") addConsole(sensor, config, config.console.address, "console", logger);
+		releaseMemory();
 		notifySystemd("READY=1");
 		if (!live) logger.info(`watching; ${prepared.rules.rules.length} rules loaded, mode ${config.mode}`);
 		const status = setInterval(() => live?.status(sensor.board.status()), 1000);

@@ -12,7 +12,7 @@ import { ProcessTree } from "../../agent/enrich/tree.ts";
 import { type EventName, eventNames } from "../../agent/model/event.ts";
 import { everything, type Interest } from "../../agent/model/interest.ts";
 import type * as wire from "../../agent/model/picket.v1.ts";
-import { Pipeline } from "../../agent/pipeline.ts";
+import { type Detector, Pipeline } from "../../agent/pipeline.ts";
 
 const root = new URL("../..", import.meta.url).pathname;
 
@@ -65,6 +65,13 @@ export async function run(command: string, args: readonly string[], cwd?: string
 	return { said, pid: child.pid ?? 0, status };
 }
 
+export interface HarnessOptions {
+	readonly interest?: Interest;
+	/** Kinds to collect. */
+	readonly kinds?: readonly EventName[];
+	readonly detectors?: readonly Detector[];
+}
+
 export class Harness {
 	readonly events: wire.Event[] = [];
 	readonly capture: LiveCapture;
@@ -72,8 +79,8 @@ export class Harness {
 	readonly tree: ProcessTree;
 	readonly folder = mkdtempSync(join(tmpdir(), "picket-kernel-"));
 
-	constructor(options: Partial<CaptureOptions> & { interest?: Interest; kinds?: readonly EventName[] } = {}) {
-		const { interest, kinds, ...capture } = options;
+	constructor(options: Partial<CaptureOptions> & HarnessOptions = {}) {
+		const { interest, kinds, detectors, ...capture } = options;
 		this.capture = new LiveCapture({
 			ringBytes: 4 * 1024 * 1024,
 			drainMs: 10,
@@ -95,7 +102,7 @@ export class Harness {
 		this.pipeline = new Pipeline({
 			tree: this.tree,
 			cgroups: { created: () => {}, removed: () => {} },
-			detectors: [],
+			detectors: detectors ?? [],
 			responses: () => [],
 			responder: undefined,
 			emit: (body) => {

@@ -42,6 +42,16 @@ afterEach(async () => {
 	rmSync(folder, { recursive: true, force: true });
 });
 
+/** Options of setpriv: nobody, who may read every file (the checkout may lie in root's home), and nothing else. */
+const readAll = "-all,+dac_read_search";
+const asNobody = [
+	"--reuid=65534",
+	"--regid=65534",
+	"--clear-groups",
+	`--inh-caps=${readAll}`,
+	`--ambient-caps=${readAll}`,
+];
+
 /** A sensor that sees only what this test process starts. */
 function start(options: Started = {}): SensorProcess {
 	const scope = [
@@ -198,9 +208,7 @@ describe("a host without", () => {
 			const run = spawnSync(
 				"setpriv",
 				[
-					"--reuid=65534",
-					"--regid=65534",
-					"--clear-groups",
+					...asNobody,
 					process.execPath,
 					"agent/cli.ts",
 					"run",
@@ -311,7 +319,7 @@ describe("a recording", () => {
 		chmodSync(file, 0o644);
 		chmodSync(join(folder, "rules.yaml"), 0o644);
 		const replay = await picketWith(
-			["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"],
+			["setpriv", ...asNobody],
 			...["replay", file, "--no-default-rules", "--rules", join(folder, "rules.yaml"), "--output", "json"],
 		);
 		expect(replay.status, replay.err).toBe(0);

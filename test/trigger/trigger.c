@@ -21,6 +21,7 @@
 #include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static void die(const char *what)
@@ -183,10 +184,17 @@ static int act_orphan(void)
     return 0;
 }
 
+static long nanoseconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000000000L + now.tv_nsec;
+}
+
 // opens N PATH: as fast as it goes.
 static int act_opens(char **arguments)
 {
-    long count = atol(arguments[0]), done = 0;
+    long count = atol(arguments[0]), done = 0, begun = nanoseconds();
     for (long i = 0; i < count; i++) {
         int fd = open(arguments[1], O_RDONLY);
         if (fd >= 0) {
@@ -194,21 +202,21 @@ static int act_opens(char **arguments)
             close(fd);
         }
     }
-    say("\"opens\":%ld", done, 0, 0);
+    say("\"opens\":%ld,\"ns\":%ld", done, nanoseconds() - begun, 0);
     return 0;
 }
 
 // forks N: children that exit at once.
 static int act_forks(char **arguments)
 {
-    long count = atol(arguments[0]);
+    long count = atol(arguments[0]), begun = nanoseconds();
     for (long i = 0; i < count; i++) {
         pid_t child = fork();
         if (child == 0)
             _exit(0);
         waitpid(child, NULL, 0);
     }
-    say("\"forks\":%ld", count, 0, 0);
+    say("\"forks\":%ld,\"ns\":%ld", count, nanoseconds() - begun, 0);
     return 0;
 }
 

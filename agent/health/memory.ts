@@ -1,0 +1,14 @@
+// Gives back what loading took: reading 64 signatures leaves some 40 MB of garbage that V8 would otherwise keep for
+// hours in an idle sensor (measured: 159 MB resident after loading, 118 MB after this).
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+
+type Collect = (options: { type: "major"; execution: "sync"; flavor: "last-resort" }) => void;
+
+/** Takes some 50 ms; for the end of start-up and of a reload, never for the hot path. */
+export function releaseMemory(): void {
+	setFlagsFromString("--expose-gc");
+	const collect = runInNewContext("gc") as Collect | undefined;
+	setFlagsFromString("--no-expose-gc");
+	collect?.({ type: "major", execution: "sync", flavor: "last-resort" });
+}
