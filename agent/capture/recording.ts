@@ -86,9 +86,14 @@ export class RecordingWriter {
 	/** Writes out what is gathered; throws what the disk says (ENOSPC …). */
 	flush(): void {
 		let done = 0;
-		while (done < this.#used) done += writeSync(this.#file, this.#buffer, done, this.#used - done);
-		this.bytes += this.#used;
-		this.#used = 0;
+		try {
+			while (done < this.#used) done += writeSync(this.#file, this.#buffer, done, this.#used - done);
+		} finally {
+			// A disk that was full for a moment has a part already: that part must not come twice.
+			this.#buffer.copyWithin(0, done, this.#used);
+			this.bytes += done;
+			this.#used -= done;
+		}
 	}
 
 	close(): void {
@@ -171,6 +176,7 @@ function readFrames(
 	for (;;) {
 		if (!ensure(frameHeader)) {
 			if (filled - at > 0) throw damaged("the file ends within a frame");
+			if (!handler) throw damaged("the file ends before its header");
 			return;
 		}
 		const type = bytes.readUInt32LE(at);
@@ -214,6 +220,9 @@ function checkHeader(fact: Fact, path: string): RecordingHeader {
 			`${path} was recorded by version ${header.version} with event layout ${header.layoutHash}; this is ${layoutHash}`,
 			`replay it with version ${header.version}`,
 		);
+	}
+	if (![header.bootTimeMs, header.started].every(Number.isFinite)) {
+		throw new RecordingError("DAMAGED", `${path}: the header has no times`, "record again");
 	}
 	return header;
 }

@@ -61,7 +61,7 @@ export const configSchema = z.strictObject({
 		.strictObject({
 			default: z.boolean().default(true).describe("Load the signatures that come with the sensor."),
 			files: list(
-				"More rule files or directories, in the Falco or the Sigma language, such as /etc/picket/rules.d.",
+				"More rule files or folders, in the Falco language, such as /etc/picket/rules.d.",
 			),
 		})
 		.prefault({})

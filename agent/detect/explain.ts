@@ -25,11 +25,12 @@ export function explainRule(rule: LoadedRule): string {
 		else if (reads !== "none") {
 			const paths = [
 				...reads.exact,
-				...reads.prefixes.map((each) => `${each}…`),
-				...reads.names.map((each) => `…/${each}`),
-				...reads.suffixes.map((each) => `…${each}`),
+				...reads.prefixes.map((each) => `${each}*`),
+				...reads.names.map((each) => `*/${each}`),
+				...reads.suffixes.map((each) => `*${each}`),
 			];
-			lines.push(`reads       ${paths.join(" ")}`);
+			// As captured they are bytes; people read UTF-8.
+			lines.push(`reads       ${Buffer.from(paths.join(" "), "latin1").toString("utf8")}`);
 		}
 	}
 	if (rule.falsePositives.length > 0)

@@ -61,8 +61,16 @@ interface Paths {
 	suffixes: string[];
 }
 const nothing = (): Paths => ({ exact: [], prefixes: [], names: [], suffixes: [] });
-const sizeOf = (paths: Paths) =>
-	paths.exact.length + paths.prefixes.length + paths.names.length + paths.suffixes.length;
+/** How much a bound lets through, roughly: a name is rarer than a folder, and an ending of names is in no table. */
+const widthOf = (paths: Paths) =>
+	10 * (paths.exact.length + paths.names.length + paths.suffixes.length) +
+	11 * paths.prefixes.length +
+	(isUnbounded(paths) ? 1e6 : 0);
+
+/** Has the kernel to send every file opened for reading? The end of a name is more than its tables can say. */
+export function isUnbounded(reads: Interest["readOpens"]): boolean {
+	return reads === "all" || (reads !== "none" && reads.suffixes.some((suffix) => !suffix.includes("/")));
+}
 
 function sum(all: readonly Paths[]): Paths {
 	return {
@@ -88,7 +96,7 @@ function boundOf(plan: Plan, predicates: Predicates): Paths | undefined {
 		}
 		case "and": {
 			const bounds = plan.plans.map((each) => boundOf(each, predicates)).filter((each) => each !== undefined);
-			return bounds.sort((a, b) => sizeOf(a) - sizeOf(b))[0];
+			return bounds.sort((a, b) => widthOf(a) - widthOf(b))[0];
 		}
 	}
 }

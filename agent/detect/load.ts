@@ -8,7 +8,7 @@ import { type Finding, type Priority, type Problem, priorities, type Severity } 
 import { attackOf } from "./attack.ts";
 import { collect, type RuleSource } from "./collect.ts";
 import { eventTypes, type FieldContext } from "./fields.ts";
-import { interestOfRule, type RuleInterest } from "./interest.ts";
+import { interestOfRule, isUnbounded, type RuleInterest } from "./interest.ts";
 import { parseTemplate } from "./output.ts";
 import { type Bound, bind, kinds, type Plan, Predicates, planFor } from "./plan.ts";
 import { CheckProblem } from "./predicate.ts";
@@ -68,7 +68,7 @@ export function loadRules(files: readonly RuleFile[]): RuleSet {
 	const interests = rules.flatMap((rule) => (rule.enabled && rule.interest ? [rule.interest] : []));
 	const nothing: Interest = { kinds: new Set(), writeOpens: false, failedOpens: false, readOpens: "none" };
 	for (const rule of rules) {
-		if (!rule.enabled || rule.interest?.readOpens !== "all") continue;
+		if (!rule.enabled || !isUnbounded(rule.interest?.readOpens ?? "none")) continue;
 		problems.push({
 			file: rule.file,
 			line: rule.line,

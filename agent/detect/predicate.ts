@@ -167,10 +167,15 @@ function matcher(operator: Operator, values: readonly string[], all = false): Ma
 		}
 		return {
 			cost: cost + texts.length,
-			onString: (text) =>
-				all ? texts.every((value) => onText(text, value)) : texts.some((value) => onText(text, value)),
-			onRange: (range) =>
-				all ? bytes.every((value) => onBytes(range, value)) : bytes.some((value) => onBytes(range, value)),
+			// Loops and no closures: they run for every event.
+			onString: (text) => {
+				for (let i = 0; i < texts.length; i++) if (onText(text, texts[i] as string) !== all) return !all;
+				return all;
+			},
+			onRange: (range) => {
+				for (let i = 0; i < bytes.length; i++) if (onBytes(range, bytes[i] as Buffer) !== all) return !all;
+				return all;
+			},
 		};
 	};
 	switch (operator) {
@@ -351,8 +356,9 @@ function numberTest(
 	const { get, other } = field;
 	const any = (value: number | undefined) => {
 		if (value === undefined) return false;
-		const check = (number: number) => compare(value, number);
-		return match === "all" ? numbers.every(check) : numbers.some(check);
+		const all = match === "all";
+		for (let i = 0; i < numbers.length; i++) if (compare(value, numbers[i] as number) !== all) return !all;
+		return all;
 	};
 	if (!other) return (observation, context) => any(get(observation, context));
 	if (operator === "!=")

@@ -27,8 +27,8 @@ export function argumentLine(process: Process): string {
 export function commandLine(process: Process): string {
 	const known = derived(process);
 	if (known.command === undefined) {
-		const line = argumentLine(process);
-		known.command = line === "" ? process.comm : `${process.comm} ${line}`;
+		// An argument that is empty still has its space before it.
+		known.command = process.args.length > 1 ? `${process.comm} ${argumentLine(process)}` : process.comm;
 	}
 	return known.command;
 }

@@ -49,7 +49,7 @@ export function hash(range: Range): number {
 	let state = 0x811c9dc5;
 	const end = range.start + range.size;
 	for (let i = range.start; i < end; i++) state = Math.imul(state ^ (range.bytes[i] as number), 0x01000193);
-	return state >>> 0;
+	return state; // signed: what does not fit a small integer would be an object
 }
 
 /** A set of byte strings, asked by range. */

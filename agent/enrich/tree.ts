@@ -183,17 +183,15 @@ export class ProcessTree {
 
 	/** Adds a process that was there before us. What events have told already wins, unless `newer`. */
 	seed(facts: ProcessFacts, cgroupId: number, newer = false): void {
-		const known = this.#nodes.get(facts.pid);
-		if (
-			known &&
-			isSame(known, facts.start, true) &&
-			(!newer || known.image.exe === facts.exe) &&
-			known.image.exe !== ""
-		) {
+		const found = this.#nodes.get(facts.pid);
+		const known = found && isSame(found, facts.start, true) ? found : undefined;
+		if (known && (!newer || known.image.exe === facts.exe) && known.image.exe !== "") {
 			if (!known.parent) this.#setParent(known, facts.parentPid);
 			return;
 		}
-		const node = this.#add(facts.pid, facts.start, facts.parentPid);
+		// The same process gets a new image, not a new node: its children hold on to the node.
+		const node = known ?? this.#add(facts.pid, facts.start, facts.parentPid);
+		if (!node.parent || node.parentPid !== facts.parentPid) this.#setParent(node, facts.parentPid);
 		node.fromProc = true;
 		node.namespacePid = facts.namespacePid;
 		if (cgroupId !== 0) this.#enter(node, cgroupId);
@@ -218,7 +216,7 @@ export class ProcessTree {
 		const facts = new Map(running.map((each) => [each.pid, each]));
 		for (const [pid, node] of this.#nodes) {
 			const found = facts.get(pid);
-			if (!found || !isSame(node, found.start, true)) this.#remove(node);
+			if (!found || !isSame(node, found.start, true)) this.#lose(node);
 			else if (node.parentPid !== found.parentPid) this.#setParent(node, found.parentPid);
 		}
 	}
@@ -228,12 +226,11 @@ export class ProcessTree {
 		for (const node of this.#nodes.values()) if (!node.parent) this.#setParent(node, node.parentPid);
 	}
 
-	#setParent(node: Node, pid: number): void {
-		const parent = this.#nodes.get(pid);
+	#setParent(node: Node, pid: number, parent = this.#nodes.get(pid)): void {
 		node.parentPid = pid;
 		node.parent?.children?.delete(node);
-		node.parent = parent;
-		if (!parent) return;
+		node.parent = parent === node ? undefined : parent;
+		if (!parent || parent === node) return;
 		parent.children ??= new Set();
 		parent.children.add(node);
 	}
@@ -241,6 +238,13 @@ export class ProcessTree {
 	#remove(node: Node): void {
 		this.#nodes.delete(node.pid);
 		node.parent?.children?.delete(node);
+	}
+
+	/** It has gone and nobody said who inherited its children: better none than a wrong parent. */
+	#lose(node: Node): void {
+		this.#remove(node);
+		if (node.children) for (const child of node.children) child.parent = undefined;
+		node.children = undefined;
 	}
 
 	/**
@@ -261,8 +265,9 @@ export class ProcessTree {
 	forget(event: ProcessEventView): void {
 		const node = this.#nodes.get(event.pid);
 		if (!node) return;
-		if (node.children) for (const child of node.children) this.#setParent(child, event.reaperPid);
+		// Out first: it must not inherit its own children, even if the record says so.
 		this.#remove(node);
+		if (node.children) for (const child of node.children) this.#setParent(child, event.reaperPid);
 	}
 
 	#acting(event: ProcessEventView): Node {
@@ -292,7 +297,8 @@ export class ProcessTree {
 	#add(pid: number, start: number, parentPid: number): Node {
 		// Remove first: a reused pid goes to the young end of the map, where eviction does not look.
 		const former = this.#nodes.get(pid);
-		if (former) this.#remove(former);
+		if (former) this.#lose(former);
+		const parent = this.#nodes.get(parentPid); // which may be the one that is evicted
 		if (this.#nodes.size >= this.#options.limit) this.#evict();
 		const node: Node = {
 			pid,
@@ -309,14 +315,16 @@ export class ProcessTree {
 		};
 		node.image = new Image(node, unknownImage);
 		this.#nodes.set(pid, node);
-		this.#setParent(node, parentPid);
+		this.#setParent(node, parentPid, parent);
 		return node;
 	}
 
+	/** Its children keep it, for they have no other; what was above it goes, so that no chain grows without end. */
 	#evict(): void {
 		const oldest = this.#nodes.values().next();
 		if (oldest.done) return;
 		this.#remove(oldest.value);
+		oldest.value.parent = undefined;
 		this.evicted++;
 	}
 
