@@ -60,9 +60,7 @@ export const configSchema = z.strictObject({
 	rules: z
 		.strictObject({
 			default: z.boolean().default(true).describe("Load the signatures that come with the sensor."),
-			files: list(
-				"More rule files or folders, in the Falco language, such as /etc/picket/rules.d.",
-			),
+			files: list("More rule files or folders, in the Falco language, such as /etc/picket/rules.d."),
 		})
 		.prefault({})
 		.describe("What to detect."),

@@ -136,7 +136,9 @@ function testOf(
 	if (operator === "exists") return { test: existence(field), cost: 2 };
 	if (field.type === "text") return textTest(field, operator, match, values);
 	if (field.type === "address") return { test: addressTest(field, operator, match, values, name), cost: 4 };
-	return { test: numberTest(field, operator, match, values, name), cost: 1 };
+	// Nearly every open has succeeded: asking for it first would sort nothing out.
+	const cost = name === "evt.rawres" || name === "evt.res" ? 9 : 1;
+	return { test: numberTest(field, operator, match, values, name), cost };
 }
 
 function existence(field: Field): Test {
