@@ -83,30 +83,44 @@ static __always_inline void open_report(const struct settings *settings, struct 
         record_submit(settings, event, size, EVENT_OPEN, true, false);
 }
 
-static __always_inline const struct settings *open_settings(void)
+/* What the programs below have in common: the call that is about to return. */
+struct open_call {
+    const struct settings *settings;
+    struct task_struct *task;
+    struct pt_regs *regs;
+    long result;
+};
+
+static __always_inline bool open_returning(struct open_call *call,
+                                           struct trace_event_raw_sys_exit *context)
 {
-    const struct settings *settings = settings_get();
-    if (!wanted(settings, EVENT_OPEN))
-        return 0;
-    if (bpf_get_current_pid_tgid() >> 32 == settings->sensor_pid || !in_scope(settings))
-        return 0;
-    return settings;
+    call->settings = settings_get();
+    if (!wanted(call->settings, EVENT_OPEN))
+        return false;
+    if (bpf_get_current_pid_tgid() >> 32 == call->settings->sensor_pid || !in_scope(call->settings))
+        return false;
+    call->task = (struct task_struct *)bpf_get_current_task();
+    call->regs = syscall_regs(call->task);
+    call->result = BPF_CORE_READ(context, ret);
+    return true;
+}
+
+static __always_inline int open_returned(struct open_call *call, int directory, __u64 raw,
+                                         __u32 flags)
+{
+    if (open_wanted(call->settings, call->result, flags))
+        open_report(call->settings, call->task, call->result, directory, (const char *)raw, flags);
+    return 0;
 }
 
 SEC("tracepoint/syscalls/sys_exit_openat")
 int on_openat(struct trace_event_raw_sys_exit *context)
 {
-    const struct settings *settings = open_settings();
-    if (!settings)
+    struct open_call call;
+    if (!open_returning(&call, context))
         return 0;
-    struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-    struct pt_regs *regs = syscall_regs(task);
-    long result = BPF_CORE_READ(context, ret);
-    __u32 flags = syscall_argument(regs, 2);
-    if (open_wanted(settings, result, flags))
-        open_report(settings, task, result, syscall_argument(regs, 0),
-                    (void *)syscall_argument(regs, 1), flags);
-    return 0;
+    return open_returned(&call, syscall_argument(call.regs, 0), syscall_argument(call.regs, 1),
+                         syscall_argument(call.regs, 2));
 }
 
 /* The flags of openat2 lie in the caller's memory, which it may have changed since; of a file that
@@ -114,55 +128,38 @@ int on_openat(struct trace_event_raw_sys_exit *context)
 SEC("tracepoint/syscalls/sys_exit_openat2")
 int on_openat2(struct trace_event_raw_sys_exit *context)
 {
-    const struct settings *settings = open_settings();
-    if (!settings)
+    struct open_call call;
+    if (!open_returning(&call, context))
         return 0;
-    struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-    struct pt_regs *regs = syscall_regs(task);
-    long result = BPF_CORE_READ(context, ret);
     __u64 how = 0;
-    bpf_probe_read_user(&how, sizeof(how), (void *)syscall_argument(regs, 2));
+    bpf_probe_read_user(&how, sizeof(how), (void *)syscall_argument(call.regs, 2));
     __u32 flags = how;
-    if (result >= 0) {
-        struct file *file = file_of(task, result);
-        if (file)
-            flags = (flags & ~O_ACCMODE) | (BPF_CORE_READ(file, f_flags) & O_ACCMODE);
-    }
-    if (open_wanted(settings, result, flags))
-        open_report(settings, task, result, syscall_argument(regs, 0),
-                    (void *)syscall_argument(regs, 1), flags);
-    return 0;
+    struct file *file = call.result >= 0 ? file_of(call.task, call.result) : 0;
+    if (file)
+        flags = (flags & ~O_ACCMODE) | (BPF_CORE_READ(file, f_flags) & O_ACCMODE);
+    return open_returned(&call, syscall_argument(call.regs, 0), syscall_argument(call.regs, 1),
+                         flags);
 }
 
 /* open and creat exist on x86 only. */
 SEC("tracepoint/syscalls/sys_exit_open")
 int on_open(struct trace_event_raw_sys_exit *context)
 {
-    const struct settings *settings = open_settings();
-    if (!settings)
+    struct open_call call;
+    if (!open_returning(&call, context))
         return 0;
-    struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-    struct pt_regs *regs = syscall_regs(task);
-    long result = BPF_CORE_READ(context, ret);
-    __u32 flags = syscall_argument(regs, 1);
-    if (open_wanted(settings, result, flags))
-        open_report(settings, task, result, AT_FDCWD, (void *)syscall_argument(regs, 0), flags);
-    return 0;
+    return open_returned(&call, AT_FDCWD, syscall_argument(call.regs, 0),
+                         syscall_argument(call.regs, 1));
 }
 
 SEC("tracepoint/syscalls/sys_exit_creat")
 int on_creat(struct trace_event_raw_sys_exit *context)
 {
-    const struct settings *settings = open_settings();
-    if (!settings)
+    struct open_call call;
+    if (!open_returning(&call, context))
         return 0;
-    struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-    struct pt_regs *regs = syscall_regs(task);
-    long result = BPF_CORE_READ(context, ret);
-    __u32 flags = O_CREAT | O_WRONLY | O_TRUNC;
-    if (open_wanted(settings, result, flags))
-        open_report(settings, task, result, AT_FDCWD, (void *)syscall_argument(regs, 0), flags);
-    return 0;
+    return open_returned(&call, AT_FDCWD, syscall_argument(call.regs, 0),
+                         O_CREAT | O_WRONLY | O_TRUNC);
 }
 
 #endif

@@ -5,15 +5,21 @@
 
 #include "path.h"
 
-static __always_inline __u32 namespace_pid(struct task_struct *task, __u32 *pid_namespace)
+/* The process's number in its own pid namespace, and that namespace. */
+static __always_inline struct upid *innermost_pid(struct task_struct *task)
 {
     struct pid *pid = BPF_CORE_READ(task, thread_pid);
     __u32 level = BPF_CORE_READ(pid, level);
     /* MAX_PID_NS_LEVEL is 32. */
     if (!pid || level > 32)
         return 0;
-    struct upid *number = (void *)pid + bpf_core_field_offset(struct pid, numbers) +
-                          level * bpf_core_type_size(struct upid);
+    return (void *)pid + bpf_core_field_offset(struct pid, numbers) +
+           level * bpf_core_type_size(struct upid);
+}
+
+static __always_inline __u32 namespace_pid(struct task_struct *task, __u32 *pid_namespace)
+{
+    struct upid *number = innermost_pid(task);
     *pid_namespace = BPF_CORE_READ(number, ns, ns.inum);
     return BPF_CORE_READ(number, nr);
 }
@@ -199,12 +205,7 @@ static __always_inline __u32 reaper_of(struct task_struct *task)
             at = BPF_CORE_READ(at, real_parent);
         }
     }
-    struct pid *pid = BPF_CORE_READ(task, thread_pid);
-    __u32 level = BPF_CORE_READ(pid, level);
-    if (!pid || level > 32)
-        return 0;
-    struct upid *number = (void *)pid + bpf_core_field_offset(struct pid, numbers) +
-                          level * bpf_core_type_size(struct upid);
+    struct upid *number = innermost_pid(task);
     return BPF_CORE_READ(number, ns, child_reaper, tgid);
 }
 

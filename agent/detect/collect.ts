@@ -1,8 +1,8 @@
 // From the items of rule files to complete rules: later items change earlier ones (append, override, enabled), lists
 // are put in as text, macros and exceptions as parts of the tree. The order of the files is the order of the rules.
 import type { Problem } from "../model/verdict.ts";
+import { CheckProblem } from "./check.ts";
 import type { RuleFile } from "./load.ts";
-import { CheckProblem } from "./predicate.ts";
 import { type Item, type Place, readItems, type Value } from "./rule-file.ts";
 import {
 	listOperators,

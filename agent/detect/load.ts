@@ -6,12 +6,12 @@ import { EventKind as Kind } from "../model/event.ts";
 import { type Interest, sumOfInterests } from "../model/interest.ts";
 import { type Finding, type Priority, type Problem, priorities, type Severity } from "../model/verdict.ts";
 import { attackOf } from "./attack.ts";
+import { CheckProblem } from "./check.ts";
 import { collect, type RuleSource } from "./collect.ts";
 import { eventTypes, type FieldContext } from "./fields.ts";
 import { interestOfRule, isUnbounded, type RuleInterest } from "./interest.ts";
 import { parseTemplate } from "./output.ts";
 import { type Bound, bind, kinds, type Plan, Predicates, planFor } from "./plan.ts";
-import { CheckProblem } from "./predicate.ts";
 import { parseCondition, SyntaxProblem } from "./syntax.ts";
 
 export interface RuleFile {

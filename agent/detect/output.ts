@@ -1,8 +1,8 @@
 // Output templates: "…%proc.name…" with the fields of the event filled in. Text in and out is latin1.
 import type { Observation } from "../model/event.ts";
+import { CheckProblem } from "./check.ts";
 import { addressField, type FieldContext, findField } from "./fields.ts";
 import { isKnownField } from "./known-fields.ts";
-import { CheckProblem } from "./predicate.ts";
 import { asLatin1 } from "./text.ts";
 
 type Part =

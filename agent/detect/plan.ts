@@ -1,7 +1,8 @@
 // The internal form of a rule: a boolean DAG over shared predicates, one per kind of event, with everything that is
 // the same for all events of the kind folded away.
 import { EventKind } from "../model/event.ts";
-import { CheckProblem, keyOf, makePredicate, type Predicate } from "./predicate.ts";
+import { CheckProblem } from "./check.ts";
+import { keyOf, makePredicate, type Predicate } from "./predicate.ts";
 import type { Node } from "./syntax.ts";
 
 export type Plan =

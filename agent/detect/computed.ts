@@ -1,0 +1,140 @@
+import type { Observation } from "../model/event.ts";
+import { type Check, CheckProblem, type Test, unknownField } from "./check.ts";
+import { type FieldContext, findField } from "./fields.ts";
+import { isKnownField } from "./known-fields.ts";
+import { matcher, numberOperators, numberValue } from "./matcher.ts";
+import type { Operator, Term } from "./syntax.ts";
+import { asLatin1, lowerCase, upperCase } from "./text.ts";
+
+type Computed = (observation: Observation, context: FieldContext) => readonly string[] | undefined;
+
+/** Anything with a call in it: made into strings, compared as strings or numbers. Rare, so not made fast. */
+export function computedTest({ left, operator, right, match }: Check): Test {
+	const leftValue = computed(left);
+	const rightValues = right.map(computed);
+	const compare = computedComparison(left, operator, right, match === "all");
+	return (observation, context) => {
+		const lefts = leftValue(observation, context);
+		if (!lefts) return false;
+		if (operator === "exists") return true;
+		const rights = rightValues.map((value) => value(observation, context));
+		if (rights.some((value) => value === undefined)) return false;
+		return compare(
+			lefts,
+			rights.flatMap((value) => value ?? []),
+		);
+	};
+}
+
+type Comparison = (lefts: readonly string[], rights: readonly string[]) => boolean;
+
+function computedComparison(
+	left: Term,
+	operator: Operator,
+	right: readonly Term[],
+	all: boolean,
+): Comparison {
+	const name = left.is === "field" ? left.field.name : left.is === "call" ? left.name : "";
+	const type = left.is === "field" ? findField(left.field.name, left.field.argument)?.type : undefined;
+	const constants = right.flatMap((term) => (term.is === "text" ? [term.text] : []));
+	if (name === "len" || type === "number") {
+		const compare = numberOperators[operator];
+		if (!compare && operator !== "exists")
+			throw new CheckProblem(
+				`${operator} does not go with ${name}, which is a number`,
+				"use = != < <= > >= or in",
+			);
+		for (const value of constants) numberValue(value, name);
+		return (lefts, rights) => {
+			const check = (value: string) => compare?.(Number(lefts[0]), Number(value)) === true;
+			return all ? rights.every(check) : rights.some(check);
+		};
+	}
+	if (constants.length === right.length) {
+		// Made once, and a mistake in it is told when the rule is loaded.
+		const { onString } = matcher(operator, constants, all);
+		return (lefts) => lefts.some(onString);
+	}
+	return (lefts, rights) => {
+		try {
+			return lefts.some(matcher(operator, rights.map(fromLatin1), all).onString);
+		} catch (error) {
+			if (error instanceof CheckProblem) return false; // another field's text that is no regular expression
+			throw error;
+		}
+	};
+}
+function fromLatin1(text: string): string {
+	return Buffer.from(text, "latin1").toString("utf8");
+}
+
+function computed(term: Term): Computed {
+	if (term.is === "text") {
+		const value = [asLatin1(term.text)];
+		return () => value;
+	}
+	if (term.is === "field") {
+		const field = findField(term.field.name, term.field.argument);
+		if (!field && !isKnownField(term.field.name)) throw unknownField(term.field);
+		if (!field || field.type === "address") return () => undefined;
+		const { get, kinds, type } = field;
+		return (observation, context) => {
+			if (kinds && !kinds.includes(observation.event.kind)) return undefined;
+			const value = get(observation, context);
+			if (value === undefined) return undefined;
+			return [type === "bool" ? String(value === 1) : String(value)];
+		};
+	}
+	const parts = term.terms.map(computed);
+	const first = parts[0];
+	const one = (convert: (text: string) => string): Computed => {
+		if (!first || parts.length !== 1)
+			throw new CheckProblem(`${term.name} takes one value`, `write ${term.name}(field)`);
+		return (observation, context) => first(observation, context)?.map(convert);
+	};
+	switch (term.name) {
+		case "val":
+			return one((text) => text);
+		case "tolower":
+			return one(lowerCase);
+		case "toupper":
+			return one(upperCase);
+		case "b64":
+			return one((text) => Buffer.from(text, "base64").toString("latin1"));
+		case "basename":
+			return one((text) => text.replace(/^.*\//s, ""));
+		case "len":
+			return one((text) => String(text.length));
+		case "list":
+		case "concat":
+		case "join":
+		case "getopt":
+			return many(term.name, parts);
+		default:
+			throw new CheckProblem(
+				`there is no function ${term.name}`,
+				"known: tolower toupper b64 basename len join concat getopt val",
+			);
+	}
+}
+
+function many(name: string, parts: readonly Computed[]): Computed {
+	return (observation, context) => {
+		const values = parts.map((part) => part(observation, context));
+		if (values.some((value) => value === undefined)) return undefined;
+		const flat = values.flatMap((value) => value ?? []);
+		if (name === "list") return flat;
+		if (name === "concat") return [flat.join("")];
+		if (name === "join") return [flat.slice(1).join(flat[0] ?? "")];
+		return option(values[0] ?? [], flat.at(-1) ?? "");
+	};
+}
+/** getopt(list, name): what follows "-n" or "--name" or stands behind its "=". */
+function option(words: readonly string[], name: string): string[] | undefined {
+	const list = words.length === 1 ? (words[0] ?? "").split(" ") : words;
+	for (const [index, word] of list.entries()) {
+		if (word === `-${name}` || word === `--${name}`) return [list[index + 1] ?? ""];
+		if (word.startsWith(`--${name}=`)) return [word.slice(name.length + 3)];
+	}
+	return undefined;
+}

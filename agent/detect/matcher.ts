@@ -1,0 +1,182 @@
+// What an operator with constant values says of a text: on bytes in place and on strings, and of numbers.
+import { RE2JS } from "re2js";
+import { CheckProblem } from "./check.ts";
+import type { Operator } from "./syntax.ts";
+import {
+	asBytes,
+	asLatin1,
+	ByteSet,
+	contains,
+	endsWith,
+	equals,
+	Glob,
+	hash,
+	lowerCase,
+	PathPattern,
+	type Range,
+	RangeSequence,
+	StringSequence,
+	startsWith,
+} from "./text.ts";
+
+export interface Matcher {
+	readonly cost: number;
+	onString(text: string): boolean;
+	onRange(range: Range): boolean;
+}
+
+/** What `operator` with constant values says of a text. */
+export function matcher(operator: Operator, values: readonly string[], all = false): Matcher {
+	const bytes = values.map(asBytes);
+	const texts = values.map(asLatin1);
+	/** Any (or all) of the values satisfies. */
+	const each = (
+		cost: number,
+		onBytes: (range: Range, value: Uint8Array) => boolean,
+		onText: (text: string, value: string) => boolean,
+	): Matcher => {
+		if (texts.length === 1) {
+			const [value = ""] = texts;
+			const [raw = Buffer.alloc(0)] = bytes;
+			return { cost, onString: (text) => onText(text, value), onRange: (range) => onBytes(range, raw) };
+		}
+		return {
+			cost: cost + texts.length,
+			// Loops and no closures: they run for every event.
+			onString: (text) => {
+				for (let i = 0; i < texts.length; i++) if (onText(text, texts[i] as string) !== all) return !all;
+				return all;
+			},
+			onRange: (range) => {
+				for (let i = 0; i < bytes.length; i++) if (onBytes(range, bytes[i] as Buffer) !== all) return !all;
+				return all;
+			},
+		};
+	};
+	switch (operator) {
+		case "=":
+			return each(2, equals, (text, value) => text === value);
+		case "!=":
+			return each(
+				2,
+				(range, value) => !equals(range, value),
+				(text, value) => text !== value,
+			);
+		case "in":
+		case "intersects": {
+			const set = new ByteSet(bytes);
+			const strings = new Set(texts);
+			return {
+				cost: 3,
+				onString: (text) => strings.has(text),
+				onRange: (range) => set.has(range, hash(range)),
+			};
+		}
+		case "startswith":
+			return each(2, startsWith, (text, value) => text.startsWith(value));
+		case "endswith":
+			return each(2, endsWith, (text, value) => text.endsWith(value));
+		case "contains":
+			return each(6, contains, (text, value) => text.includes(value));
+		case "icontains": {
+			const folded = texts.map(lowerCase);
+			return strings(12, (text) => {
+				const lower = lowerCase(text);
+				return all
+					? folded.every((value) => lower.includes(value))
+					: folded.some((value) => lower.includes(value));
+			});
+		}
+		case "<":
+			return strings(3, (text) => text < (texts[0] ?? ""));
+		case ">":
+			return strings(3, (text) => text > (texts[0] ?? ""));
+		case "<=":
+			return strings(3, (text) => text <= (texts[0] ?? ""));
+		case ">=":
+			return strings(3, (text) => text >= (texts[0] ?? ""));
+		case "glob":
+		case "iglob": {
+			const globs = values.map((value) => new Glob(value, operator === "iglob"));
+			const ranges = new RangeSequence();
+			const sequence = new StringSequence();
+			const check = (on: RangeSequence | StringSequence) =>
+				all ? globs.every((glob) => glob.matches(on)) : globs.some((glob) => glob.matches(on));
+			return {
+				cost: 10,
+				onString: (text) => {
+					sequence.text = text;
+					return check(sequence);
+				},
+				onRange: (range) => {
+					ranges.range = range;
+					return check(ranges);
+				},
+			};
+		}
+		case "pmatch": {
+			const patterns = values.map((value) => new PathPattern(value));
+			return strings(12, (text) => patterns.some((pattern) => pattern.matches(text)));
+		}
+		case "regex": {
+			const compiled = texts.map(compileRegex);
+			const check = (text: string) => (regex: RE2JS) => regex.matcher(text).matches();
+			return strings(40, (text) => (all ? compiled.every(check(text)) : compiled.some(check(text))));
+		}
+		case "bcontains":
+		case "bstartswith": {
+			const raw = values.map((value) => Buffer.from(value, "hex").toString("latin1"));
+			if (values.some((value) => !/^([0-9a-fA-F]{2})+$/.test(value))) {
+				throw new CheckProblem(
+					`${operator} needs bytes in hexadecimal`,
+					"write pairs of digits such as cafebabe",
+				);
+			}
+			const at = (text: string, value: string) =>
+				operator === "bcontains" ? text.includes(value) : text.startsWith(value);
+			return strings(6, (text) =>
+				all ? raw.every((value) => at(text, value)) : raw.some((value) => at(text, value)),
+			);
+		}
+		case "exists":
+			return strings(1, () => true);
+	}
+}
+
+function strings(cost: number, onString: (text: string) => boolean): Matcher {
+	return {
+		cost,
+		onString,
+		onRange: (range) => onString(range.bytes.toString("latin1", range.start, range.start + range.size)),
+	};
+}
+
+function compileRegex(pattern: string): RE2JS {
+	try {
+		return RE2JS.compile(pattern, RE2JS.DOTALL);
+	} catch (error) {
+		const reason = error instanceof Error ? error.message : String(error);
+		throw new CheckProblem(
+			`the regular expression ${JSON.stringify(pattern)} cannot be used: ${reason}`,
+			"RE2 syntax; no look-around, no back references",
+		);
+	}
+}
+
+export const numberOperators: Partial<Record<Operator, (a: number, b: number) => boolean>> = {
+	"=": (a, b) => a === b,
+	in: (a, b) => a === b,
+	intersects: (a, b) => a === b,
+	"!=": (a, b) => a !== b,
+	"<": (a, b) => a < b,
+	"<=": (a, b) => a <= b,
+	">": (a, b) => a > b,
+	">=": (a, b) => a >= b,
+};
+
+export function numberValue(value: string, name: string): number {
+	const number = Number(value);
+	if (value.trim() === "" || Number.isNaN(number))
+		throw new CheckProblem(`${name} is a number, ${JSON.stringify(value)} is none`, "write a number");
+	return number;
+}
