@@ -1,5 +1,5 @@
-// Writes agent/model/layout.ts from the built object's own type information. Run by `npm run build`; a test
-// runs it again and compares.
+// Writes agent/model/layout.ts from the built object's own type information. Run by `npm run setup` and
+// `npm run generate`; a test runs it again and compares.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import type { Layout } from "../native/index.d.ts";
@@ -19,7 +19,7 @@ export function generateLayout(): string {
 	const addon = createRequire(import.meta.url)("../build/Release/picket.node") as Describer;
 	const layout = addon.describeLayout(`${root}build/Release/picket.bpf.o`);
 	const lines = [
-		"// Generated from the built BPF object's own type information by `npm run build`: byte offsets of every",
+		"// Generated from the built BPF object's own type information by `npm run setup`: byte offsets of every",
 		"// struct of bpf/event.h, and its constants. Not edited by hand.",
 		"",
 		`export const layoutHash = "${layout.hash}";`,

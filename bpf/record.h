@@ -103,6 +103,9 @@ static __always_inline void record_submit(const struct settings *settings, void 
     if (settings->simulate_loss && bpf_get_prandom_u32() % settings->simulate_loss == 0)
         refused = true;
     if (!refused) {
+        /* A record into an empty ring wakes the agent, which then comes back by itself until the
+         * ring stays empty. */
+        wake = wake || queued == 0;
         __u64 flags =
             wake || queued >= settings->wake_limit ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
         refused = bpf_ringbuf_output(&ring, record, size, flags) != 0;

@@ -168,17 +168,41 @@ class Sensor : public Napi::ObjectWrap<Sensor>
             raise_system(info.Env(), error, "cannot watch the ring");
             return;
         }
-        uv_poll_start(poll_, UV_READABLE, [](uv_poll_t *handle, int, int) {
-            static_cast<Sensor *>(handle->data)->wake();
-        });
-        // Bulk records come without a wake-up of their own.
-        const uint64_t interval = info[1].As<Napi::Number>().Uint32Value();
         timer_ = new uv_timer_t;
         timer_->data = this;
         uv_timer_init(loop, timer_);
+        pause_ = info[1].As<Napi::Number>().Uint32Value();
+        listen();
+    }
+
+    // Waits for the kernel to wake us: it does when it puts a record into an empty ring.
+    void listen()
+    {
+        uv_poll_start(poll_, UV_READABLE, [](uv_poll_t *handle, int, int) {
+            auto *sensor = static_cast<Sensor *>(handle->data);
+            uv_poll_stop(handle);
+            sensor->drain();
+        });
+    }
+
+    // Reads now, and looks again after a pause instead of being woken for every record: while the
+    // ring is not empty bulk records come without a wake-up. With nothing to do there is no timer
+    // either.
+    void drain()
+    {
+        wake();
+        if (!timer_)
+            return; // closed by what was read
         uv_timer_start(
-            timer_, [](uv_timer_t *handle) { static_cast<Sensor *>(handle->data)->wake(); },
-            interval, interval);
+            timer_,
+            [](uv_timer_t *handle) {
+                auto *sensor = static_cast<Sensor *>(handle->data);
+                if (sensor->ring_.pending() > 0)
+                    sensor->drain();
+                else
+                    sensor->listen();
+            },
+            pause_, 0);
     }
 
     void wake()
@@ -292,6 +316,7 @@ class Sensor : public Napi::ObjectWrap<Sensor>
     std::unique_ptr<Napi::AsyncContext> context_;
     uv_poll_t *poll_ = nullptr;
     uv_timer_t *timer_ = nullptr;
+    uint64_t pause_ = 0;
     bool hooked_ = false;
 };
 

@@ -53,7 +53,7 @@ export class Sensor {
 	readonly ring: ArrayBuffer;
 	/** Hooks one program up. */
 	attach(program: string): void;
-	/** Calls `ready` whenever the kernel wakes us and every `drainMs` when records wait. */
+	/** Calls `ready` when the kernel wakes us, then every `drainMs` for as long as records come. */
 	start(ready: () => void, drainMs: number): void;
 	/**
 	 * Fills `slots` with [offset, bytes] pairs of committed records in order and returns how many records.

@@ -150,7 +150,7 @@ Failure Kernel::load(const std::string &object, uint32_t ring_bytes,
     if (layout.hash() != layout_hash)
         return {"LAYOUT",
                 "the event layout of " + object + " is " + layout.hash() +
-                    ", the agent was built for " + layout_hash + "; run `npm run build`",
+                    ", the agent was built for " + layout_hash + "; run `npm run setup`",
                 "", "", EINVAL};
 
     library_log.clear();

@@ -20,6 +20,9 @@ import { version } from "../version.ts";
 
 const callTimeoutMs = 5000;
 
+// `picket watch | head`: a reader that has gone ends the command quietly.
+process.stdout.on("error", () => process.exit(0));
+
 export function print(text: string): void {
 	process.stdout.write(`${text}\n`);
 }

@@ -4,7 +4,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { type Logger, pino } from "pino";
 import { addon } from "../capture/addon.ts";
-import type { Config } from "../config/load.ts";
+import { type Config, defaultConfig } from "../config/load.ts";
 import { startConsole } from "../console/console.ts";
 import { readConfig, readPolicy, readRules } from "../content.ts";
 import { startControl } from "../control/server.ts";
@@ -36,7 +36,7 @@ export interface Prepared {
 export function prepare(flags: CaptureFlags, logger: (config: Config) => Logger): Prepared {
 	const { config: read, problems } = readConfig(flags.config);
 	const config = mergeFlags(read, flags);
-	const policy = readPolicy(config.policy, flags.policy !== undefined || flags.config !== undefined);
+	const policy = readPolicy(config.policy, config.policy !== defaultConfig().policy);
 	const rules = readRules(config.rules.files, config.rules.default);
 	const log = logger(config);
 	const say = (problem: Problem) => log[problem.level === "error" ? "error" : "warn"](problemText(problem));

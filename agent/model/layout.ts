@@ -1,4 +1,4 @@
-// Generated from the built BPF object's own type information by `npm run build`: byte offsets of every
+// Generated from the built BPF object's own type information by `npm run setup`: byte offsets of every
 // struct of bpf/event.h, and its constants. Not edited by hand.
 
 export const layoutHash = "a06aa9b9155fc522";

@@ -45,6 +45,12 @@ const maxPid = 4_194_304;
 export function parseOrder(order: Order, settings: Settings, steps: string[]): Parsed {
 	switch (order.kind) {
 		case "block":
+			if (order.address === "") {
+				throw invalid(
+					"there is no peer to block: the alert is not on a connection",
+					"ask for pause or kill as well",
+				);
+			}
 			return {
 				kind: "block",
 				network: parseTarget(order.address, true),
@@ -54,6 +60,12 @@ export function parseOrder(order: Order, settings: Settings, steps: string[]): P
 			return { kind: "unblock", network: parseTarget(order.address, false) };
 		case "pause":
 		case "resume":
+			if (order.container === "") {
+				throw invalid(
+					"there is no container to pause: it happened on the host",
+					"use scope: container in the response",
+				);
+			}
 			return { kind: order.kind, container: parseContainer(order.container) };
 		case "kill":
 			return { kind: "kill", pid: parsePid(order.pid), start: parseStart(order.start) };

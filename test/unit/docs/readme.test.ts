@@ -1,13 +1,20 @@
 // What the README says is what the program does.
-import { readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { exampleConfig } from "../../../agent/config/example.ts";
 import { loadConfig } from "../../../agent/config/load.ts";
 import { readRules } from "../../../agent/content.ts";
+import { eventTypes, fieldNames, findField } from "../../../agent/detect/fields.ts";
+import { loadRules } from "../../../agent/detect/load.ts";
+import { listOperators, signs, textOperators } from "../../../agent/detect/syntax.ts";
+import { EventKind, eventNames } from "../../../agent/model/event.ts";
 import { loadPolicy } from "../../../agent/policy/load.ts";
+import { defaultSettings } from "../../../agent/respond/orders.ts";
 
 const root = new URL("../../../", import.meta.url).pathname;
+const signatures = `${root}agent/detect/signatures/`;
 const readme = readFileSync(`${root}README.md`, "utf8");
+const contributing = readFileSync(`${root}CONTRIBUTING.md`, "utf8");
 const changelog = readFileSync(`${root}CHANGELOG.md`, "utf8");
 
 function blocks(mark: string): string[] {
@@ -23,12 +30,77 @@ describe("the README", () => {
 	});
 
 	it("shows policies that load", () => {
-		expect(blocks("policy")).toHaveLength(2);
+		expect(blocks("policy")).toHaveLength(3);
 		for (const text of blocks("policy")) {
 			const { policy, problems } = loadPolicy(text, "README.md");
 			expect(problems).toEqual([]);
 			expect(policy?.responses.length).toBeGreaterThan(0);
 		}
+	});
+
+	it("shows console settings that load", () => {
+		const [text = "", ...more] = blocks("settings");
+		expect(more).toEqual([]);
+		const { config, problems } = loadConfig(text, "README.md");
+		expect(problems).toEqual([]);
+		expect(config?.console.address).toBe("console.example:7443");
+	});
+
+	it("shows rules that load beside our own and can match", () => {
+		const [text = "", ...more] = blocks("rules");
+		expect(more).toEqual([]);
+		const own = readdirSync(signatures)
+			.sort()
+			.map((name) => ({
+				path: name,
+				text: readFileSync(signatures + name, "utf8"),
+				origin: "picket" as const,
+			}));
+		const { rules, problems } = loadRules([...own, { path: "mine.yaml", text, origin: "falco" }]);
+		expect(problems).toEqual([]);
+		expect(rules.find(({ name }) => name === "Backup user talks to a stranger")?.status).toBe("evaluable");
+		const off = rules.filter(({ enabled }) => !enabled).map(({ name }) => name);
+		expect(off).toEqual(["Program ran from a temporary directory on the host"]);
+	});
+
+	it("lists every field with the events that have it, and no other", () => {
+		const table = /<!-- fields -->\n\|.*\n\|.*\n((?:\|.*\n)+)/.exec(readme)?.[1] ?? "";
+		const listed: string[] = [];
+		for (const row of table.trim().split("\n")) {
+			const [, names = "", events = ""] = row.split(/(?<!\\)\|/);
+			for (const [, name = ""] of names.matchAll(/`([^`]+)`/g)) {
+				listed.push(name);
+				const field = findField(name, name === "container.label" ? "any" : undefined);
+				const kinds = field?.kinds;
+				const has = eventNames.filter((event) => kinds?.includes(EventKind[event]));
+				expect(events.trim(), name).toBe(kinds ? has.join(", ") : "all");
+			}
+		}
+		expect(listed.sort()).toEqual([...fieldNames].sort());
+	});
+
+	it("names every event, every name of it and every operator of the rule language", () => {
+		const names = [...eventNames, ...Object.values(eventTypes).flat()];
+		expect(names.filter((name) => !new RegExp(`\\b${name}\\b`).test(readme))).toEqual([]);
+		const operators = [...signs, ...textOperators, ...listOperators];
+		expect(operators.filter((operator) => !readme.includes(`\`${operator}\``))).toEqual([]);
+	});
+
+	it("shows one line of output as the sensor prints it", () => {
+		const line = /<!-- line -->\n```json\n(.*)\n```/.exec(readme)?.[1] ?? "";
+		const record = JSON.parse(line) as Record<string, unknown>;
+		expect(Object.keys(record)).toEqual(["time", "host", "sequence", "event"]);
+	});
+
+	it("states the limits of actions as they are", () => {
+		expect(readme).toContain(`at most ${defaultSettings.maxActiveBlocks} blocks at a time`);
+		expect(defaultSettings.maxBlockTtlSeconds, "no block longer than a day").toBe(86_400);
+	});
+
+	it("shows a picture of a neutral host", () => {
+		const picture = readFileSync(`${root}packaging/pictures/live-view.svg`, "utf8");
+		expect(picture).toContain("web-1");
+		expect(picture).toContain("CRITICAL");
 	});
 
 	it("names every command and every option of the command line", () => {
@@ -55,11 +127,19 @@ describe("the README", () => {
 		}
 	});
 
-	it("points to files that exist", () => {
-		for (const [, path] of readme.matchAll(
-			/`((?:agent|test|proto|packaging|bpf)\/[\w./-]+\.\w+)`|\]\((packaging\/[^)]+)\)/g,
-		)) {
-			if (path) expect(() => readFileSync(`${root}${path}`)).not.toThrow();
-		}
+	it.each([
+		["README.md", readme],
+		["CONTRIBUTING.md", contributing],
+	])("%s points to files and headings that exist", (_, text) => {
+		const paths = [...text.matchAll(/`((?:agent|test|proto|packaging|bpf|native)\/[\w./-]+\.\w+)`/g)];
+		const links = [...text.matchAll(/\]\((?!https?:)([^)#]+)\)/g)];
+		const named = [...paths, ...links].map((found) => found[1] ?? "");
+		expect(named.length).toBeGreaterThan(4);
+		expect(named.filter((path) => !existsSync(root + path))).toEqual([]);
+		const headings = [...text.matchAll(/^#+ (.+)$/gm)].map(([, heading = ""]) =>
+			heading.toLowerCase().replaceAll(" ", "-"),
+		);
+		const targets = [...text.matchAll(/\]\(#([^)]+)\)/g)].map((found) => found[1] ?? "");
+		expect(targets.filter((target) => !headings.includes(target))).toEqual([]);
 	});
 });
