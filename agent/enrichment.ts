@@ -23,6 +23,8 @@ export interface Enrichment {
 	readonly tree: ProcessTree;
 	readonly cgroups: Pick<Cgroups, "lookup" | "created" | "removed"> & { readonly size: number };
 	readonly containers: Containers;
+	/** Where the unified hierarchy is mounted, "" when it is not. */
+	readonly cgroupMount: string;
 	userName(uid: number): string | undefined;
 	/** Reads what runs now. Call it after capture has started, so that nothing falls between. */
 	seed(): void;
@@ -71,6 +73,7 @@ export function createEnrichment(options: EnrichmentOptions): Enrichment {
 	return {
 		tree,
 		containers,
+		cgroupMount: cgroups.status().mount,
 		cgroups: {
 			lookup,
 			created: cgroups.created,

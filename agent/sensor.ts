@@ -130,7 +130,7 @@ export function startSensor(options: SensorOptions): Sensor {
 		scope: config.scope,
 		simulateLoss: options.simulateLoss,
 		off: options.off,
-		cgroupRoot: undefined,
+		cgroupRoot: enrichment.cgroupMount || undefined,
 		logger,
 	});
 	const limiter = createAlertLimit(config.limits.alerts_per_minute, output);

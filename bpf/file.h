@@ -62,6 +62,8 @@ static __always_inline void open_report(const struct settings *settings, struct 
         path_flags |= FLAG_PATH_IS_BASE;
         file = 0;
     }
+    if (!path) /* the descriptor was closed before we looked */
+        path_flags |= FLAG_PATH_INCOMPLETE;
     header_fill(&event->header, EVENT_OPEN);
     event->header.flags = path_flags;
     event->open_flags = flags;

@@ -47,7 +47,13 @@ enum {
 #define AF_UNIX     1
 #define AF_INET     2
 #define AF_INET6    10
+#define EINTR       4
+#define EBADF       9
+#define EEXIST      17
+#define ENOTSOCK    88
+#define EALREADY    114
 #define EINPROGRESS 115
+#define ERESTARTSYS 512
 #define AT_FDCWD    (-100)
 #define O_ACCMODE   3
 #define O_WRONLY    1
@@ -204,7 +210,13 @@ struct kernfs_node {
 struct cgroup_root {
     int hierarchy_id;
 };
+struct cgroup;
+struct cgroup_subsys_state {
+    struct cgroup *cgroup;
+    struct cgroup_subsys_state *parent;
+};
 struct cgroup {
+    struct cgroup_subsys_state self;
     struct kernfs_node *kn;
     struct cgroup_root *root;
 };

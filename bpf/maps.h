@@ -26,11 +26,14 @@ struct {
     __type(value, struct class_counters);
 } counters SEC(".maps");
 
+/* Hash tables are allocated in advance: before 6.1 (96da3f7d489d) a kernel that loads a tracing
+ * program with one that is not writes a warning with a stack trace into its log, and panics where
+ * the administrator set panic_on_warn. */
+
 /* Processes to watch, kept up by fork and exit so that descendants are watched too. */
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
     __uint(max_entries, 16384);
-    __uint(map_flags, BPF_F_NO_PREALLOC);
     __type(key, __u32);
     __type(value, __u8);
 } scope_pids SEC(".maps");
@@ -39,7 +42,6 @@ struct {
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
     __uint(max_entries, 4096);
-    __uint(map_flags, BPF_F_NO_PREALLOC);
     __type(key, __u64);
     __type(value, __u8);
 } scope_cgroups SEC(".maps");
@@ -64,7 +66,6 @@ struct {
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
     __uint(max_entries, 4096);
-    __uint(map_flags, BPF_F_NO_PREALLOC);
     __type(key, struct name_key);
     __type(value, __u8);
 } interest_names SEC(".maps");
@@ -73,7 +74,7 @@ struct {
  */
 struct {
     __uint(type, BPF_MAP_TYPE_LRU_HASH);
-    __uint(max_entries, 1024);
+    __uint(max_entries, 4096);
     __type(key, __u64);
     __type(value, __u8);
 } exiting SEC(".maps");

@@ -49,10 +49,21 @@ static __always_inline void unix_name(struct connect_event *event, struct tail *
     tail_kernel(tail, &event->path, name, (length - 2) & 127);
 }
 
+static __always_inline bool family_known(__u16 family)
+{
+    return family == AF_INET || family == AF_INET6 || family == AF_UNIX;
+}
+
+/* What the caller's memory says now. Another thread may have changed it since the kernel read it,
+ * so nothing is left out because of what stands there. */
 static __always_inline void peer_from_user(struct connect_event *event, struct tail *tail,
                                            const struct sockaddr_bytes *address, __u32 length)
 {
     event->header.flags |= FLAG_PEER_FROM_USER;
+    if (!family_known(address->family)) {
+        event->header.flags |= FLAG_RAW_UNREADABLE;
+        return;
+    }
     event->family = address->family;
     if (address->family == AF_UNIX) {
         /* A path ends at its NUL, wherever the caller said it ends; an abstract name starts with
@@ -70,6 +81,36 @@ static __always_inline void peer_from_user(struct connect_event *event, struct t
         __builtin_memcpy(event->remote_address, &address->bytes[6], 16);
 }
 
+/* The socket behind a descriptor; 0 when it is none (any more). */
+static __always_inline struct sock *sock_of(struct task_struct *task, __u32 descriptor)
+{
+    struct file *file = file_of(task, descriptor);
+    if (!file || (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
+        return 0;
+    struct socket *socket = BPF_CORE_READ(file, private_data);
+    return BPF_CORE_READ(socket, sk);
+}
+
+/* Both ends as an IP socket has them. The remote one stays 0 where the kernel knows none. */
+static __always_inline void ends_of(struct connect_event *event, struct sock *sock, bool connected)
+{
+    event->protocol = BPF_CORE_READ(sock, sk_protocol);
+    event->local_port = BPF_CORE_READ(sock, __sk_common.skc_num);
+    if (connected)
+        event->remote_port = __builtin_bswap16(BPF_CORE_READ(sock, __sk_common.skc_dport));
+    if (event->family == AF_INET) {
+        address_v4(event->local_address, BPF_CORE_READ(sock, __sk_common.skc_rcv_saddr));
+        if (connected)
+            address_v4(event->remote_address, BPF_CORE_READ(sock, __sk_common.skc_daddr));
+    } else if (bpf_core_field_exists(sock->__sk_common.skc_v6_daddr)) { /* CONFIG_IPV6 */
+        bpf_core_read(event->local_address, 16, &sock->__sk_common.skc_v6_rcv_saddr);
+        if (connected)
+            bpf_core_read(event->remote_address, 16, &sock->__sk_common.skc_v6_daddr);
+    }
+}
+
+/* The address is the caller's to change while the call waits, and so is what its descriptor stands
+ * for: neither decides whether there is an event, unless the kernel agrees that nothing happened. */
 SEC("tracepoint/syscalls/sys_exit_connect")
 int on_connect(struct trace_event_raw_sys_exit *context)
 {
@@ -81,27 +122,22 @@ int on_connect(struct trace_event_raw_sys_exit *context)
     struct task_struct *task = (struct task_struct *)bpf_get_current_task();
     struct pt_regs *regs = syscall_regs(task);
     long result = BPF_CORE_READ(context, ret);
+    if (result == -EBADF || result == -ENOTSOCK)
+        return 0;
 
+    struct sock *sock = sock_of(task, syscall_argument(regs, 0));
+    __u16 family = sock ? BPF_CORE_READ(sock, __sk_common.skc_family) : 0;
+    if (sock && !family_known(family))
+        return 0;
+
+    /* The length is an int: what lies above it in the register is not the kernel's business. */
     struct sockaddr_bytes address = {};
-    __u64 length = syscall_argument(regs, 2);
+    __u64 length = (__u32)syscall_argument(regs, 2);
     if (length > sizeof(address) - 1)
         length = sizeof(address) - 1;
-    if (length < 2)
-        return 0;
     bound_to(length);
     bpf_probe_read_user(&address, length & (sizeof(address) - 1),
                         (void *)syscall_argument(regs, 1));
-
-    struct file *file = file_of(task, syscall_argument(regs, 0));
-    if (!file || (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
-        return 0;
-    struct socket *socket = BPF_CORE_READ(file, private_data);
-    struct sock *sock = BPF_CORE_READ(socket, sk);
-    __u16 family = BPF_CORE_READ(sock, __sk_common.skc_family);
-    if (family != AF_INET && family != AF_INET6 && family != AF_UNIX)
-        return 0;
-    if (address.family == AF_UNSPEC)
-        return 0; /* dissolves an association: no new peer */
 
     struct scratch *scratch = scratch_get(SCRATCH_CONNECT);
     if (!scratch)
@@ -110,37 +146,33 @@ int on_connect(struct trace_event_raw_sys_exit *context)
     struct tail tail = {.scratch = scratch, .at = sizeof(*event)};
     __builtin_memset(event, 0, sizeof(*event));
     header_fill(&event->header, EVENT_CONNECT);
-    event->result = result;
+    /* What a signal interrupts goes on in the background; the caller sees EINTR, or calls again. */
+    event->result = result == -ERESTARTSYS ? -EINTR : result;
     event->family = family;
     event->path.offset = sizeof(*event);
-    bool connected = result == 0 || result == -EINPROGRESS;
+    bool connected = result == 0 || result == -EINPROGRESS || result == -EALREADY ||
+                     result == -EINTR || result == -ERESTARTSYS;
 
-    if (family == AF_UNIX) {
+    if (!sock) {
+        peer_from_user(event, &tail, &address, length);
+    } else if (family == AF_UNIX) {
         struct unix_sock *peer = 0;
         if (bpf_core_field_exists(peer->path)) {
             peer = (struct unix_sock *)BPF_CORE_READ((struct unix_sock *)sock, peer);
             if (connected && peer)
                 unix_name(event, &tail, task, peer);
         }
+        /* AF_UNSPEC dissolves an association: no new peer. */
+        if (!peer && result == 0 && address.family == AF_UNSPEC)
+            return 0;
         if (!event->path.size)
             peer_from_user(event, &tail, &address, length);
     } else {
-        event->protocol = BPF_CORE_READ(sock, sk_protocol);
-        event->local_port = BPF_CORE_READ(sock, __sk_common.skc_num);
-        if (family == AF_INET) {
-            address_v4(event->local_address, BPF_CORE_READ(sock, __sk_common.skc_rcv_saddr));
-        } else {
-            bpf_core_read(event->local_address, 16, &sock->__sk_common.skc_v6_rcv_saddr);
-        }
-        if (connected) {
-            event->remote_port = __builtin_bswap16(BPF_CORE_READ(sock, __sk_common.skc_dport));
-            if (family == AF_INET)
-                address_v4(event->remote_address, BPF_CORE_READ(sock, __sk_common.skc_daddr));
-            else
-                bpf_core_read(event->remote_address, 16, &sock->__sk_common.skc_v6_daddr);
-        } else {
+        ends_of(event, sock, connected);
+        if (result == 0 && address.family == AF_UNSPEC && !event->remote_port)
+            return 0;
+        if (!connected)
             peer_from_user(event, &tail, &address, length);
-        }
         if (event->family == AF_INET6 && unmap_v4(event->remote_address)) {
             event->family = AF_INET;
             if (!unmap_v4(event->local_address))

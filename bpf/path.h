@@ -65,8 +65,9 @@ __noinline int path_step(__u32 slot)
     if (dentry == mount_root) {
         struct mount *parent = BPF_CORE_READ(mount, mnt_parent);
         if (parent == mount) {
-            /* The top of the mount tree, and not this process's root: outside its chroot, or
-             * detached. */
+            /* The top of the mount tree, and not this process's root: outside its chroot, or on a
+             * mount that is attached nowhere, where "/shadow" may be anybody's. */
+            walk->flags |= FLAG_PATH_INCOMPLETE;
             return 1;
         }
         walk->dentry = BPF_CORE_READ(mount, mnt_mountpoint);

@@ -150,7 +150,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
     __u32 cwd_flags = 0;
     struct fs_struct *fs = BPF_CORE_READ(task, fs);
     tail_path(&tail, &event->cwd, path_resolve(task, &fs->pwd, SCRATCH_EXEC, &cwd_flags));
-    if (cwd_flags)
+    if (cwd_flags || !event->cwd.size)
         event->header.flags |= FLAG_CWD_TRUNCATED;
 
     __u32 size = tail.at;
@@ -190,10 +190,11 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
  * later). */
 static __always_inline __u32 reaper_of(struct task_struct *task)
 {
-    struct list_head *children = (void *)task + bpf_core_field_offset(struct task_struct, children);
-    if (BPF_CORE_READ(task, children.next) == children)
-        return 0;
     struct signal_struct *signal = BPF_CORE_READ(task, signal);
+    /* Children hang on the thread that made them; of several we would have to ask all. */
+    struct list_head *children = (void *)task + bpf_core_field_offset(struct task_struct, children);
+    if (BPF_CORE_READ(signal, nr_threads) == 1 && BPF_CORE_READ(task, children.next) == children)
+        return 0;
     if (BPF_CORE_READ_BITFIELD_PROBED(signal, has_child_subreaper)) {
         struct task_struct *at = BPF_CORE_READ(task, real_parent);
         for (int level = 0; level < 24; level++) {
@@ -210,8 +211,9 @@ static __always_inline __u32 reaper_of(struct task_struct *task)
 }
 
 /* Fires for every thread; the process is gone when its last one is. `signal->live` has been lowered
- * before (do_exit), so it is 0 for the last thread, but two threads that exit together may both
- * read 0: the one that gets its entry into `exiting` reports. */
+ * before (do_exit), so it is 0 for the last thread, but threads that exit together may all read 0:
+ * the one that gets its entry into `exiting` reports. The number of threads does not tell who was
+ * alone: another may have been counted out already while this one still gave its memory back. */
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(on_exit, struct task_struct *task)
 {
@@ -221,12 +223,10 @@ int BPF_PROG(on_exit, struct task_struct *task)
     if (!in_scope(settings))
         return 0;
     __u32 pid = BPF_CORE_READ(task, tgid);
-    if (BPF_CORE_READ(task, signal, nr_threads) > 1) {
-        __u64 key = BPF_CORE_READ(task, group_leader, start_boottime) ^ (__u64)pid << 40;
-        __u8 one = 1;
-        if (bpf_map_update_elem(&exiting, &key, &one, BPF_NOEXIST))
-            return 0;
-    }
+    __u64 key = BPF_CORE_READ(task, group_leader, start_boottime) ^ (__u64)pid << 40;
+    __u8 one = 1;
+    if (bpf_map_update_elem(&exiting, &key, &one, BPF_NOEXIST) == -EEXIST)
+        return 0;
     if (settings->scope & SCOPE_PIDS)
         bpf_map_delete_elem(&scope_pids, &pid);
     if (!wanted(settings, EVENT_EXIT))

@@ -55,13 +55,15 @@ static __always_inline bool in_scope(const struct settings *settings)
             return false;
     }
     if (settings->scope & SCOPE_CGROUPS) {
-        /* Level 0 is the root. Docker and systemd stay well above 12 levels. */
-        for (int level = 0; level < 12; level++) {
-            __u64 id = bpf_get_current_ancestor_cgroup_id(level);
-            if (!id)
-                return false;
+        /* From its own upwards: bpf_get_current_ancestor_cgroup_id() is for tracing programs from
+         * 5.14 on only (95b861a7935b). Docker and systemd stay well below 16 levels. */
+        struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+        struct cgroup *cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp);
+        for (int level = 0; level < 16 && cgroup; level++) {
+            __u64 id = BPF_CORE_READ(cgroup, kn, id);
             if (bpf_map_lookup_elem(&scope_cgroups, &id))
                 return true;
+            cgroup = BPF_CORE_READ(cgroup, self.parent, cgroup);
         }
         return false;
     }

@@ -1,5 +1,7 @@
 // Nothing is lost in silence: generated = delivered + lost, by kind, however hard the ring is overrun.
+import { mkdirSync, readFileSync, rmdirSync } from "node:fs";
 import { afterEach, describe, expect, it } from "vitest";
+import { findMounts } from "../../agent/enrich/cgroup-path.ts";
 import type { EventName } from "../../agent/model/event.ts";
 import { EventKind } from "../../agent/model/event.ts";
 import { buildTrigger, Harness, run } from "./harness.ts";
@@ -117,6 +119,30 @@ describe("scope", () => {
 		);
 		expect(paths).toContain("/etc/hostname");
 		expect(paths.every((path) => path?.startsWith("/etc/"))).toBe(true);
+	});
+
+	it("by cgroup watches what runs in it or below, and nothing else", async () => {
+		const mount = findMounts(readFileSync("/proc/self/mountinfo", "utf8")).mount ?? "";
+		const own = `/picket-test-${process.pid}`;
+		mkdirSync(`${mount}${own}/below`, { recursive: true });
+		try {
+			const scoped = new Harness({
+				kinds: ["exec", "exit"],
+				scope: { pids: [], cgroups: [own], paths: [] },
+				cgroupRoot: mount,
+			});
+			harness = scoped;
+			await run(trigger, ["exit", "0"]);
+			const enter = `echo $$ > ${mount}${own}/below/cgroup.procs; exec ${trigger} exit 3`;
+			const { pid } = await run("/bin/sh", ["-c", enter]);
+			expect((await scoped.of(pid)).filter((event) => event.exec).map((event) => event.exec?.path)).toEqual([
+				trigger,
+			]);
+			expect(scoped.events.every((event) => event.process?.pid === pid)).toBe(true);
+		} finally {
+			rmdirSync(`${mount}${own}/below`);
+			rmdirSync(`${mount}${own}`);
+		}
 	});
 
 	it("by process leaves out all others", async () => {
