@@ -110,7 +110,8 @@ static __always_inline void ends_of(struct connect_event *event, struct sock *so
 }
 
 /* The address is the caller's to change while the call waits, and so is what its descriptor stands
- * for: neither decides whether there is an event, unless the kernel agrees that nothing happened. */
+ * for: neither decides whether there is an event, unless the kernel agrees that nothing happened
+ * (a dissolved UDP association). */
 SEC("tracepoint/syscalls/sys_exit_connect")
 int on_connect(struct trace_event_raw_sys_exit *context)
 {
