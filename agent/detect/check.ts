@@ -1,22 +1,29 @@
 // A check of a condition, what tests it, and what can be wrong with it.
 import type { Observation } from "../model/event.ts";
 import type { FieldContext } from "./fields.ts";
+import { fieldRemedy } from "./suggest.ts";
 import type { FieldRef, Node } from "./syntax.ts";
 
 export type Check = Extract<Node, { is: "check" }>;
+
+/** Stands for a place in a condition's text: the check comes from the rule's exceptions. */
+export const inExceptions = -1;
 
 export type Test = (observation: Observation, context: FieldContext) => boolean;
 
 /** A check that can never be evaluated as written. */
 export class CheckProblem extends Error {
 	readonly remedy: string;
-	constructor(message: string, remedy: string) {
+	/** Place in the text it is about, from 0; undefined when the check at hand is the place. */
+	readonly at: number | undefined;
+	constructor(message: string, remedy: string, at?: number) {
 		super(message);
 		this.remedy = remedy;
+		this.at = at;
 	}
 }
 
 export function unknownField({ name, argument }: FieldRef): CheckProblem {
 	const shown = argument === undefined ? name : `${name}[${argument}]`;
-	return new CheckProblem(`there is no field ${shown}`, "see the list of fields in the README");
+	return new CheckProblem(`there is no field ${shown}`, fieldRemedy(name));
 }

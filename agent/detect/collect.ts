@@ -1,28 +1,32 @@
-// From the items of rule files to complete rules: later items change earlier ones (append, override, enabled), lists
-// are put in as text, macros and exceptions as parts of the tree. The order of the files is the order of the rules.
+// From the items of rule files to complete rules: later items change earlier ones (append, override, enabled). The
+// order of the files is the order of the rules; what lists, macros and exceptions put in is decided elsewhere.
 import type { Problem } from "../model/verdict.ts";
-import { CheckProblem } from "./check.ts";
-import type { RuleFile } from "./load.ts";
-import { type Item, type Place, readItems, type Value } from "./rule-file.ts";
+import { exceptionsOf, mergeExceptions } from "./exceptions.ts";
 import {
-	listOperators,
-	type Node,
-	type Operator,
-	parseCondition,
-	SyntaxProblem,
-	signs,
-	textOperators,
-} from "./syntax.ts";
+	expandLists,
+	expandMacros,
+	type ListDefinition,
+	type Lists,
+	type MacroDefinition,
+	type Macros,
+	resolveLists,
+	writtenBefore,
+} from "./expand.ts";
+import type { RuleFile } from "./load.ts";
+import { asList, asMap, asText, type Item, type Place, readItems, type Value } from "./rule-file.ts";
+import type { Node } from "./syntax.ts";
 
 export interface RuleSource {
 	readonly name: string;
 	readonly origin: RuleFile["origin"];
 	readonly file: string;
 	readonly place: Place;
-	/** Where a key was written last. */
-	placeOf(key: string): Place & { readonly file: string };
+	/** Where a key's value stands, or what comes in it behind the text `before`. */
+	placeOf(key: string, before?: string): Place & { readonly file: string };
 	/** Lists put in. */
 	readonly condition: string;
+	/** The part of the condition as written that stands before `at` of `condition`. */
+	writtenBefore(at: number): string;
 	/** Puts macros in and adds the exceptions. Throws CheckProblem or SyntaxProblem. */
 	tree(node: Node): Node;
 	readonly output: string;
@@ -37,46 +41,44 @@ export interface RuleSource {
 	readonly wrong: { readonly key: string; readonly message: string; readonly remedy: string } | undefined;
 }
 
+/** A key's text comes from one item, and from further ones that appended to it. */
+interface Piece {
+	readonly item: Item;
+	readonly text: string;
+}
 interface Rule {
 	readonly item: Item;
 	readonly origin: RuleFile["origin"];
 	values: Record<string, Value>;
-	/** Which later item changed a key last: a mistake is most likely there. */
-	readonly changed: Map<string, Item>;
+	readonly pieces: Map<string, Piece[]>;
 	wrong: RuleSource["wrong"];
 }
 
-const ruleKeys: ReadonlySet<string> = new Set(
-	"rule desc condition output priority tags enabled exceptions append override source warn_evttypes skip-if-unknown-filter capture capture_duration".split(
-		" ",
+const words = (text: string): ReadonlySet<string> => new Set(text.split(" "));
+const knownKeys: Readonly<Record<string, ReadonlySet<string>>> = {
+	rule: words(
+		"rule desc condition output priority tags enabled exceptions append override source warn_evttypes skip-if-unknown-filter capture capture_duration",
 	),
-);
+	macro: words("macro condition append override"),
+	list: words("list items append override"),
+};
+const textKeys = ["condition", "output", "priority", "desc", "source", "enabled"];
 /** Falco's engine version this language level corresponds to. */
 const engine = [0, 63, 0] as const;
 
-function text(value: Value | undefined): string {
-	return typeof value === "string" ? value : "";
-}
-function list(value: Value | undefined): readonly Value[] {
-	if (Array.isArray(value)) return value;
-	return value === undefined || value === "" ? [] : [value];
-}
 /** YAML 1.1 knows more words for no and yes than one. */
 function isNo(value: Value | undefined): boolean {
-	return /^(false|no|off|n)$/i.test(text(value));
+	return /^(false|no|off|n)$/i.test(asText(value));
 }
 function isYes(value: Value | undefined): boolean {
-	return /^(true|yes|on|y)$/i.test(text(value));
-}
-function map(value: Value | undefined): Readonly<Record<string, Value>> {
-	return typeof value === "object" && !Array.isArray(value) ? (value as Record<string, Value>) : {};
+	return /^(true|yes|on|y)$/i.test(asText(value));
 }
 
 export function collect(files: readonly RuleFile[], problems: Problem[]): RuleSource[] {
-	const lists = new Map<string, string[]>();
-	const macros = new Map<string, { condition: string; order: number }>();
+	const lists = new Map<string, ListDefinition>();
+	const macros = new Map<string, MacroDefinition>();
 	const rules = new Map<string, Rule>();
-	let order = 0;
+	let count = 0;
 	const report = (
 		item: Item,
 		key: string,
@@ -95,74 +97,90 @@ export function collect(files: readonly RuleFile[], problems: Problem[]): RuleSo
 	};
 
 	const takeList = (item: Item): void => {
-		const items = list(item.values.items).flatMap((each) => lists.get(text(each)) ?? [text(each)]);
 		const before = lists.get(item.name);
 		const { append } = modeOf(item, "items");
-		if (append && !before)
+		const items = asList(item.values.items);
+		if (item.values.items === undefined)
+			report(item, "list", "the list has no items", "write items: [a, b], or items: [] for an empty list");
+		else if (items.some((each) => typeof each !== "string"))
+			report(item, "items", "an item of the list is no single value", "name another list without brackets");
+		else if (append && !before)
 			report(item, "list", "there is no list to append to", "define the list first, or leave out append");
-		else lists.set(item.name, append ? [...(before ?? []), ...items] : items);
+		else {
+			const index = count++;
+			const texts = items.map(asText);
+			lists.set(item.name, {
+				items: append ? [...(before?.items ?? []), ...texts] : texts,
+				index: before?.index ?? index,
+				seesBefore: index,
+			});
+		}
 	};
 	const takeMacro = (item: Item): void => {
-		const condition = text(item.values.condition);
 		const before = macros.get(item.name);
 		const { append } = modeOf(item, "condition");
-		if (append && !before)
+		const { condition = "" } = item.values;
+		if (typeof condition !== "string")
+			report(item, "condition", "the condition is no text", "write it behind condition:, without - or {}");
+		else if (append && !before)
 			report(item, "macro", "there is no macro to append to", "define the macro first, or leave out append");
-		else if (append && before) before.condition += ` ${condition}`;
-		else macros.set(item.name, { condition, order: before?.order ?? order++ });
+		else {
+			const index = count++;
+			const { line } = item.placeOf("condition");
+			macros.set(item.name, {
+				condition: append && before ? `${before.condition} ${condition}` : condition,
+				place: `${item.file}:${line}`,
+				index: before?.index ?? index,
+				seesBefore: index,
+			});
+		}
 	};
 	const takeRule = (item: Item, origin: RuleFile["origin"]): void => {
-		for (const key of Object.keys(item.values)) {
-			if (ruleKeys.has(key) || key.startsWith("picket_")) continue;
-			report(item, key, `unknown key ${key}`, `known: ${[...ruleKeys].join(", ")}`, "warning");
-		}
 		const before = rules.get(item.name);
 		const changes = isYes(item.values.append) || item.values.override !== undefined;
 		const onlySwitch = item.values.condition === undefined && item.values.enabled !== undefined;
-		if (changes || (onlySwitch && before)) {
-			if (!before) {
-				report(
-					item,
-					"rule",
-					"there is no rule to change",
-					"define the rule first, or leave out append and override",
-				);
-				return;
-			}
-			if (isYes(item.values.append) && item.values.override !== undefined) {
-				report(item, "append", "append and override do not go together", "use override alone");
-				return;
-			}
-			const mode = Object.entries(map(item.values.override)).find(
-				([, word]) => word !== "append" && word !== "replace",
-			);
-			if (mode) {
-				report(
-					item,
-					"override",
-					`${mode[0]}: ${text(mode[1])} is no way to override`,
-					"write append or replace",
-				);
-				return;
-			}
-			for (const key of Object.keys(item.values)) {
-				if (key === "rule" || key === "append" || key === "override") continue;
-				before.changed.set(key, item);
-				before.values[key] = change(before.values[key], item.values[key], key, modeOf(item, key));
-			}
+		if (!changes && !(onlySwitch && before)) {
+			// A redefinition takes the old one's place.
+			rules.set(item.name, ruleOf(item, origin));
 			return;
 		}
-		const lacking = ["condition", "output", "priority"].filter((key) => item.values[key] === undefined);
-		const wrong =
-			lacking.length === 0
-				? undefined
-				: { key: "rule", message: `the rule has no ${lacking.join(", no ")}`, remedy: "add what is missing" };
-		// A redefinition takes the old one's place.
-		rules.set(item.name, { item, origin, values: { ...item.values }, changed: new Map(), wrong });
+		const refuse = (key: string, message: string, remedy: string) => report(item, key, message, remedy);
+		if (!before) {
+			refuse("rule", "there is no rule to change", "define the rule first, or leave out append and override");
+			return;
+		}
+		if (isYes(item.values.append) && item.values.override !== undefined) {
+			refuse("append", "append and override do not go together", "use override alone");
+			return;
+		}
+		const mode = Object.entries(asMap(item.values.override)).find(
+			([, word]) => word !== "append" && word !== "replace",
+		);
+		if (mode) {
+			refuse("override", `${mode[0]}: ${asText(mode[1])} is no way to override`, "write append or replace");
+			return;
+		}
+		const strange = noText(item);
+		if (strange) {
+			refuse(strange.key, strange.message, strange.remedy);
+			return;
+		}
+		for (const [key, value] of Object.entries(item.values)) {
+			if (key === "rule" || key === "append" || key === "override") continue;
+			const { append } = modeOf(item, key);
+			const piece = { item, text: asText(value) };
+			before.pieces.set(key, append ? [...(before.pieces.get(key) ?? []), piece] : [piece]);
+			before.values[key] = change(before.values[key], value, key, append);
+		}
 	};
 
-	for (const { path, text: content, origin } of files) {
-		for (const item of readItems(path, content, problems)) {
+	for (const { path, text, origin } of files) {
+		for (const item of readItems(path, text, problems)) {
+			const known = knownKeys[item.is];
+			for (const key of known ? Object.keys(item.values) : []) {
+				if (known?.has(key) || key.startsWith("picket_")) continue;
+				report(item, key, `unknown key ${key}`, `known: ${[...(known ?? [])].join(", ")}`, "warning");
+			}
 			if (item.is === "list") takeList(item);
 			else if (item.is === "macro") takeMacro(item);
 			else if (item.is === "rule") takeRule(item, origin);
@@ -176,208 +194,90 @@ export function collect(files: readonly RuleFile[], problems: Problem[]): RuleSo
 			}
 		}
 	}
-	return [...rules.values()].map((rule) => sourceOf(rule, lists, macros));
+	const resolved = resolveLists(lists);
+	return [...rules.values()].map((rule) => sourceOf(rule, resolved, macros));
+}
+
+function ruleOf(item: Item, origin: RuleFile["origin"]): Rule {
+	const lacking = ["condition", "output", "priority"].filter((key) => item.values[key] === undefined);
+	const wrong =
+		lacking.length === 0
+			? noText(item)
+			: { key: "rule", message: `the rule has no ${lacking.join(", no ")}`, remedy: "add what is missing" };
+	const pieces = Object.entries(item.values).map(([key, value]): [string, Piece[]] => [
+		key,
+		[{ item, text: asText(value) }],
+	]);
+	return { item, origin, values: { ...item.values }, pieces: new Map(pieces), wrong };
+}
+
+/** A list or a map where one text belongs. */
+function noText({ values }: Item): RuleSource["wrong"] {
+	const key = textKeys.find((each) => values[each] !== undefined && typeof values[each] !== "string");
+	return key === undefined
+		? undefined
+		: { key, message: `${key} is no text`, remedy: `write it behind ${key}:, without - or {}` };
 }
 
 /** A key is appended to or replaced: `append: true` is for what can be joined, override says it per key. */
 function modeOf(item: Item, key: string): { append: boolean } {
-	const override = map(item.values.override)[key];
+	const override = asMap(item.values.override)[key];
 	if (override !== undefined) return { append: override === "append" };
 	return { append: isYes(item.values.append) };
 }
-function change(
-	before: Value | undefined,
-	value: Value | undefined,
-	key: string,
-	{ append }: { append: boolean },
-): Value {
-	if (!append || key === "enabled" || key === "priority") return value ?? "";
-	if (key === "exceptions") return mergeExceptions(list(before), list(value));
-	if (key === "tags") return [...list(before), ...list(value)];
-	return `${text(before)} ${text(value)}`;
-}
-function mergeExceptions(before: readonly Value[], more: readonly Value[]): readonly Value[] {
-	const out = before.map((each) => ({ ...map(each) }));
-	for (const each of more) {
-		const found = out.find((known) => known.name === map(each).name);
-		if (found) found.values = [...list(found.values), ...list(map(each).values)];
-		else out.push({ ...map(each) });
-	}
-	return out;
+function change(before: Value | undefined, value: Value, key: string, append: boolean): Value {
+	if (!append || key === "enabled" || key === "priority") return value;
+	if (key === "exceptions") return mergeExceptions(asList(before), asList(value));
+	if (key === "tags") return [...asList(before), ...asList(value)];
+	return `${asText(before)} ${asText(value)}`;
 }
 
-/** "0.57.0", or an old plain number, which always is older than ours. */
+/** "0.57.0", or the plain number of old files, which is the middle one of the three. */
 function isSupported(version: string): boolean {
-	if (/^\d+$/.test(version)) return true;
-	const parts = version.split(".").map(Number);
+	const parts = (/^\d+$/.test(version) ? `0.${version}` : version).split(".").map(Number);
 	if (parts.some(Number.isNaN) || parts[0] !== engine[0]) return false;
 	return (parts[1] ?? 0) < engine[1] || ((parts[1] ?? 0) === engine[1] && (parts[2] ?? 0) <= engine[2]);
 }
 
-function sourceOf(
-	rule: Rule,
-	lists: ReadonlyMap<string, string[]>,
-	macros: ReadonlyMap<string, { condition: string; order: number }>,
-): RuleSource {
+const ink = (text: string): number => text.replace(/\s+/g, "").length;
+
+function sourceOf(rule: Rule, lists: Lists, macros: Macros): RuleSource {
 	const { item, origin, values, wrong } = rule;
+	const written = asText(values.condition);
 	return {
 		name: item.name,
 		origin,
 		file: item.file,
 		place: item.place,
-		placeOf: (key) => {
-			const written = rule.changed.get(key) ?? item;
-			return { file: written.file, ...written.placeOf(key) };
+		placeOf: (key, before = "") => {
+			const pieces = rule.pieces.get(key) ?? [{ item, text: "" }];
+			let skip = ink(before);
+			let at = 0;
+			// Without a place in it, the item that wrote last is the likeliest to be wrong.
+			if (before === "") at = pieces.length - 1;
+			for (; at < pieces.length - 1; at++) {
+				const size = ink(pieces[at]?.text ?? "");
+				if (skip < size) break;
+				skip -= size;
+			}
+			const from = pieces[at]?.item ?? item;
+			return { file: from.file, ...from.placeOf(key, skip) };
 		},
-		condition: expandLists(text(values.condition), lists),
-		tree: (node) => {
-			const whole = expandMacros(node, Number.POSITIVE_INFINITY, lists, macros, []);
-			const exceptions = list(values.exceptions).flatMap((each) => exceptionOf(map(each), lists));
-			return exceptions.reduce<Node>(
+		condition: expandLists(written, lists),
+		writtenBefore: (at) => writtenBefore(written, lists, at),
+		tree: (node) =>
+			exceptionsOf(values.exceptions, lists).reduce<Node>(
 				(sum, each) => ({ is: "and", nodes: [sum, { is: "not", node: each }] }),
-				whole,
-			);
-		},
-		output: text(values.output).replace(/\s+/g, " "),
-		description: text(values.desc).replace(/\s+/g, " ").trim(),
-		priority: text(values.priority),
-		tags: list(values.tags).map(text),
+				expandMacros(node, lists, macros),
+			),
+		output: asText(values.output).replace(/\s+/g, " "),
+		description: asText(values.desc).replace(/\s+/g, " ").trim(),
+		priority: asText(values.priority),
+		tags: asList(values.tags).map(asText),
 		enabled: !isNo(values.enabled),
-		source: text(values.source) || "syscall",
+		source: asText(values.source) || "syscall",
 		samples: values.picket_samples,
-		falsePositives: list(values.picket_false_positives).map(text),
+		falsePositives: asList(values.picket_false_positives).map(asText),
 		wrong,
 	};
-}
-
-/** Marks where an empty list stood; a character no rule file has a use for. */
-const hole = "\ue000";
-const listWord = /(?<=^|[\s(),=])[^\s(),=]+(?=$|[\s(),=])/g;
-
-/** Lists stand for their items wherever their name stands alone. An empty one takes a neighbouring comma along. */
-export function expandLists(condition: string, lists: ReadonlyMap<string, readonly string[]>): string {
-	let emptied = false;
-	const out = condition.replace(listWord, (word) => {
-		const items = lists.get(word);
-		if (!items) return word;
-		if (items.length === 0) emptied = true;
-		return items.length === 0 ? hole : items.map(quoteItem).join(", ");
-	});
-	if (!emptied) return out;
-	return out
-		.replace(new RegExp(`${hole}\\s*,`, "g"), "")
-		.replace(new RegExp(`,\\s*${hole}`, "g"), "")
-		.replaceAll(hole, "");
-}
-/** As it is when it brings its own quotes; quoted when it would fall apart otherwise. */
-function quoteItem(item: string): string {
-	if (/^(["']).*\1$/s.test(item)) return item;
-	if (item === "") return '""';
-	return /[\s(),='"]/.test(item) ? `"${item.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"` : item;
-}
-
-function expandMacros(
-	node: Node,
-	before: number,
-	lists: ReadonlyMap<string, readonly string[]>,
-	macros: ReadonlyMap<string, { condition: string; order: number }>,
-	path: readonly string[],
-): Node {
-	switch (node.is) {
-		case "check":
-			return node;
-		case "not":
-			return { is: "not", node: expandMacros(node.node, before, lists, macros, path) };
-		case "and":
-		case "or":
-			return {
-				is: node.is,
-				nodes: node.nodes.map((each) => expandMacros(each, before, lists, macros, path)),
-			};
-		case "name": {
-			const macro = macros.get(node.name);
-			if (!macro) throw new CheckProblem(`no macro is named ${node.name}`, "define it, or correct its name");
-			if (path.includes(node.name))
-				throw new CheckProblem(`the macro ${node.name} contains itself`, "break the circle");
-			if (macro.order >= before)
-				throw new CheckProblem(
-					`the macro ${node.name} is defined after the macro that uses it`,
-					"move it up",
-				);
-			const inner = parseMacro(node.name, expandLists(macro.condition, lists));
-			return expandMacros(inner, macro.order, lists, macros, [...path, node.name]);
-		}
-	}
-}
-function parseMacro(name: string, condition: string): Node {
-	try {
-		return parseCondition(condition);
-	} catch (error) {
-		if (!(error instanceof SyntaxProblem)) throw error;
-		throw new CheckProblem(`in the macro ${name}: ${error.message}`, error.remedy);
-	}
-}
-
-const operators: ReadonlySet<string> = new Set([...signs, ...textOperators, ...listOperators]);
-function operatorOf(comparison: string): Operator {
-	if (!operators.has(comparison)) {
-		throw new CheckProblem(
-			`an exception compares with ${JSON.stringify(comparison)}, which is no operator`,
-			`known: ${[...operators].join(" ")}`,
-		);
-	}
-	return (comparison === "==" ? "=" : comparison) as Operator;
-}
-/** One value or several; an empty text is a value too. */
-function several(value: Value | undefined): string[] {
-	return typeof value === "string" ? [value] : list(value).map(text);
-}
-
-/** An exception's values as a condition: any of its tuples, each all of its fields. */
-function exceptionOf(
-	exception: Readonly<Record<string, Value>>,
-	lists: ReadonlyMap<string, readonly string[]>,
-): Node[] {
-	const { fields, comps, values } = exception;
-	const rows = list(values);
-	if (rows.length === 0) return [];
-	const check = (field: string, comparison: string, right: readonly string[]): Node => {
-		const items = right
-			.flatMap((each) => lists.get(each) ?? [each])
-			.map((each) => each.replace(/^(["'])(.*)\1$/s, "$2"));
-		const found = /^([a-zA-Z][\w.]*)(?:\[(.*)\])?$/.exec(field);
-		if (!found)
-			throw new CheckProblem(
-				`an exception names ${JSON.stringify(field)}, which is no field`,
-				"name a field",
-			);
-		const [, name = "", argument] = found;
-		return {
-			is: "check",
-			left: { is: "field", field: { name, argument } },
-			operator: operatorOf(comparison),
-			match: "any",
-			right: items.map((each) => ({ is: "text", text: each })),
-			at: 0,
-		};
-	};
-	if (!Array.isArray(fields)) {
-		return [check(text(fields), text(comps) || "in", rows.flatMap(several))];
-	}
-	const names = list(fields).map(text);
-	const comparisons = list(comps).map(text);
-	const nodes = rows.map((row): Node => {
-		const cells = list(row);
-		if (cells.length !== names.length) {
-			throw new CheckProblem(
-				`an exception has ${names.length} fields and a row of ${cells.length} values`,
-				"give one value a field",
-			);
-		}
-		return {
-			is: "and",
-			nodes: names.map((name, i) => check(name, comparisons[i] ?? "=", several(cells[i]))),
-		};
-	});
-	return [nodes.length === 1 ? (nodes[0] as Node) : { is: "or", nodes }];
 }

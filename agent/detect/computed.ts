@@ -1,3 +1,4 @@
+// Checks with a call in them, tolower(proc.name) or val(fd.name): made into strings and compared as such.
 import type { Observation } from "../model/event.ts";
 import { type Check, CheckProblem, type Test, unknownField } from "./check.ts";
 import { type FieldContext, findField } from "./fields.ts";

@@ -1,7 +1,6 @@
 // Fields of the Falco language that rules may name although no event of ours carries them yet: they load and read as
 // missing. A name that is in neither table is an error, as in Falco. (Names: Falco's field reference, 2026.)
-const plain = `
-evt.time evt.time.s evt.time.iso8601 evt.datetime evt.datetime.s evt.rawtime evt.rawtime.s evt.rawtime.ns evt.reltime
+const plain = `evt.time evt.time.s evt.time.iso8601 evt.datetime evt.datetime.s evt.rawtime evt.rawtime.s evt.rawtime.ns evt.reltime
 evt.latency evt.latency.s evt.latency.ns evt.latency.human evt.deltatime evt.deltatime.s evt.deltatime.ns evt.outputtime
 evt.type.is evt.syscall.type evt.category evt.cpu evt.info evt.buffer evt.buflen evt.pluginname evt.plugininfo evt.source
 evt.is_io evt.is_io_read evt.is_io_write evt.io_dir evt.is_wait evt.wait_latency evt.is_syslog evt.count evt.count.error
@@ -26,8 +25,7 @@ container.duration container.host_pid container.host_network container.host_ipc 
 k8s.ns.name k8s.pod.name k8s.pod.id k8s.pod.uid k8s.pod.sandbox_id k8s.pod.full_sandbox_id k8s.pod.labels k8s.pod.ip
 k8s.pod.cni.json k8s.rc.name k8s.rc.id k8s.rc.labels k8s.svc.name k8s.svc.id k8s.svc.labels k8s.rs.name k8s.rs.id
 k8s.rs.labels k8s.deployment.name k8s.deployment.id k8s.deployment.labels
-syslog.facility syslog.facility.str syslog.severity syslog.severity.str syslog.message
-`;
+syslog.facility syslog.facility.str syslog.severity syslog.severity.str syslog.message`;
 const withArgument = [
 	"evt.arg",
 	"evt.rawarg",
@@ -51,9 +49,9 @@ const withArgument = [
 	"k8s.rs.label",
 	"k8s.deployment.label",
 ];
-const names = new Set([...plain.split(/\s+/), ...withArgument]);
+export const knownNames: ReadonlySet<string> = new Set([...plain.split(/\s+/), ...withArgument]);
 
 /** A field of the language that no event here has. evt.arg.NAME is one for every NAME. */
 export function isKnownField(name: string): boolean {
-	return names.has(name) || /^evt\.(raw)?arg\.[a-z_0-9]+$/.test(name);
+	return knownNames.has(name) || /^evt\.(raw)?arg\.[a-z_0-9]+$/.test(name);
 }

@@ -6,11 +6,11 @@ import { EventKind as Kind } from "../model/event.ts";
 import { type Interest, sumOfInterests } from "../model/interest.ts";
 import { type Finding, type Priority, type Problem, priorities, type Severity } from "../model/verdict.ts";
 import { attackOf } from "./attack.ts";
-import { CheckProblem } from "./check.ts";
+import { CheckProblem, inExceptions } from "./check.ts";
 import { collect, type RuleSource } from "./collect.ts";
 import { eventTypes, type FieldContext } from "./fields.ts";
 import { interestOfRule, isUnbounded, type RuleInterest } from "./interest.ts";
-import { parseTemplate } from "./output.ts";
+import { parseTemplate, type Template } from "./output.ts";
 import { type Bound, bind, kinds, type Plan, Predicates, planFor } from "./plan.ts";
 import { parseCondition, SyntaxProblem } from "./syntax.ts";
 
@@ -111,8 +111,8 @@ function compile(source: RuleSource, predicates: Predicates, problems: Problem[]
 		samples: source.samples,
 		falsePositives: source.falsePositives,
 	};
-	const broken = (message: string, key: string, remedy: string): LoadedRule => {
-		problems.push({ ...source.placeOf(key), where: `rule ${name}`, message, remedy, level: "error" });
+	const broken = (message: string, key: string, remedy: string, before = ""): LoadedRule => {
+		problems.push({ ...source.placeOf(key, before), where: `rule ${name}`, message, remedy, level: "error" });
 		return {
 			...base,
 			status: "error",
@@ -125,6 +125,17 @@ function compile(source: RuleSource, predicates: Predicates, problems: Problem[]
 				throw new Error(`rule ${name} has an error and cannot match`);
 			},
 		};
+	};
+	/** The rule is lost to a mistake in one of its texts; what is no mistake of the rule's is thrown on. */
+	const mistaken = (error: unknown, key: "condition" | "output"): LoadedRule => {
+		if (error instanceof RangeError) return broken("nested too deeply", key, "use fewer levels");
+		if (!(error instanceof SyntaxProblem) && !(error instanceof CheckProblem)) throw error;
+		const { message, remedy, at = 0 } = error;
+		if (key === "output") return broken(message, key, remedy, source.output.slice(0, at));
+		if (at === inExceptions) return broken(message, "exceptions", remedy);
+		const near = source.condition.slice(Math.max(0, at - 30), at + 30).replace(/\s+/g, " ");
+		const shown = error instanceof SyntaxProblem ? `${message} (near: ${near.trim()})` : message;
+		return broken(shown, key, remedy, source.writtenBefore(at));
 	};
 	if (source.wrong) return broken(source.wrong.message, source.wrong.key, source.wrong.remedy);
 	if (!priority)
@@ -148,8 +159,13 @@ function compile(source: RuleSource, predicates: Predicates, problems: Problem[]
 			},
 		};
 	}
+	let template: Template;
 	try {
-		const template = parseTemplate(source.output);
+		template = parseTemplate(source.output);
+	} catch (error) {
+		return mistaken(error, "output");
+	}
+	try {
 		const parsed = source.tree(parseCondition(source.condition));
 		const restricted = source.origin === "picket" && !/\bevt\.(rawres|res|failed)\b/.test(source.condition);
 		const node = restricted
@@ -186,13 +202,7 @@ function compile(source: RuleSource, predicates: Predicates, problems: Problem[]
 			},
 		};
 	} catch (error) {
-		if (error instanceof SyntaxProblem) {
-			const near = source.condition.slice(Math.max(0, error.at - 30), error.at + 30).replace(/\s+/g, " ");
-			return broken(`${error.message} (near: ${near.trim()})`, "condition", error.remedy);
-		}
-		if (error instanceof CheckProblem) return broken(error.message, "condition", error.remedy);
-		if (error instanceof RangeError) return broken("nested too deeply", "condition", "use fewer levels");
-		throw error;
+		return mistaken(error, "condition");
 	}
 }
 

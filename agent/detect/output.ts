@@ -3,6 +3,7 @@ import type { Observation } from "../model/event.ts";
 import { CheckProblem } from "./check.ts";
 import { addressField, type FieldContext, findField } from "./fields.ts";
 import { isKnownField } from "./known-fields.ts";
+import { fieldRemedy } from "./suggest.ts";
 import { asLatin1 } from "./text.ts";
 
 type Part =
@@ -43,7 +44,10 @@ export function parseTemplate(text: string): Template {
 	const parts: Part[] = [];
 	const missing: string[] = [];
 	// A leading * means "leave the output out when a field is missing"; alerts are never left out.
-	const source = text.trim().replace(/^\*/, "");
+	const own = text.trim().replace(/^\*/, "");
+	const skipped = text.indexOf(own);
+	// Not a field, but what Falco puts in for it.
+	const source = own.replace(/%container\.info\b/g, "%container.name (id=%container.id)");
 	let at = 0;
 	for (const found of source.matchAll(token)) {
 		const [whole, name = "", argument] = found;
@@ -55,7 +59,8 @@ export function parseTemplate(text: string): Template {
 			if (!isKnownField(name))
 				throw new CheckProblem(
 					`the output names ${shown}, and there is no such field`,
-					"see the list of fields in the README",
+					fieldRemedy(name),
+					skipped + found.index,
 				);
 			missing.push(shown);
 		}

@@ -45,9 +45,14 @@ export function bind(node: Node, predicates: Predicates): Bound {
 		case "not":
 			return { is: "not", node: bind(node.node, predicates) };
 		case "name":
-			throw new CheckProblem(`no macro is named ${node.name}`, "define the macro before the rule");
+			throw new CheckProblem(`no macro is named ${node.name}`, "define the macro before the rule", node.at);
 		case "check":
-			return { is: "test", index: predicates.index(node) };
+			try {
+				return { is: "test", index: predicates.index(node) };
+			} catch (error) {
+				if (!(error instanceof CheckProblem) || error.at !== undefined) throw error;
+				throw new CheckProblem(error.message, error.remedy, node.at);
+			}
 	}
 }
 

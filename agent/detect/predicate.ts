@@ -1,3 +1,5 @@
+// One check on one field, made once however many rules ask it: compared in place where the bytes lie in the event,
+// on the strings a process has already where they do not.
 import { containsBytes, type Network, parseNetwork } from "../model/address.ts";
 import type { EventKind, Observation } from "../model/event.ts";
 import { type Check, CheckProblem, type Test, unknownField } from "./check.ts";

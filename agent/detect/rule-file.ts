@@ -1,6 +1,6 @@
 // The YAML of a Falco rule file: items with their keys and places. Every scalar is text, as in Falco. What an item
 // means is decided in load.ts.
-import { isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, visit } from "yaml";
+import { isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, type Scalar, visit } from "yaml";
 import type { Problem } from "../model/verdict.ts";
 
 export interface Place {
@@ -11,6 +11,18 @@ export interface Place {
 /** Plain data: text, lists, maps. */
 export type Value = string | readonly Value[] | { readonly [key: string]: Value };
 
+export function asText(value: Value | undefined): string {
+	return typeof value === "string" ? value : "";
+}
+/** One value is a list of one, nothing is an empty list. */
+export function asList(value: Value | undefined): readonly Value[] {
+	if (Array.isArray(value)) return value;
+	return value === undefined || value === "" ? [] : [value];
+}
+export function asMap(value: Value | undefined): Readonly<Record<string, Value>> {
+	return typeof value === "object" && !Array.isArray(value) ? (value as Record<string, Value>) : {};
+}
+
 export interface Item {
 	/** "rule", "macro", "list", "required_engine_version", …: the key that says what it is. */
 	readonly is: string;
@@ -18,7 +30,8 @@ export interface Item {
 	readonly file: string;
 	readonly place: Place;
 	readonly values: Readonly<Record<string, Value>>;
-	placeOf(key: string): Place;
+	/** Of a key's value, or of what stands in it behind `skip` characters that are no space. */
+	placeOf(key: string, skip?: number): Place;
 }
 
 const itemKeys = ["rule", "macro", "list", "required_engine_version", "required_plugin_versions"] as const;
@@ -29,6 +42,28 @@ function plain(node: unknown): Value {
 	if (isMap(node))
 		return Object.fromEntries(node.items.map((pair) => [String(plain(pair.key)), plain(pair.value)]));
 	return "";
+}
+
+/**
+ * Where in the file a scalar's text goes on behind so many characters that are no space. YAML folds lines and changes
+ * spaces, so only the other characters can be counted; in quotes an escape counts as one.
+ */
+function offsetIn(text: string, { range, type }: Scalar, skip: number): number {
+	const [start, end] = range ?? [0, 0];
+	const block = type === "BLOCK_FOLDED" || type === "BLOCK_LITERAL";
+	const quoted = type === "QUOTE_DOUBLE" || type === "QUOTE_SINGLE";
+	let at = block ? text.indexOf("\n", start) + 1 : quoted ? start + 1 : start;
+	const isSpace = () => /\s/.test(text[at] ?? "");
+	for (let left = skip; left > 0 && at < end; at++) {
+		if (isSpace()) continue;
+		if (type === "QUOTE_DOUBLE" && text[at] === "\\") at++;
+		else if (type === "QUOTE_SINGLE" && text.startsWith("''", at)) at++;
+		left--;
+	}
+	const behind = at;
+	while (at < end && isSpace()) at++;
+	// At the end of the text nothing follows that could be pointed at.
+	return at < end ? at : behind;
 }
 
 export function readItems(file: string, text: string, problems: Problem[]): Item[] {
@@ -94,9 +129,12 @@ export function readItems(file: string, text: string, problems: Problem[]): Item
 			file,
 			place,
 			values,
-			placeOf: (key) => {
+			placeOf: (key, skip = 0) => {
 				const pair = node.items.find((each) => plain(each.key) === key);
-				return pair ? placeOf(pair.value) : place;
+				if (!pair) return place;
+				if (skip === 0 || !isScalar(pair.value)) return placeOf(pair.value);
+				const { line, col } = counter.linePos(offsetIn(text, pair.value, skip));
+				return { line, column: col };
 			},
 		});
 	}

@@ -279,7 +279,9 @@ class Parser {
 		const single = this.#fieldTerm();
 		if (single) return [single];
 		if (!this.#take("(")) {
+			const begin = this.#at;
 			const name = this.#match(namePattern);
+			this.#at = begin;
 			throw this.#problem(
 				name ? `no list is named ${name}` : `a list is missing at ${this.#here()}`,
 				"define the list before this place, or write (a, b)",

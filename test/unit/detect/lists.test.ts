@@ -1,6 +1,6 @@
 // Lists and macros, and how later items of rule files change earlier ones.
 import { describe, expect, it } from "vitest";
-import { expandLists } from "../../../agent/detect/collect.ts";
+import { expandLists } from "../../../agent/detect/expand.ts";
 import { loadRules } from "../../../agent/detect/load.ts";
 import type { Sample } from "../../../agent/detect/sample.ts";
 import { errorOf, errorsOf, fired, holds, load, ruleText } from "./rig.ts";
@@ -183,6 +183,33 @@ describe("a later item", () => {
 		expect(fires(text, named("bash", { args: ["bash", "quiet"] }))).toEqual([]);
 	});
 
+	it("reaches the lists that hold the list it appends to", () => {
+		const text = `
+- list: inner
+  items: [bash]
+- list: outer
+  items: [inner, zsh]
+- rule: r
+  desc: d
+  condition: proc.name in (outer)
+  output: o
+  priority: info
+- list: inner
+  append: true
+  items: [mine]
+`;
+		expect(fires(text, named("mine"))).toEqual(["r"]);
+	});
+
+	it.each(["condition: helper", "condition: or helper\n  append: true"])(
+		"may change a macro (%j) with one that is defined beside it",
+		(condition) => {
+			const text = `${base}\n- macro: helper\n  condition: proc.name = mine\n- macro: shell\n  ${condition}\n`;
+			expect(errorsOf(load(text))).toEqual([]);
+			expect(fires(text, named("mine"))).toEqual(["first"]);
+		},
+	);
+
 	it("replaces a list and a macro", () => {
 		expect(fires(`${base}\n- list: shells\n  items: [dash]\n`, named("bash"))).toEqual([]);
 		const replaced = `${base}\n- macro: shell\n  condition: proc.name = ash\n  override: { condition: replace }\n`;
@@ -268,7 +295,7 @@ describe("a later item", () => {
 				origin: "falco",
 			},
 		]);
-		expect(errorsOf(set)).toMatchObject([{ file: "b.yaml", line: 3, column: 14, where: "rule second" }]);
+		expect(errorsOf(set)).toMatchObject([{ file: "b.yaml", line: 3, column: 19, where: "rule second" }]);
 		expect(fired(set, named("bash"))).toEqual(["first"]);
 	});
 

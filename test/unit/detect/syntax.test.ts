@@ -132,7 +132,7 @@ describe("a condition", () => {
 		['proc.name = "abc', "has no end", 12],
 		[String.raw`proc.name = "a\qb"`, "unknown escape", 16],
 		[String.raw`proc.name = "a\'b"`, "unknown escape", 16],
-		["proc.name in nowhere", "no list is named nowhere", 20],
+		["proc.name in nowhere", "no list is named nowhere", 13],
 		["proc.name in (a b)", ", or ) is missing", 16],
 		["proc.aname[2 = x", "] is missing", 12],
 		["proc.aname[] = x", "an argument is missing", 11],

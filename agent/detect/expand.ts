@@ -1,0 +1,123 @@
+// Lists and macros put in: lists as text before a condition is read, macros as parts of its tree. Which definition
+// sees which is decided by their order in the files.
+import { CheckProblem } from "./check.ts";
+import { type Node, parseCondition, SyntaxProblem } from "./syntax.ts";
+
+/** A definition keeps its place when a later item changes it; from then on it sees what was defined before that item. */
+interface Definition {
+	readonly index: number;
+	seesBefore: number;
+}
+export interface ListDefinition extends Definition {
+	items: readonly string[];
+}
+export interface MacroDefinition extends Definition {
+	condition: string;
+	/** "file:line", for messages. */
+	readonly place: string;
+}
+export type Lists = ReadonlyMap<string, readonly string[]>;
+export type Macros = ReadonlyMap<string, MacroDefinition>;
+
+/** The lists as they are when all files are read. Lists within lists count one level deep. */
+export function resolveLists(lists: ReadonlyMap<string, ListDefinition>): Lists {
+	const itemsOf = ({ items, seesBefore }: ListDefinition) =>
+		items.flatMap((item) => {
+			const inner = lists.get(item);
+			return inner && inner.index < seesBefore ? inner.items : [item];
+		});
+	return new Map([...lists].map(([name, list]) => [name, itemsOf(list)]));
+}
+
+/** Marks where an empty list stood; a character no rule file has a use for. */
+const hole = "\ue000";
+const listWord = /(?<=^|[\s(),=])[^\s(),=]+(?=$|[\s(),=])/g;
+
+/** Lists stand for their items wherever their name stands alone. An empty one takes a neighbouring comma along. */
+export function expandLists(condition: string, lists: Lists): string {
+	let emptied = false;
+	const out = condition.replace(listWord, (word) => {
+		const items = lists.get(word);
+		if (!items) return word;
+		if (items.length === 0) emptied = true;
+		return items.length === 0 ? hole : items.map(quoteItem).join(", ");
+	});
+	if (!emptied) return out;
+	return out
+		.replace(new RegExp(`${hole}\\s*,`, "g"), "")
+		.replace(new RegExp(`,\\s*${hole}`, "g"), "")
+		.replaceAll(hole, "");
+}
+/** As it is when it brings its own quotes; quoted when it would fall apart otherwise. */
+function quoteItem(item: string): string {
+	if (/^(["']).*\1$/s.test(item)) return item;
+	if (item === "") return '""';
+	return /[\s(),='"]/.test(item) ? `"${item.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"` : item;
+}
+
+/** The part of a condition, as written, that stands before `at` of what it became with its lists put in. */
+export function writtenBefore(condition: string, lists: Lists, at: number): string {
+	const places = [
+		0,
+		...[...condition.matchAll(listWord)].flatMap(({ 0: word, index }) => [index, index + word.length]),
+	];
+	let low = 0;
+	for (let high = places.length - 1; low < high; ) {
+		const middle = Math.ceil((low + high) / 2);
+		if (expandLists(condition.slice(0, places[middle]), lists).length <= at) low = middle;
+		else high = middle - 1;
+	}
+	const begin = places[low] ?? 0;
+	const rest = at - expandLists(condition.slice(0, begin), lists).length;
+	const end = places[low + 1] ?? condition.length;
+	// Within a list's items the list's name is the place.
+	const named = lists.has(condition.slice(begin, end));
+	return condition.slice(0, named ? begin : Math.min(begin + rest, end));
+}
+
+/** Throws CheckProblem. What comes out of a macro is placed where the rule's own text names the macro. */
+export function expandMacros(node: Node, lists: Lists, macros: Macros): Node {
+	return expand(node, Number.POSITIVE_INFINITY, lists, macros, [], undefined);
+}
+
+function expand(
+	node: Node,
+	seesBefore: number,
+	lists: Lists,
+	macros: Macros,
+	path: readonly string[],
+	place: number | undefined,
+): Node {
+	switch (node.is) {
+		case "check":
+			return place === undefined ? node : { ...node, at: place };
+		case "not":
+			return { is: "not", node: expand(node.node, seesBefore, lists, macros, path, place) };
+		case "and":
+		case "or":
+			return {
+				is: node.is,
+				nodes: node.nodes.map((each) => expand(each, seesBefore, lists, macros, path, place)),
+			};
+		case "name": {
+			const { name } = node;
+			const at = place ?? node.at;
+			const macro = macros.get(name);
+			if (!macro) throw new CheckProblem(`no macro is named ${name}`, "define it, or correct its name", at);
+			if (path.includes(name))
+				throw new CheckProblem(`the macro ${name} contains itself`, "break the circle", at);
+			if (macro.index >= seesBefore)
+				throw new CheckProblem(`the macro ${name} is defined after the macro that uses it`, "move it up", at);
+			const inner = parseMacro(name, macro, lists, at);
+			return expand(inner, macro.seesBefore, lists, macros, [...path, name], at);
+		}
+	}
+}
+function parseMacro(name: string, { condition, place }: MacroDefinition, lists: Lists, at: number): Node {
+	try {
+		return parseCondition(expandLists(condition, lists));
+	} catch (error) {
+		if (!(error instanceof SyntaxProblem)) throw error;
+		throw new CheckProblem(`in the macro ${name}: ${error.message} (${place})`, error.remedy, at);
+	}
+}
