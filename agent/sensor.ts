@@ -194,10 +194,11 @@ export function startSensor(options: SensorOptions): Sensor {
 
 	let before = new Map<EventName, number>();
 	let since = clock();
+	let repairWanted = false;
+	let repairAfter = 0;
 	const lookForLoss = (): void => {
 		const now = clock();
 		const counts: wire.LossCount[] = [];
-		let processesLost = false;
 		lost = 0;
 		const totals = new Map<EventName, number>();
 		for (const [name, count] of capture.counters()) {
@@ -206,7 +207,7 @@ export function startSensor(options: SensorOptions): Sensor {
 			const fresh = count.lost - (before.get(name) ?? 0);
 			if (fresh <= 0) continue;
 			counts.push({ class: name, count: String(fresh) });
-			if (name === "exec" || name === "fork" || name === "exit") processesLost = true;
+			if (name === "exec" || name === "fork" || name === "exit") repairWanted = true;
 		}
 		before = totals;
 		if (counts.length > 0) {
@@ -217,15 +218,24 @@ export function startSensor(options: SensorOptions): Sensor {
 				where,
 				lost: counts,
 			});
-			if (processesLost) enrichment.repair();
 		}
 		since = now;
+		// Reading all of /proc holds everything else up: while losses go on, a twentieth of the time at most.
+		const begun = performance.now();
+		if (!repairWanted || begun < repairAfter) return;
+		repairWanted = false;
+		enrichment.repair();
+		const end = performance.now();
+		repairAfter = end + 20 * (end - begun);
 	};
 	const timer = setInterval(lookForLoss, lossInterval);
 	let closing: Promise<wire.Action[]> | undefined;
 
 	const close = async (release: boolean): Promise<wire.Action[]> => {
 		clearInterval(timer);
+		capture.stop();
+		repairAfter = Number.POSITIVE_INFINITY;
+		lookForLoss(); // of the last second, too
 		capture.close();
 		watch?.close();
 		const undone = release ? await responder.release("shutdown") : [];
@@ -266,9 +276,15 @@ export function startSensor(options: SensorOptions): Sensor {
 					`${first?.remedy ?? "mend it"}; the policy in force stays`,
 				);
 			}
-			policy = loaded;
-			policyEngine = new PolicyEngine(loaded.policy, { userName: enrichment.userName });
-			capture.setInterest(interest());
+			const former = { policy, policyEngine };
+			try {
+				policy = loaded;
+				policyEngine = new PolicyEngine(loaded.policy, { userName: enrichment.userName });
+				capture.setInterest(interest());
+			} catch (error) {
+				({ policy, policyEngine } = former);
+				throw error;
+			}
 			logger.info({ file, hash: loaded.hash }, "another policy is in force");
 		},
 		startOf: (pid, time) => {

@@ -31,6 +31,11 @@ export function wholeNumber(text: string): number {
 	return number;
 }
 
+/** For a timer, which takes 24.8 days at most and fires at once when given more. */
+export function timerMs(seconds: number): number {
+	return Math.min(seconds * 1000, 0x7fff_ffff);
+}
+
 export function eventList(text: string): "none" | "all" | EventName[] {
 	if (text === "none" || text === "all") return text;
 	return text.split(",").map((word) => {

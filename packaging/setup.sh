@@ -64,10 +64,15 @@ if [ -n "$missing" ]; then
 	done
 	# A freshly installed Docker engine must not start on this host and write to its firewall.
 	guard=""
-	if [ ! -e /usr/sbin/policy-rc.d ]; then
+	mark="# left by picket's set-up: delete it"
+	# Ours may be there still from a run that was killed; anybody else's stays.
+	if [ ! -e /usr/sbin/policy-rc.d ] || grep -qxF "$mark" /usr/sbin/policy-rc.d; then
 		guard=/usr/sbin/policy-rc.d
-		trap 'rm -f "$guard"' EXIT INT TERM
-		printf '#!/bin/sh\nexit 101\n' >"$guard"
+		trap 'rm -f "$guard"' EXIT
+		# A signal must end us: apt-get would go on without the guard.
+		trap 'exit 130' INT
+		trap 'exit 143' TERM HUP
+		printf '#!/bin/sh\n%s\nexit 101\n' "$mark" >"$guard"
 		chmod 755 "$guard"
 	fi
 	# From Debian 13 on the engine's client is a package of its own.
@@ -86,7 +91,7 @@ if [ -n "$missing" ]; then
 	rm -f "$log"
 	if [ -n "$guard" ]; then
 		rm -f "$guard"
-		trap - EXIT INT TERM
+		trap - EXIT INT TERM HUP
 	fi
 fi
 

@@ -121,7 +121,20 @@ export class LiveCapture {
 	/** Puts the interest in force, hooks everything up and starts delivering. */
 	start(interest: Interest, handler: RecordHandler): void {
 		this.#handler = handler;
-		this.setInterest(interest);
+		try {
+			this.setInterest(interest);
+			this.#attach();
+			// What was forked between the first look at /proc and the hook on fork.
+			this.#applyScope();
+			this.#sensor.start(() => this.#drain(), this.#options.drainMs);
+		} catch (error) {
+			this.#closed = true;
+			this.#sensor.close();
+			throw error;
+		}
+	}
+
+	#attach(): void {
 		for (const hook of this.#wanted()) {
 			try {
 				this.#sensor.attach(hook.program);
@@ -135,7 +148,6 @@ export class LiveCapture {
 				);
 			}
 		}
-		this.#sensor.start(() => this.#drain(), this.#options.drainMs);
 	}
 
 	setInterest(interest: Interest): void {
@@ -255,10 +267,20 @@ export class LiveCapture {
 			});
 	}
 
+	/**
+	 * Nothing new is taken in from here on, and what waits is delivered; the counters can still be read. In this
+	 * order, or a host that is busier than we read would never let us go.
+	 */
+	stop(): void {
+		if (this.#closed) return;
+		this.setInterest({ kinds: new Set(), writeOpens: false, failedOpens: false, readOpens: "none" });
+		this.flush();
+	}
+
 	/** Detaches everything. What waited in the ring is delivered first. */
 	close(): void {
 		if (this.#closed) return;
-		this.flush();
+		this.stop();
 		this.#closed = true;
 		this.#sensor.close();
 	}
@@ -324,6 +346,14 @@ function withDescendants(roots: ReadonlySet<number>): Set<number> {
 		} catch {
 			// gone meanwhile
 		}
+	}
+	for (const pid of roots) {
+		if (parents.has(pid)) continue;
+		throw new CaptureError(
+			"UNSUPPORTED",
+			`there is no process ${pid}`,
+			"look for it with `ps` and name it again",
+		);
 	}
 	const out = new Set(roots);
 	for (let grown = true; grown; ) {

@@ -4,7 +4,7 @@ import { realpathSync } from "node:fs";
 import { EventKind } from "../model/event.ts";
 import type { Interest } from "../model/interest.ts";
 import * as layout from "../model/layout.ts";
-import type { Sensor } from "./addon.ts";
+import type { NativeError, Sensor } from "./addon.ts";
 
 const one = new Uint8Array([1]);
 const pathBytes = layout.pathKey.bytes - layout.pathKey.text;
@@ -70,7 +70,11 @@ class Table {
 	replace(keys: Iterable<Buffer>): void {
 		const next = new Map<string, Buffer>();
 		for (const key of keys) next.set(key.toString("latin1"), key);
-		for (const [text, key] of next) if (!this.#keys.has(text)) this.#sensor.mapUpdate(this.#name, key, one);
+		for (const [text, key] of next) {
+			if (this.#keys.has(text)) continue;
+			this.#sensor.mapUpdate(this.#name, key, one);
+			this.#keys.set(text, key); // at once: the table may be full before the last one
+		}
 		for (const [text, key] of this.#keys) if (!next.has(text)) this.#sensor.mapDelete(this.#name, key);
 		this.#keys = next;
 	}
@@ -117,12 +121,16 @@ export class Tables {
 			for (const [name, key] of keys)
 				if (!key) unbounded = `the file name ${name} is too long for the kernel's table`;
 			if (unbounded === "") {
-				openMask |= layout.openInterest.OPEN_READ_PATHS;
-				this.#names.replace([...keys.values()].filter((key) => key !== undefined));
-				this.#paths.replace([
-					...exact.flatMap(withTarget).map((path) => prefixKey(path, true)),
-					...prefixes.flatMap(withTarget).map((path) => prefixKey(path, false)),
-				]);
+				try {
+					this.#names.replace([...keys.values()].filter((key) => key !== undefined));
+					this.#paths.replace([
+						...exact.flatMap(withTarget).map((path) => prefixKey(path, true)),
+						...prefixes.flatMap(withTarget).map((path) => prefixKey(path, false)),
+					]);
+					openMask |= layout.openInterest.OPEN_READ_PATHS;
+				} catch (error) {
+					unbounded = `the rules name more files than the kernel's table takes (${(error as NativeError).message})`;
+				}
 			}
 		}
 		if (unbounded !== "") openMask |= layout.openInterest.OPEN_READ;

@@ -1,6 +1,8 @@
 // `picket record` and `picket replay`: raw events into a file, and the same pipeline from that file.
 
-import { hostname, release } from "node:os";
+import { mkdtempSync, rmSync } from "node:fs";
+import { hostname, release, tmpdir } from "node:os";
+import { join } from "node:path";
 import { pino } from "pino";
 import { addon } from "../capture/addon.ts";
 import { type RecordingHandler, RecordingWriter, readRecording } from "../capture/recording.ts";
@@ -16,8 +18,8 @@ import { createStreamSink } from "../report/lines.ts";
 import { recordLine } from "../report/record.ts";
 import { createOutput } from "../report/sinks.ts";
 import { recordText } from "../report/text.ts";
-import { readBootId, startSensor } from "../sensor.ts";
-import type { CaptureFlags } from "../settings.ts";
+import { readBootId, type Sensor, startSensor } from "../sensor.ts";
+import { type CaptureFlags, timerMs } from "../settings.ts";
 import { version } from "../version.ts";
 import { prepare } from "./run.ts";
 
@@ -31,6 +33,8 @@ export async function record(flags: RecordFlags): Promise<void> {
 	for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => stop.resolve());
 	const logger = pino({ level: "warn", base: null }, pino.destination({ dest: 2, sync: true }));
 	const { sensor: prepared, config } = prepare(flags, () => logger);
+	// Beside a running sensor, most likely: what that one has in force is not ours to act on or to take back.
+	const stateDir = mkdtempSync(join(tmpdir(), "picket-record-"));
 	const { bootMs, realMs } = addon().clocks();
 	const bootId = readBootId();
 	const header = {
@@ -55,30 +59,40 @@ export async function record(flags: RecordFlags): Promise<void> {
 		};
 	};
 	let failed: Error | undefined;
-	const sensor = startSensor({
-		...prepared,
-		logger,
-		eventKinds: new Set<EventName>(flags.output === "json" ? eventNames : []),
-		// Everything that a rule could ask for later, whatever is loaded now.
-		alsoCapture: new Set<EventName>(eventNames),
-		recorder: {
-			record: guard((memory: Buffer, offset: number, bytes: number) => writer.record(memory, offset, bytes)),
-			fact: guard((name: string, value: unknown) => writer.fact(name, value)),
-		},
-	});
+	const start = () =>
+		startSensor({
+			...prepared,
+			config: { ...config, mode: "observe", paths: { ...config.paths, state: stateDir } },
+			logger,
+			eventKinds: new Set<EventName>(flags.output === "json" ? eventNames : []),
+			// Everything that a rule could ask for later, whatever is loaded now.
+			alsoCapture: new Set<EventName>(eventNames),
+			recorder: {
+				record: guard((memory: Buffer, offset: number, bytes: number) =>
+					writer.record(memory, offset, bytes),
+				),
+				fact: guard((name: string, value: unknown) => writer.fact(name, value)),
+			},
+		});
+	let sensor: Sensor;
+	try {
+		sensor = start();
+	} catch (error) {
+		rmSync(stateDir, { recursive: true, force: true });
+		throw error;
+	}
 	if (flags.output === "json") sensor.output.add(stdoutSink(true));
 	const flush = setInterval(() => guard(() => writer.flush())(), 1000);
 	const end =
-		flags.duration === undefined ? undefined : setTimeout(() => stop.resolve(), flags.duration * 1000);
-	process.stderr.write(
-		`picket: recording to ${flags.out}; mode ${config.mode === "enforce" ? "observe" : config.mode}\n`,
-	);
+		flags.duration === undefined ? undefined : setTimeout(() => stop.resolve(), timerMs(flags.duration));
+	process.stderr.write(`picket: recording to ${flags.out}; mode observe\n`);
 	try {
 		await stop.promise;
 	} finally {
 		clearInterval(flush);
 		clearTimeout(end);
-		await sensor.close(true);
+		await sensor.close(false);
+		rmSync(stateDir, { recursive: true, force: true });
 		if (!failed) writer.close();
 		process.stderr.write(`picket: ${writer.records} events, ${writer.bytes} bytes in ${flags.out}\n`);
 	}

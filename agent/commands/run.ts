@@ -20,7 +20,7 @@ import type { Sink } from "../report/sinks.ts";
 import { createConsoleSink } from "../report/stream.ts";
 import { recordText } from "../report/text.ts";
 import { type Sensor, startSensor } from "../sensor.ts";
-import { type CaptureFlags, eventKindsOf, mergeFlags } from "../settings.ts";
+import { type CaptureFlags, eventKindsOf, mergeFlags, timerMs } from "../settings.ts";
 import { version } from "../version.ts";
 import { controlHandlers, onCommand } from "./requests.ts";
 import { consoleTls } from "./tls.ts";
@@ -78,16 +78,22 @@ export function takeLock(runDir: string): void {
 /** Messages of the sensor itself: readable lines for a person, JSON for a machine. Never on stdout. */
 function createLogger(config: Config, flags: CaptureFlags, live: LiveView | undefined): Logger {
 	const { level, file } = config.log;
-	if (file !== "")
-		return pino({ level, base: null }, pino.destination({ dest: file, mkdir: true, sync: true }));
+	if (file !== "") return pino({ level, base: null }, logTo({ dest: file, mkdir: true, sync: true }));
 	if (live) return pino({ level: "silent" });
 	if (flags.output === "json" || !process.stderr.isTTY) {
 		return pino(
 			{ level, base: null, timestamp: pino.stdTimeFunctions.isoTime },
-			pino.destination({ dest: 2, sync: true }),
+			logTo({ dest: 2, sync: true }),
 		);
 	}
 	return pino({ level, base: null }, { write: (line: string) => void process.stderr.write(plainLine(line)) });
+}
+
+/** A full disk costs messages, not the sensor: without a listener writing one would throw where it was logged. */
+function logTo(options: Parameters<typeof pino.destination>[0]): ReturnType<typeof pino.destination> {
+	const destination = pino.destination(options);
+	destination.on("error", () => {});
+	return destination;
 }
 
 function plainLine(line: string): string {
@@ -170,7 +176,7 @@ async function runSensor(
 		const status = setInterval(() => live?.status(sensor.board.status()), 1000);
 		live?.status(sensor.board.status());
 		const end =
-			flags.duration === undefined ? undefined : setTimeout(() => stop.resolve(), flags.duration * 1000);
+			flags.duration === undefined ? undefined : setTimeout(() => stop.resolve(), timerMs(flags.duration));
 		await stop.promise;
 		clearInterval(status);
 		clearTimeout(end);

@@ -84,6 +84,7 @@ export function readProcess(pid: number): ProcessFacts | undefined {
 	if (closing < 0) return undefined;
 	const rest = stat.slice(closing + 2).split(" ");
 	const status = text(`/proc/${pid}/status`);
+	if (status === "") return undefined; // gone in between: without it everybody would be root
 	const uids = field(status, "Uid").map(Number);
 	const gids = field(status, "Gid").map(Number);
 	const exe = link(`/proc/${pid}/exe`);
@@ -94,6 +95,7 @@ export function readProcess(pid: number): ProcessFacts | undefined {
 	try {
 		const file = statSync(`/proc/${pid}/exe`);
 		device = (((file.dev >>> 8) & 0xfff) << 20) | (file.dev & 0xff) | ((file.dev >>> 12) & 0xfff00);
+		device >>>= 0;
 		inode = file.ino;
 	} catch {
 		// a kernel thread has no image

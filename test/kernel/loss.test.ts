@@ -1,4 +1,5 @@
 // Nothing is lost in silence: generated = delivered + lost, by kind, however hard the ring is overrun.
+import { spawn } from "node:child_process";
 import { mkdirSync, readFileSync, rmdirSync } from "node:fs";
 import { afterEach, describe, expect, it } from "vitest";
 import { findMounts } from "../../agent/enrich/cgroup-path.ts";
@@ -146,15 +147,17 @@ describe("scope", () => {
 	});
 
 	it("by process leaves out all others", async () => {
+		const unconcerned = spawn("sleep", ["60"], { stdio: "ignore" });
 		const other = new Harness({
 			kinds: ["exec", "exit"],
-			scope: { pids: [1 << 21], cgroups: [], paths: [] },
+			scope: { pids: [unconcerned.pid ?? 0], cgroups: [], paths: [] },
 		});
 		harness = other;
 		await run(trigger, ["exit", "0"]);
 		other.capture.flush();
 		expect(other.events).toEqual([]);
 		expect(other.capture.counters().get("exec")?.generated).toBe(0);
+		unconcerned.kill("SIGKILL");
 	});
 });
 
