@@ -15,7 +15,7 @@ import { createEnrichment, type Enrichment } from "./enrichment.ts";
 import { CommandError } from "./failure.ts";
 import { readOrMake } from "./host-id.ts";
 import type { EventName } from "./model/event.ts";
-import { everything, type Interest, ownNeeds, sumOfInterests } from "./model/interest.ts";
+import { everything, type Interest, noInterest, ownNeeds, sumOfInterests } from "./model/interest.ts";
 import type * as wire from "./model/picket.v1.ts";
 import { Pipeline } from "./pipeline.ts";
 import { PolicyEngine } from "./policy/engine.ts";
@@ -130,6 +130,12 @@ export function startSensor(options: SensorOptions): Sensor {
 		scope: config.scope,
 		simulateLoss: options.simulateLoss,
 		off: options.off,
+		limits: {
+			repeatWindowMs: config.capture.repeat_window_ms,
+			bulkRate: config.capture.bulk_rate,
+			bulkBurst: config.capture.bulk_burst,
+			wakeOnExec: mode() === "enforce",
+		},
 		cgroupRoot: enrichment.cgroupMount || undefined,
 		logger,
 	});
@@ -183,42 +189,41 @@ export function startSensor(options: SensorOptions): Sensor {
 	pipeline.memory(capture.memory);
 	capture.start(interest(), (offset, bytes) => pipeline.record(offset, bytes));
 	enrichment.seed();
-	if (capture.unboundedReads !== "") {
-		logger.warn(
-			`every file that is opened for reading is looked at, which costs CPU: ${capture.unboundedReads}`,
-		);
-	}
+	if (capture.unboundedOpens !== "") logger.warn(`this costs CPU: ${capture.unboundedOpens}`);
 	const watch = docker?.watch(enrichment.containerFacts, ({ id, state }) => {
 		if (state === "removed") enrichment.containers.destroyed(id);
 	});
 
-	let before = new Map<EventName, number>();
+	const before = new Map<string, number>();
+	const growth = (key: string, count: number): number => {
+		const fresh = count - (before.get(key) ?? 0);
+		before.set(key, count);
+		return fresh;
+	};
 	let since = clock();
 	let repairWanted = false;
 	let repairAfter = 0;
 	const lookForLoss = (): void => {
 		const now = clock();
 		const counts: wire.LossCount[] = [];
+		const limited: wire.LossCount[] = [];
 		lost = 0;
-		const totals = new Map<EventName, number>();
 		for (const [name, count] of capture.counters()) {
-			totals.set(name, count.lost);
-			lost += count.lost;
-			const fresh = count.lost - (before.get(name) ?? 0);
+			lost += count.lost + count.limited;
+			const over = growth(`${name} limited`, count.limited);
+			if (over > 0) limited.push({ class: name, count: String(over) });
+			const fresh = growth(name, count.lost);
 			if (fresh <= 0) continue;
 			counts.push({ class: name, count: String(fresh) });
 			if (name === "exec" || name === "fork" || name === "exit") repairWanted = true;
 		}
-		before = totals;
-		if (counts.length > 0) {
-			const where = options.simulateLoss > 0 ? "simulated" : "ring";
-			output.gap({
-				from: new Date(since).toISOString(),
-				to: new Date(now).toISOString(),
-				where,
-				lost: counts,
-			});
-		}
+		const gap = (where: string, lostCounts: wire.LossCount[]) => {
+			if (lostCounts.length === 0) return;
+			const [from, to] = [new Date(since).toISOString(), new Date(now).toISOString()];
+			output.gap({ from, to, where, lost: lostCounts });
+		};
+		gap(options.simulateLoss > 0 ? "simulated" : "ring", counts);
+		gap("limit", limited);
 		since = now;
 		// Reading all of /proc holds everything else up: while losses go on, a twentieth of the time at most.
 		const begun = performance.now();
@@ -301,8 +306,13 @@ export function startSensor(options: SensorOptions): Sensor {
 }
 
 function interestOfKinds(kinds: ReadonlySet<EventName>): Interest {
-	if (kinds.has("open")) return { ...everything, kinds };
-	return { kinds, writeOpens: false, failedOpens: false, readOpens: "none" };
+	if (kinds.has("open"))
+		return {
+			...everything,
+			kinds,
+			connects: kinds.has("connect") ? everything.connects : noInterest.connects,
+		};
+	return { ...noInterest, kinds, connects: kinds.has("connect") ? everything.connects : noInterest.connects };
 }
 
 function openProcess(pid: number): number {

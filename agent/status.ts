@@ -65,7 +65,8 @@ export function createStatusBoard(parts: BoardParts): StatusBoard {
 				generated: String(count.generated),
 				delivered: String(read),
 				lost: String(count.lost),
-				suppressed: "0",
+				limited: String(count.limited),
+				suppressed: String(count.repeated),
 				pending: String(Math.max(0, count.submitted - read)),
 			};
 		});
@@ -88,7 +89,8 @@ export function createStatusBoard(parts: BoardParts): StatusBoard {
 			found.push(`${pipeline.malformed} records could not be read; report it as a defect`);
 		if (parts.limited() > 0)
 			found.push(`${parts.limited()} alerts were held back by limits.alerts_per_minute`);
-		if (capture.unboundedReads !== "") found.push(`every read is looked at: ${capture.unboundedReads}`);
+		if (capture.unboundedOpens !== "")
+			found.push(`more files are looked at than need be: ${capture.unboundedOpens}`);
 		for (const sink of parts.output.statuses()) {
 			if (sink.problem) found.push(`${sink.name}: ${sink.problem}`);
 		}

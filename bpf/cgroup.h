@@ -25,7 +25,7 @@ static __always_inline void cgroup_report(struct cgroup *cgroup, const char *pat
     tail_string(&tail, &event->path, path, false);
     __u32 size = tail.at;
     if (size <= sizeof(*scratch))
-        record_submit(settings, event, size, EVENT_CGROUP, false, false);
+        record_submit(settings, &event->header, size, false);
 }
 
 SEC("tp_btf/cgroup_mkdir")

@@ -105,6 +105,8 @@ struct open_event {
     __u32 open_flags;
     __u32 mode;
     __s32 result;
+    __u32 repeats; /* the same since the last one reported: not sent, counted as repeated */
+    __u32 reserved;
     struct text path;
     struct text raw;
 };
@@ -128,11 +130,18 @@ struct cgroup_event {
     struct text path;
 };
 
+/* What is asked of opens, for the whole host (settings) and for one path (the interest tables). */
 enum open_interest {
-    OPEN_WRITE = 1 << 0,
-    OPEN_READ = 1 << 1,       /* every read-only open */
-    OPEN_READ_PATHS = 1 << 2, /* those that interest_paths or interest_names name */
-    OPEN_FAILED = 1 << 3,
+    OPEN_WRITE = 1 << 0,  /* opens that can write or make the file */
+    OPEN_READ = 1 << 1,   /* all others */
+    OPEN_FAILED = 1 << 2, /* host only */
+    OPEN_PATHS = 1 << 3,  /* host only: of both sorts, those that the interest tables name */
+};
+
+enum connect_interest {
+    CONNECT_IP = 1 << 0,    /* every peer */
+    CONNECT_PORTS = 1 << 1, /* those on the ports in interest_ports */
+    CONNECT_UNIX = 1 << 2,
 };
 
 enum scope {
@@ -143,25 +152,34 @@ enum scope {
 
 /* One entry, written by the agent, read by every program. */
 struct settings {
+    __u64 seed;          /* of fingerprints; another one makes every cached verdict unknown */
+    __u64 repeat_window; /* ns in which the same open is reported once; 0 reports each */
+    __u64 bulk_burst;    /* bulk events a cgroup may have at once */
+    __u32 bulk_rate;     /* and then a second; 0 for no limit */
     __u32 event_mask;    /* 1 << kind */
+    __u32 wake_mask;     /* 1 << kind: wakes the agent at once */
     __u32 open_mask;     /* enum open_interest */
+    __u32 connect_mask;  /* enum connect_interest */
     __u32 scope;         /* enum scope; 0 watches everything */
     __u32 sensor_pid;    /* its own opens and connections are no news */
     __u32 bulk_limit;    /* bytes in the ring from which bulk kinds are refused */
     __u32 wake_limit;    /* bytes in the ring from which every record wakes the agent */
     __u32 simulate_loss; /* one event in so many is refused on purpose; 0 for none */
-    __u32 reserved;
 };
 
-/* generated = submitted + lost, for each kind and at any time when no program is running. */
+/* generated = submitted + lost + limited + repeated, for each kind and at any time when no program
+ * is running. */
 struct class_counters {
     __u64 generated;
     __u64 submitted;
-    __u64 lost;
+    __u64 lost;     /* the ring was full, or loss is simulated */
+    __u64 limited;  /* more than its cgroup's share */
+    __u64 repeated; /* told by an earlier one; the next one carries the number */
 };
 
-#define PATH_KEY_SIZE 128
-#define NAME_KEY_SIZE 64
+#define PATH_KEY_SIZE   128
+#define NAME_KEY_SIZE   64
+#define SUFFIX_KEY_SIZE 32
 
 /* Longest-prefix key over a path; an exact path has its closing NUL in the prefix. */
 struct path_key {
@@ -171,6 +189,12 @@ struct path_key {
 
 struct name_key {
     char text[NAME_KEY_SIZE]; /* last part of a path, NUL-padded */
+};
+
+/* Longest-prefix key over the end of a name, last byte first. */
+struct suffix_key {
+    __u32 prefix_bits;
+    char text[SUFFIX_KEY_SIZE];
 };
 
 #if defined(__clang__)

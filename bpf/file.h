@@ -5,163 +5,258 @@
 #ifndef PICKET_FILE_H
 #define PICKET_FILE_H
 
-#include "path.h"
+#include "interest.h"
+
+static __always_inline struct path path_of(struct path *of)
+{
+    struct path path = {};
+    bpf_probe_read_kernel(&path, sizeof(path), of);
+    return path;
+}
 
 static __always_inline struct file *file_of(struct task_struct *task, __u32 descriptor)
 {
-    struct fdtable *table = BPF_CORE_READ(task, files, fdt);
-    if (descriptor >= BPF_CORE_READ(table, max_fds))
+    struct files_struct *files = LOAD(task, files);
+    struct fdtable *table = LOAD(files, fdt);
+    if (descriptor >= LOAD(table, max_fds))
         return 0;
-    struct file **slots = BPF_CORE_READ(table, fd);
+    struct file **slots = LOAD(table, fd);
     struct file *file = 0;
     bpf_probe_read_kernel(&file, sizeof(file), &slots[descriptor]);
     return file;
 }
 
-static __always_inline bool open_wanted(const struct settings *settings, long result, __u32 flags)
+/* An open that is about to return. */
+struct open_call {
+    struct task_struct *task;
+    struct fs_struct *fs;
+    struct file *file; /* of a successful one; 0 when the descriptor was closed before we looked */
+    struct path path;  /* the file's; of a failed open what `raw` starts from */
+    __u64 fingerprint; /* of `path`; 0 for none */
+    const char *raw;
+    long result;
+    __u32 flags;
+    __u32 generation;       /* of the file's inode */
+    enum scratch_slot slot; /* each system call has its own */
+};
+
+/* What is asked of opens of this file: from memory, or from the tables. */
+static __always_inline __u32 file_interest(const struct settings *settings, struct open_call *call)
 {
-    if (result < 0)
-        return settings->open_mask & OPEN_FAILED;
-    if ((flags & O_ACCMODE) != 0 || (flags & (O_CREAT | O_TRUNC)))
-        return settings->open_mask & OPEN_WRITE;
-    return settings->open_mask & (OPEN_READ | OPEN_READ_PATHS);
+    const __u32 all = settings->open_mask & (OPEN_READ | OPEN_WRITE);
+    if (!call->file) /* whoever closes it that fast may have something to hide */
+        return OPEN_READ | OPEN_WRITE;
+    if (!(settings->open_mask & OPEN_PATHS) || all == (OPEN_READ | OPEN_WRITE))
+        return all;
+    call->fingerprint =
+        path_fingerprint(settings->seed, (__u64)call->path.dentry, (__u64)call->path.mnt);
+    __u32 *known = bpf_map_lookup_elem(&verdicts, &call->fingerprint);
+    if (known && call->fingerprint)
+        return all | *known;
+    __u32 flags = 0;
+    struct path_text *text = path_resolve(call->fs, &call->path, call->slot, &flags);
+    __u32 interest =
+        text ? path_interest(call->slot, (__u64)call->path.dentry) : (OPEN_READ | OPEN_WRITE);
+    if (call->fingerprint)
+        bpf_map_update_elem(&verdicts, &call->fingerprint, &interest, BPF_ANY);
+    return all | interest;
 }
 
-/* `directory` is what a relative `raw` starts from (AT_FDCWD: the working directory). */
-static __always_inline void open_report(const struct settings *settings, struct task_struct *task,
-                                        long result, int directory, const char *raw, __u32 flags)
+/* The same thread of the same image, with the same rights, opens the same file by the same words
+ * with the same outcome as within the window before: nothing that a rule could tell apart. Returns
+ * the entry in which it is remembered; `told` when it is within the window. */
+static __always_inline struct open_repeat *open_repeat(const struct settings *settings,
+                                                       struct open_call *call,
+                                                       struct open_event *event, bool *told)
 {
-    struct scratch *scratch = scratch_get(SCRATCH_OPEN);
+    *told = false;
+    if (!settings->repeat_window || event->raw.size >= RAW_HASHED ||
+        event->header.flags & FLAG_RAW_UNREADABLE)
+        return 0;
+    if (!call->fingerprint)
+        call->fingerprint =
+            path_fingerprint(settings->seed, (__u64)call->path.dentry, (__u64)call->path.mnt);
+    if (!call->fingerprint)
+        return 0;
+    struct task_struct *task = call->task;
+    struct open_repeat_key key = {
+        .start = LOAD(task, start_boottime),
+        .image = LOAD(task, self_exec_id),
+        .credentials = (__u64)LOAD(task, cred),
+        .path = call->fingerprint,
+        .raw = raw_hash(call->slot, settings->seed, event->raw.size),
+        .inode = event->inode,
+        .device = event->device,
+        .generation = call->generation,
+        .tid = event->header.tid,
+        .flags = event->open_flags,
+        .result = event->result,
+    };
+    struct open_repeat *repeat = bpf_map_lookup_elem(&open_repeats, &key);
+    if (!repeat) {
+        struct open_repeat first = {.since = event->header.time};
+        bpf_map_update_elem(&open_repeats, &key, &first, BPF_ANY);
+        return bpf_map_lookup_elem(&open_repeats, &key);
+    }
+    /* Only this thread writes to it. */
+    if (event->header.time - repeat->since < settings->repeat_window) {
+        repeat->count++;
+        *told = true;
+        return repeat;
+    }
+    event->repeats = repeat->count;
+    repeat->since = event->header.time;
+    repeat->count = 0;
+    return repeat;
+}
+
+static __always_inline void open_report(const struct settings *settings, struct open_call *call)
+{
+    struct scratch *scratch = scratch_get(call->slot);
     if (!scratch)
         return;
     struct open_event *event = &scratch->open;
     struct tail tail = {.scratch = scratch, .at = sizeof(*event)};
-    __u32 path_flags = 0;
-    struct path_text *path = 0;
-    struct file *file = 0;
-    if (result >= 0) {
-        file = file_of(task, result);
-        if (file)
-            path = path_resolve(task, &file->f_path, SCRATCH_OPEN, &path_flags);
-        bool reading = (flags & O_ACCMODE) == 0 && !(flags & (O_CREAT | O_TRUNC));
-        if (reading && path && !(settings->open_mask & OPEN_READ)) {
-            if (!path_in_trie(&interest_paths, path) &&
-                !name_of_interest(BPF_CORE_READ(file, f_path.dentry)))
-                return;
-        }
-        if ((settings->scope & SCOPE_PATHS) && path && !path_in_trie(&scope_paths, path))
-            return;
-    } else if (directory == AT_FDCWD) {
-        struct fs_struct *fs = BPF_CORE_READ(task, fs);
-        path = path_resolve(task, &fs->pwd, SCRATCH_OPEN, &path_flags);
-        path_flags |= FLAG_PATH_IS_BASE;
-    } else {
-        file = file_of(task, directory);
-        if (file)
-            path = path_resolve(task, &file->f_path, SCRATCH_OPEN, &path_flags);
-        path_flags |= FLAG_PATH_IS_BASE;
-        file = 0;
-    }
-    if (!path) /* the descriptor was closed before we looked */
-        path_flags |= FLAG_PATH_INCOMPLETE;
     header_fill(&event->header, EVENT_OPEN);
-    event->header.flags = path_flags;
-    event->open_flags = flags;
-    event->result = result;
+    event->open_flags = call->flags;
+    event->result = call->result;
     event->inode = 0;
     event->device = 0;
     event->mode = 0;
-    if (file) {
+    event->repeats = 0;
+    event->reserved = 0;
+    if (call->file) {
+        struct file *file = call->file;
         struct inode *inode = BPF_CORE_READ(file, f_inode);
         event->inode = BPF_CORE_READ(inode, i_ino);
         event->device = BPF_CORE_READ(inode, i_sb, s_dev);
         event->mode = BPF_CORE_READ(inode, i_mode);
+        call->generation = BPF_CORE_READ(inode, i_generation);
+    } else if (call->result < 0) {
+        event->header.flags |= FLAG_PATH_IS_BASE;
     }
-    tail_path(&tail, &event->path, path);
-    if (!tail_string(&tail, &event->raw, raw, true))
+    if (!tail_string(&tail, &event->raw, call->raw, true))
         event->header.flags |= FLAG_RAW_UNREADABLE;
+    const __u32 end = tail.at;
+    if (end <= TAIL_LIMIT) /* raw_hash() takes whole words */
+        __builtin_memset(&scratch->bytes[end], 0, 8);
+
+    bool told = false;
+    struct open_repeat *repeat = 0;
+    if (call->path.dentry && !(settings->scope & SCOPE_PATHS))
+        repeat = open_repeat(settings, call, event, &told);
+    struct class_counters *count;
+    if (told) {
+        count = count_generated(EVENT_OPEN);
+        if (count)
+            __sync_fetch_and_add(&count->repeated, 1);
+        return;
+    }
+    struct path_text *path = 0;
+    if (call->path.dentry)
+        path = path_resolve(call->fs, &call->path, call->slot, &event->header.flags);
+    if (!path)
+        event->header.flags |= FLAG_PATH_INCOMPLETE;
+    else if ((settings->scope & SCOPE_PATHS) && !path_in_trie(&scope_paths, path))
+        return;
+    tail_path(&tail, &event->path, path);
     __u32 size = tail.at;
-    if (size <= sizeof(*scratch))
-        record_submit(settings, event, size, EVENT_OPEN, true, false);
+    if (size > sizeof(*scratch))
+        return;
+    count = count_generated(EVENT_OPEN);
+    if (count && !record_put(settings, count, &event->header, size, true) && repeat)
+        repeat->since = 0; /* nobody heard of it */
 }
 
-/* What the programs below have in common: the call that is about to return. */
-struct open_call {
-    const struct settings *settings;
-    struct task_struct *task;
-    struct pt_regs *regs;
-    long result;
-};
-
-static __always_inline bool open_returning(struct open_call *call,
-                                           struct trace_event_raw_sys_exit *context)
+static __always_inline bool open_starts(const struct settings *settings, long result)
 {
-    call->settings = settings_get();
-    if (!wanted(call->settings, EVENT_OPEN))
-        return false;
-    if (bpf_get_current_pid_tgid() >> 32 == call->settings->sensor_pid || !in_scope(call->settings))
-        return false;
-    call->task = (struct task_struct *)bpf_get_current_task();
-    call->regs = syscall_regs(call->task);
-    call->result = BPF_CORE_READ(context, ret);
-    return true;
+    return wanted(settings, EVENT_OPEN) && (result >= 0 || settings->open_mask & OPEN_FAILED);
 }
 
-static __always_inline int open_returned(struct open_call *call, int directory, __u64 raw,
-                                         __u32 flags)
+/* `regs` is 0 where only the thread knows them. */
+static __always_inline int open_returns(const struct settings *settings, long result,
+                                        struct pt_regs *regs, enum scratch_slot syscall)
 {
-    if (open_wanted(call->settings, call->result, flags))
-        open_report(call->settings, call->task, call->result, directory, (const char *)raw, flags);
+    struct open_call call = {.result = result, .task = current_task(), .slot = syscall};
+    if ((__u32)LOAD(call.task, tgid) == settings->sensor_pid || !in_scope(settings))
+        return 0;
+    struct fs_struct *fs = LOAD(call.task, fs);
+    struct file *file = result >= 0 ? file_of(call.task, result) : 0;
+    call.fs = fs;
+    __u32 interest = 0;
+    if (result >= 0) {
+        call.file = file;
+        if (file)
+            call.path = path_of(&file->f_path);
+        interest = file_interest(settings, &call);
+        if (!interest)
+            return 0;
+    }
+
+    if (!regs)
+        regs = syscall_regs();
+    int directory = AT_FDCWD;
+    if (syscall == SCRATCH_OPENAT || syscall == SCRATCH_OPENAT2) {
+        directory = syscall_argument(regs, 0);
+        call.raw = (const char *)syscall_argument(regs, 1);
+    } else {
+        call.raw = (const char *)syscall_argument(regs, 0);
+    }
+    if (syscall == SCRATCH_OPENAT) {
+        call.flags = syscall_argument(regs, 2);
+    } else if (syscall == SCRATCH_OPEN) {
+        call.flags = syscall_argument(regs, 1);
+    } else if (syscall == SCRATCH_CREAT) {
+        call.flags = O_CREAT | O_WRONLY | O_TRUNC;
+    } else {
+        /* They lie in the caller's memory, which it may have changed since; of a file that was
+         * opened the access mode is taken from the file itself. */
+        __u64 how = 0;
+        bpf_probe_read_user(&how, sizeof(how), (void *)syscall_argument(regs, 2));
+        call.flags = how;
+        if (file)
+            call.flags = (call.flags & ~O_ACCMODE) | (BPF_CORE_READ(file, f_flags) & O_ACCMODE);
+    }
+    if (result >= 0) {
+        const bool reads = !(call.flags & (O_ACCMODE | O_CREAT | O_TRUNC));
+        if (!(interest & (reads ? OPEN_READ : OPEN_WRITE)))
+            return 0;
+    } else if (directory == AT_FDCWD) {
+        call.path = path_of(&fs->pwd);
+    } else {
+        struct file *base = file_of(call.task, directory);
+        if (base)
+            call.path = path_of(&base->f_path);
+    }
+    open_report(settings, &call);
     return 0;
 }
 
-SEC("tracepoint/syscalls/sys_exit_openat")
-int on_openat(struct trace_event_raw_sys_exit *context)
-{
-    struct open_call call;
-    if (!open_returning(&call, context))
-        return 0;
-    return open_returned(&call, syscall_argument(call.regs, 0), syscall_argument(call.regs, 1),
-                         syscall_argument(call.regs, 2));
-}
+/* Each call once as a tracepoint, which every kernel takes, and once as a hook on the function,
+ * which slows down no other system call. */
+#define OPEN_PROGRAMS(name, syscall)                                                               \
+    SEC("tracepoint/syscalls/sys_exit_" #name)                                                     \
+    int on_##name(struct trace_event_raw_sys_exit *context)                                        \
+    {                                                                                              \
+        const struct settings *settings = settings_get();                                          \
+        const long result = context->ret;                                                          \
+        if (!open_starts(settings, result))                                                        \
+            return 0;                                                                              \
+        return open_returns(settings, result, 0, syscall);                                         \
+    }                                                                                              \
+    SEC("fexit/" SYSCALL_FUNCTION(#name))                                                          \
+    int BPF_PROG(on_##name##_function, struct pt_regs *regs, long result)                          \
+    {                                                                                              \
+        const struct settings *settings = settings_get();                                          \
+        if (!open_starts(settings, result))                                                        \
+            return 0;                                                                              \
+        return open_returns(settings, result, regs, syscall);                                      \
+    }
 
-/* The flags of openat2 lie in the caller's memory, which it may have changed since; of a file that
- * was opened the access mode is taken from the file itself. */
-SEC("tracepoint/syscalls/sys_exit_openat2")
-int on_openat2(struct trace_event_raw_sys_exit *context)
-{
-    struct open_call call;
-    if (!open_returning(&call, context))
-        return 0;
-    __u64 how = 0;
-    bpf_probe_read_user(&how, sizeof(how), (void *)syscall_argument(call.regs, 2));
-    __u32 flags = how;
-    struct file *file = call.result >= 0 ? file_of(call.task, call.result) : 0;
-    if (file)
-        flags = (flags & ~O_ACCMODE) | (BPF_CORE_READ(file, f_flags) & O_ACCMODE);
-    return open_returned(&call, syscall_argument(call.regs, 0), syscall_argument(call.regs, 1),
-                         flags);
-}
-
+OPEN_PROGRAMS(openat, SCRATCH_OPENAT)
+OPEN_PROGRAMS(openat2, SCRATCH_OPENAT2)
 /* open and creat exist on x86 only. */
-SEC("tracepoint/syscalls/sys_exit_open")
-int on_open(struct trace_event_raw_sys_exit *context)
-{
-    struct open_call call;
-    if (!open_returning(&call, context))
-        return 0;
-    return open_returned(&call, AT_FDCWD, syscall_argument(call.regs, 0),
-                         syscall_argument(call.regs, 1));
-}
-
-SEC("tracepoint/syscalls/sys_exit_creat")
-int on_creat(struct trace_event_raw_sys_exit *context)
-{
-    struct open_call call;
-    if (!open_returning(&call, context))
-        return 0;
-    return open_returned(&call, AT_FDCWD, syscall_argument(call.regs, 0),
-                         O_CREAT | O_WRONLY | O_TRUNC);
-}
+OPEN_PROGRAMS(open, SCRATCH_OPEN)
+OPEN_PROGRAMS(creat, SCRATCH_CREAT)
 
 #endif

@@ -87,6 +87,7 @@ struct inode {
     __u16 i_mode;
     struct super_block *i_sb;
     unsigned long i_ino;
+    __u32 i_generation;
     const unsigned int i_nlink;
 };
 struct dentry {
@@ -234,6 +235,7 @@ struct task_struct {
     struct task_struct *group_leader;
     struct pid *thread_pid;
     __u64 start_boottime;
+    __u64 self_exec_id;
     const struct cred *cred;
     char comm[16];
     struct fs_struct *fs;
@@ -310,49 +312,77 @@ struct pt_regs {
 /* SIGNAL_GROUP_EXIT, include/linux/sched/signal.h; unchanged since 2.6. */
 #define SIGNAL_GROUP_EXIT 0x00000004
 
-/* The registers as they were when the calling thread entered the kernel. They lie at the top of its
- * kernel stack; bpf_task_pt_regs() knows (5.15, dd6e10fbd9fb), before that it is THREAD_SIZE away
- * from the bottom (16 KiB on both architectures; a KASAN kernel has more and is not one to run a
- * sensor on). */
+/* Helpers that not every kernel has. */
 enum bpf_func_id___new {
-    BPF_FUNC_task_pt_regs___new = 175,
+    BPF_FUNC_get_current_task_btf___new = 158, /* 5.11, 3ca1032ab7ab */
+    BPF_FUNC_task_pt_regs___new = 175,         /* 5.15, dd6e10fbd9fb */
 };
-static __always_inline struct pt_regs *syscall_regs(struct task_struct *task)
+
+/* The calling thread. Where the kernel gives it out with its type, its fields and what they point
+ * to are loaded directly, at a fraction of what a probe read costs; LOAD does the one or the other.
+ */
+#define TASK_TYPED                                                                                 \
+    bpf_core_enum_value_exists(enum bpf_func_id___new, BPF_FUNC_get_current_task_btf___new)
+#define LOAD(pointer, field) (TASK_TYPED ? (pointer)->field : BPF_CORE_READ(pointer, field))
+
+static __always_inline struct task_struct *current_task(void)
 {
-    if (bpf_core_enum_value_exists(enum bpf_func_id___new, BPF_FUNC_task_pt_regs___new)) {
-        struct task_struct *typed = (struct task_struct *)bpf_get_current_task_btf();
-        return (struct pt_regs *)bpf_task_pt_regs(typed);
-    }
+    if (TASK_TYPED)
+        return (struct task_struct *)bpf_get_current_task_btf();
+    return (struct task_struct *)bpf_get_current_task();
+}
+
+/* The registers as they were when the calling thread entered the kernel. They lie at the top of its
+ * kernel stack; bpf_task_pt_regs() knows, before it came they are THREAD_SIZE away from the bottom
+ * (16 KiB on both architectures; a KASAN kernel has more and is not one to run a sensor on). */
+#define REGS_TYPED bpf_core_enum_value_exists(enum bpf_func_id___new, BPF_FUNC_task_pt_regs___new)
+
+static __always_inline struct pt_regs *syscall_regs(void)
+{
+    if (REGS_TYPED)
+        return (struct pt_regs *)bpf_task_pt_regs((struct task_struct *)bpf_get_current_task_btf());
+    struct task_struct *task = (struct task_struct *)bpf_get_current_task();
     void *stack = BPF_CORE_READ(task, stack);
     return (struct pt_regs *)(stack + 16384 - bpf_core_type_size(struct pt_regs));
 }
+
+#define REGS_LOAD(regs, field) (REGS_TYPED ? (__u64)(regs)->field : BPF_CORE_READ(regs, field))
 
 /* Argument number `index` (0..3) of the system call that is about to return. The result has
  * overwritten arm64's x0, its first argument is kept in orig_x0; on x86 the four stay in their
  * registers. */
 static __always_inline __u64 syscall_argument(struct pt_regs *regs, int index)
 {
-    __u64 value = 0;
 #if defined(__TARGET_ARCH_x86)
-    if (index == 0)
-        value = BPF_CORE_READ(regs, di);
-    else if (index == 1)
-        value = BPF_CORE_READ(regs, si);
-    else if (index == 2)
-        value = BPF_CORE_READ(regs, dx);
-    else
-        value = BPF_CORE_READ(regs, r10);
+    switch (index) {
+    case 0:
+        return REGS_LOAD(regs, di);
+    case 1:
+        return REGS_LOAD(regs, si);
+    case 2:
+        return REGS_LOAD(regs, dx);
+    default:
+        return REGS_LOAD(regs, r10);
+    }
 #else
-    if (index == 0)
-        value = BPF_CORE_READ(regs, orig_x0);
-    else if (index == 1)
-        value = BPF_CORE_READ(regs, regs[1]);
-    else if (index == 2)
-        value = BPF_CORE_READ(regs, regs[2]);
-    else
-        value = BPF_CORE_READ(regs, regs[3]);
+    switch (index) {
+    case 0:
+        return REGS_LOAD(regs, orig_x0);
+    case 1:
+        return REGS_LOAD(regs, regs[1]);
+    case 2:
+        return REGS_LOAD(regs, regs[2]);
+    default:
+        return REGS_LOAD(regs, regs[3]);
+    }
 #endif
-    return value;
 }
+
+/* What the wrappers of system calls are called, for hooks on the functions themselves. */
+#if defined(__TARGET_ARCH_x86)
+#define SYSCALL_FUNCTION(name) "__x64_sys_" name
+#else
+#define SYSCALL_FUNCTION(name) "__arm64_sys_" name
+#endif
 
 #endif

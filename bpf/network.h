@@ -31,12 +31,12 @@ static __always_inline bool unmap_v4(__u8 *address)
 
 /* Abstract and unnamed sockets have no file: their name is the address itself. */
 static __always_inline void unix_name(struct connect_event *event, struct tail *tail,
-                                      struct task_struct *task, struct unix_sock *peer)
+                                      struct fs_struct *fs, struct unix_sock *peer)
 {
     struct dentry *dentry = BPF_CORE_READ(peer, path.dentry);
     if (dentry) {
         tail_path(tail, &event->path,
-                  path_resolve(task, &peer->path, SCRATCH_CONNECT, &event->header.flags));
+                  path_resolve(fs, &peer->path, SCRATCH_CONNECT, &event->header.flags));
         return;
     }
     struct unix_address *address = BPF_CORE_READ(peer, addr);
@@ -52,6 +52,23 @@ static __always_inline void unix_name(struct connect_event *event, struct tail *
 static __always_inline bool family_known(__u16 family)
 {
     return family == AF_INET || family == AF_INET6 || family == AF_UNIX;
+}
+
+static __always_inline bool family_asked(const struct settings *settings, __u16 family)
+{
+    if (family == AF_UNIX)
+        return settings->connect_mask & CONNECT_UNIX;
+    return family_known(family) && settings->connect_mask & (CONNECT_IP | CONNECT_PORTS);
+}
+
+/* A peer that only the caller's memory names is not left out because of what stands there. */
+static __always_inline bool port_asked(const struct settings *settings,
+                                       const struct connect_event *event)
+{
+    if (settings->connect_mask & CONNECT_IP || event->header.flags & FLAG_PEER_FROM_USER)
+        return true;
+    __u32 port = event->remote_port;
+    return bpf_map_lookup_elem(&interest_ports, &port) != 0;
 }
 
 /* What the caller's memory says now. Another thread may have changed it since the kernel read it,
@@ -112,23 +129,18 @@ static __always_inline void ends_of(struct connect_event *event, struct sock *so
 /* The address is the caller's to change while the call waits, and so is what its descriptor stands
  * for: neither decides whether there is an event, unless the kernel agrees that nothing happened
  * (a dissolved UDP association). */
-SEC("tracepoint/syscalls/sys_exit_connect")
-int on_connect(struct trace_event_raw_sys_exit *context)
+static __always_inline int connect_returns(const struct settings *settings, long result,
+                                           struct pt_regs *regs)
 {
-    const struct settings *settings = settings_get();
-    if (!wanted(settings, EVENT_CONNECT))
+    struct task_struct *task = current_task();
+    if ((__u32)LOAD(task, tgid) == settings->sensor_pid || !in_scope(settings))
         return 0;
-    if (bpf_get_current_pid_tgid() >> 32 == settings->sensor_pid || !in_scope(settings))
-        return 0;
-    struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-    struct pt_regs *regs = syscall_regs(task);
-    long result = BPF_CORE_READ(context, ret);
     if (result == -EBADF || result == -ENOTSOCK)
         return 0;
 
     struct sock *sock = sock_of(task, syscall_argument(regs, 0));
     __u16 family = sock ? BPF_CORE_READ(sock, __sk_common.skc_family) : 0;
-    if (sock && !family_known(family))
+    if (sock && !family_asked(settings, family))
         return 0;
 
     /* The length is an int: what lies above it in the register is not the kernel's business. */
@@ -161,7 +173,7 @@ int on_connect(struct trace_event_raw_sys_exit *context)
         if (bpf_core_field_exists(peer->path)) {
             peer = (struct unix_sock *)BPF_CORE_READ((struct unix_sock *)sock, peer);
             if (connected && peer)
-                unix_name(event, &tail, task, peer);
+                unix_name(event, &tail, LOAD(task, fs), peer);
         }
         /* AF_UNSPEC dissolves an association: no new peer. */
         if (!peer && result == 0 && address.family == AF_UNSPEC)
@@ -179,11 +191,31 @@ int on_connect(struct trace_event_raw_sys_exit *context)
             if (!unmap_v4(event->local_address))
                 __builtin_memset(event->local_address, 0, 16);
         }
+        if (!port_asked(settings, event))
+            return 0;
     }
     __u32 size = tail.at;
     if (size <= sizeof(*scratch))
-        record_submit(settings, event, size, EVENT_CONNECT, true, false);
+        record_submit(settings, &event->header, size, true);
     return 0;
+}
+
+SEC("tracepoint/syscalls/sys_exit_connect")
+int on_connect(struct trace_event_raw_sys_exit *context)
+{
+    const struct settings *settings = settings_get();
+    if (!wanted(settings, EVENT_CONNECT))
+        return 0;
+    return connect_returns(settings, context->ret, syscall_regs());
+}
+
+SEC("fexit/" SYSCALL_FUNCTION("connect"))
+int BPF_PROG(on_connect_function, struct pt_regs *regs, long result)
+{
+    const struct settings *settings = settings_get();
+    if (!wanted(settings, EVENT_CONNECT))
+        return 0;
+    return connect_returns(settings, result, regs);
 }
 
 #endif

@@ -107,16 +107,15 @@ __noinline int path_step(__u32 slot)
     return 0;
 }
 
-/* Names `path` as `task` would. Returns the text, valid until this slot's next call, or NULL; adds
- * FLAG_PATH_* to `flags`. */
-static __always_inline struct path_text *path_resolve(struct task_struct *task, struct path *path,
-                                                      __u32 slot, __u32 *flags)
+/* Names `path` as a process with these directories would. Returns the text, valid until this slot's
+ * next call, or NULL; adds FLAG_PATH_* to `flags`. */
+static __noinline struct path_text *path_resolve(struct fs_struct *fs, struct path *path,
+                                                 __u32 slot, __u32 *flags)
 {
     struct path_walk *walk = bpf_map_lookup_elem(&path_walks, &slot);
     struct path_text *out = bpf_map_lookup_elem(&path_texts, &slot);
     if (!walk || !out)
         return 0;
-    struct fs_struct *fs = BPF_CORE_READ(task, fs);
     walk->dentry = BPF_CORE_READ(path, dentry);
     walk->mount = mount_of(BPF_CORE_READ(path, mnt));
     walk->root_dentry = BPF_CORE_READ(fs, root.dentry);
@@ -152,18 +151,6 @@ static __always_inline bool path_in_trie(void *trie, struct path_text *path)
 {
     path->prefix_bits = PATH_KEY_SIZE * 8;
     return bpf_map_lookup_elem(trie, &path->prefix_bits) != 0;
-}
-
-/* Is a directory entry's own name in interest_names? */
-static __always_inline bool name_of_interest(struct dentry *dentry)
-{
-    struct name_key key = {};
-    struct qstr name = {};
-    bpf_core_read(&name, sizeof(name), &dentry->d_name);
-    if (name.len >= sizeof(key.text))
-        return false;
-    bpf_probe_read_kernel(key.text, name.len & (NAME_KEY_SIZE - 1), name.name);
-    return bpf_map_lookup_elem(&interest_names, &key) != 0;
 }
 
 static __always_inline void tail_path(struct tail *tail, struct text *text, struct path_text *path)

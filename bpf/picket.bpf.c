@@ -18,6 +18,7 @@ struct cgroup_event *anchor_cgroup_event;
 enum event_kind anchor_event_kind;
 enum event_flag anchor_event_flag;
 enum open_interest anchor_open_interest;
+enum connect_interest anchor_connect_interest;
 enum scope anchor_scope;
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -125,7 +125,8 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
     tail_string(&tail, &event->comm, (void *)task + bpf_core_field_offset(struct task_struct, comm),
                 false);
 
-    struct path_text *path = path_resolve(task, &file->f_path, SCRATCH_EXEC, &event->header.flags);
+    struct fs_struct *fs = BPF_CORE_READ(task, fs);
+    struct path_text *path = path_resolve(fs, &file->f_path, SCRATCH_EXEC, &event->header.flags);
     if (path && path->size > 6 && (event->header.flags & FLAG_PATH_INCOMPLETE) &&
         path->text[0] == 'm' && path->text[1] == 'e' && path->text[2] == 'm' &&
         path->text[3] == 'f' && path->text[4] == 'd' && path->text[5] == ':') {
@@ -148,14 +149,13 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
     exec_arguments(event, &tail, task);
 
     __u32 cwd_flags = 0;
-    struct fs_struct *fs = BPF_CORE_READ(task, fs);
-    tail_path(&tail, &event->cwd, path_resolve(task, &fs->pwd, SCRATCH_EXEC, &cwd_flags));
+    tail_path(&tail, &event->cwd, path_resolve(fs, &fs->pwd, SCRATCH_EXEC, &cwd_flags));
     if (cwd_flags || !event->cwd.size)
         event->header.flags |= FLAG_CWD_TRUNCATED;
 
     __u32 size = tail.at;
     if (size <= sizeof(*scratch))
-        record_submit(settings, event, size, EVENT_EXEC, false, true);
+        record_submit(settings, &event->header, size, false);
     return 0;
 }
 
@@ -181,7 +181,7 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
     event.child_cgroup_id = BPF_CORE_READ(child, cgroups, dfl_cgrp, kn, id);
     event.child_namespace_pid = namespace_pid(child, &event.child_pid_namespace);
     event.child_parent_pid = BPF_CORE_READ(child, real_parent, tgid);
-    record_submit(settings, &event, sizeof(event), EVENT_FORK, false, false);
+    record_submit(settings, &event.header, sizeof(event), false);
     return 0;
 }
 
@@ -238,7 +238,7 @@ int BPF_PROG(on_exit, struct task_struct *task)
     else
         event.result = BPF_CORE_READ(task, group_leader, exit_code);
     event.reaper_pid = reaper_of(task);
-    record_submit(settings, &event, sizeof(event), EVENT_EXIT, false, false);
+    record_submit(settings, &event.header, sizeof(event), false);
     return 0;
 }
 

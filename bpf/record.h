@@ -17,7 +17,10 @@
 
 enum scratch_slot {
     SCRATCH_EXEC,
+    SCRATCH_OPENAT,
+    SCRATCH_OPENAT2,
     SCRATCH_OPEN,
+    SCRATCH_CREAT,
     SCRATCH_CONNECT,
     SCRATCH_CGROUP,
     SCRATCH_SLOTS,
@@ -57,7 +60,7 @@ static __always_inline bool in_scope(const struct settings *settings)
     if (settings->scope & SCOPE_CGROUPS) {
         /* From its own upwards: bpf_get_current_ancestor_cgroup_id() is for tracing programs from
          * 5.14 on only (95b861a7935b). Docker and systemd stay well below 16 levels. */
-        struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+        struct task_struct *task = current_task();
         struct cgroup *cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp);
         for (int level = 0; level < 16 && cgroup; level++) {
             __u64 id = BPF_CORE_READ(cgroup, kn, id);
@@ -77,10 +80,11 @@ static __always_inline bool wanted(const struct settings *settings, __u32 kind)
 
 static __always_inline void header_fill(struct event_header *header, __u32 kind)
 {
-    struct task_struct *task = (struct task_struct *)bpf_get_current_task();
     __u64 id = bpf_get_current_pid_tgid();
     header->time = bpf_ktime_get_boot_ns();
-    header->start = BPF_CORE_READ(task, group_leader, start_boottime);
+    struct task_struct *task = current_task();
+    struct task_struct *leader = LOAD(task, group_leader);
+    header->start = LOAD(leader, start_boottime);
     header->cgroup_id = bpf_get_current_cgroup_id();
     header->pid = id >> 32;
     header->tid = (__u32)id;
@@ -88,18 +92,58 @@ static __always_inline void header_fill(struct event_header *header, __u32 kind)
     header->flags = 0;
 }
 
-/* Hands the first `size` bytes of `record` to the ring. `bulk` kinds leave the last quarter of the
- * ring to the others, so that a flood of them cannot push out what matters. `wake` is for what must
- * not wait for the timed drain. Counters are added to atomically: programs may be preempted on
- * newer kernels. */
-static __always_inline void record_submit(const struct settings *settings, void *record, __u32 size,
-                                          __u32 kind, bool bulk, bool wake)
+/* Has the cgroup used up its share of bulk events? Two CPUs may take the same token: the share is
+ * approximate, what is counted is not. */
+static __always_inline bool over_share(const struct settings *settings,
+                                       const struct event_header *header)
+{
+    if (!settings->bulk_rate)
+        return false;
+    __u64 cgroup = header->cgroup_id;
+    struct bucket *bucket = bpf_map_lookup_elem(&buckets, &cgroup);
+    if (!bucket) {
+        struct bucket full = {.time = header->time, .tokens = settings->bulk_burst};
+        bpf_map_update_elem(&buckets, &cgroup, &full, BPF_ANY);
+        return false;
+    }
+    /* Whole tokens only, and not more elapsed time than they stand for: nothing is rounded away. */
+    __u64 elapsed = header->time - bucket->time;
+    if ((__s64)elapsed > 0) {
+        __u64 earned = elapsed * settings->bulk_rate / 1000000000;
+        if (elapsed > 1000000000000 || bucket->tokens + earned > settings->bulk_burst) {
+            bucket->tokens = settings->bulk_burst;
+            bucket->time = header->time;
+        } else if (earned) {
+            bucket->tokens += earned;
+            bucket->time += earned * 1000000000 / settings->bulk_rate;
+        }
+    }
+    if (!bucket->tokens)
+        return true;
+    bucket->tokens--;
+    return false;
+}
+
+/* Counters are added to atomically: programs may be preempted on newer kernels. */
+static __always_inline struct class_counters *count_generated(__u32 kind)
 {
     struct class_counters *count = bpf_map_lookup_elem(&counters, &kind);
-    if (!count)
-        return;
-    __sync_fetch_and_add(&count->generated, 1);
+    if (count)
+        __sync_fetch_and_add(&count->generated, 1);
+    return count;
+}
 
+/* Hands the first `size` bytes of the record to the ring; its event is counted as generated
+ * already. Bulk kinds leave the last quarter of the ring to the others, so that a flood of them
+ * cannot push out what matters. Returns false when the event did not get in. */
+static __always_inline bool record_put(const struct settings *settings,
+                                       struct class_counters *count, struct event_header *header,
+                                       __u32 size, bool bulk)
+{
+    if (bulk && over_share(settings, header)) {
+        __sync_fetch_and_add(&count->limited, 1);
+        return false;
+    }
     __u64 queued = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
     bool refused = bulk && queued >= settings->bulk_limit;
     if (settings->simulate_loss && bpf_get_prandom_u32() % settings->simulate_loss == 0)
@@ -107,15 +151,24 @@ static __always_inline void record_submit(const struct settings *settings, void 
     if (!refused) {
         /* A record into an empty ring wakes the agent, which then comes back by itself until the
          * ring stays empty. */
-        wake = wake || queued == 0;
-        __u64 flags =
-            wake || queued >= settings->wake_limit ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
-        refused = bpf_ringbuf_output(&ring, record, size, flags) != 0;
+        bool wake = queued == 0 || queued >= settings->wake_limit ||
+                    settings->wake_mask & (1u << (header->kind & 31));
+        refused = bpf_ringbuf_output(&ring, header, size,
+                                     wake ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP) != 0;
     }
     if (refused)
         __sync_fetch_and_add(&count->lost, 1);
     else
         __sync_fetch_and_add(&count->submitted, 1);
+    return !refused;
+}
+
+static __always_inline void record_submit(const struct settings *settings,
+                                          struct event_header *header, __u32 size, bool bulk)
+{
+    struct class_counters *count = count_generated(header->kind);
+    if (count)
+        record_put(settings, count, header, size, bulk);
 }
 
 /* Keeps the compiler from merging a bound it has proven with the mask that the verifier needs to

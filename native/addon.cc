@@ -85,6 +85,7 @@ class Sensor : public Napi::ObjectWrap<Sensor>
                            {
                                InstanceAccessor<&Sensor::ring>("ring"),
                                InstanceMethod<&Sensor::attach>("attach"),
+                               InstanceMethod<&Sensor::detach>("detach"),
                                InstanceMethod<&Sensor::start>("start"),
                                InstanceMethod<&Sensor::read>("read"),
                                InstanceMethod<&Sensor::advance>("advance"),
@@ -152,6 +153,11 @@ class Sensor : public Napi::ObjectWrap<Sensor>
     {
         if (Failure failed = kernel_.attach(info[0].As<Napi::String>().Utf8Value()))
             raise(info.Env(), failed);
+    }
+
+    void detach(const Napi::CallbackInfo &info)
+    {
+        kernel_.detach(info[0].As<Napi::String>().Utf8Value());
     }
 
     void start(const Napi::CallbackInfo &info)

@@ -53,6 +53,8 @@ export class Sensor {
 	readonly ring: ArrayBuffer;
 	/** Hooks one program up. */
 	attach(program: string): void;
+	/** Takes it off again; it stays loaded. */
+	detach(program: string): void;
 	/** Calls `ready` when the kernel wakes us, then every `drainMs` for as long as records come. */
 	start(ready: () => void, drainMs: number): void;
 	/**
@@ -64,7 +66,7 @@ export class Sensor {
 	advance(): void;
 	/** Bytes waiting in the ring. */
 	pending(): number;
-	/** Writes [generated, submitted, lost] for each kind 0..kinds-1, summed over CPUs. */
+	/** Writes the fields of struct class_counters for each kind 0..kinds-1, summed over CPUs. */
 	counters(out: Float64Array): void;
 	mapUpdate(map: string, key: Uint8Array, value: Uint8Array): void;
 	/** False when there was no such key. */

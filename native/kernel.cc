@@ -60,8 +60,8 @@ Failure failure(const char *code, int error, const std::string &what)
 
 bool is_contract(const std::string &name)
 {
-    static const char *const tables[] = {"event_header",   "text",     "settings",
-                                         "class_counters", "path_key", "name_key"};
+    static const char *const tables[] = {"event_header", "text",     "settings",  "class_counters",
+                                         "path_key",     "name_key", "suffix_key"};
     if (name.ends_with("_event"))
         return true;
     return std::any_of(std::begin(tables), std::end(tables),
@@ -71,7 +71,7 @@ bool is_contract(const std::string &name)
 bool is_contract_enum(const std::string &name)
 {
     return name == "event_kind" || name == "event_flag" || name == "open_interest" ||
-           name == "scope";
+           name == "connect_interest" || name == "scope";
 }
 
 } // namespace
@@ -214,6 +214,15 @@ Failure Kernel::attach(const std::string &name)
     return {};
 }
 
+void Kernel::detach(const std::string &name)
+{
+    const auto found = links_.find(name);
+    if (found == links_.end())
+        return;
+    bpf_link__destroy(found->second);
+    links_.erase(found);
+}
+
 void Kernel::close()
 {
     for (auto &[name, link] : links_)
@@ -256,21 +265,19 @@ Failure Kernel::map_delete(const std::string &name, const void *key, size_t key_
 
 size_t Kernel::counters(double *out, size_t capacity) const
 {
+    constexpr size_t fields = sizeof(class_counters) / sizeof(uint64_t);
     const int fd = map_fd("counters");
     const int cpus = libbpf_num_possible_cpus();
-    if (fd < 0 || cpus < 1 || capacity < EVENT_KINDS * 3)
+    if (fd < 0 || cpus < 1 || capacity < EVENT_KINDS * fields)
         return 0;
-    std::vector<class_counters> values(cpus);
+    std::vector<uint64_t> values(cpus * fields);
     for (uint32_t kind = 0; kind < EVENT_KINDS; kind++) {
-        double *sums = out + kind * 3;
-        sums[0] = sums[1] = sums[2] = 0;
+        double *sums = out + kind * fields;
+        std::fill(sums, sums + fields, 0);
         if (bpf_map_lookup_elem(fd, &kind, values.data()))
             continue;
-        for (const class_counters &value : values) {
-            sums[0] += static_cast<double>(value.generated);
-            sums[1] += static_cast<double>(value.submitted);
-            sums[2] += static_cast<double>(value.lost);
-        }
+        for (size_t i = 0; i < values.size(); i++)
+            sums[i % fields] += static_cast<double>(values[i]);
     }
     return EVENT_KINDS;
 }

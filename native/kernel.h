@@ -67,6 +67,7 @@ class Kernel
     Failure load(const std::string &object, uint32_t ring_bytes,
                  const std::vector<std::string> &programs, const std::string &layout_hash);
     Failure attach(const std::string &program);
+    void detach(const std::string &program);
     void close();
 
     // -1 when there is no such map.
@@ -75,7 +76,7 @@ class Kernel
     Failure map_update(const std::string &name, const void *key, size_t key_size, const void *value,
                        size_t value_size);
     Failure map_delete(const std::string &name, const void *key, size_t key_size, bool &found);
-    // Sums the three counters of every kind over all CPUs; returns how many kinds there are.
+    // Sums struct class_counters of every kind over all CPUs; returns how many kinds there are.
     size_t counters(double *out, size_t capacity) const;
     std::vector<Program> programs() const;
 

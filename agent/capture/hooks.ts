@@ -1,11 +1,23 @@
 // Which kernel hooks carry which capability: data, not code.
 import type { EventName } from "../model/event.ts";
 
-export interface Hook {
+/**
+ * "fentry": on the kernel's function itself; "tracepoint": on a place the kernel marks, with its types;
+ * "syscall-tracepoint": on the return of a system call, which costs every other system call some nanoseconds too.
+ */
+export type Tier = "fentry" | "tracepoint" | "syscall-tracepoint";
+
+export interface Way {
 	/** Program name in the BPF object. */
 	readonly program: string;
+	readonly tier: Tier;
+}
+
+export interface Capability {
+	readonly name: string;
 	readonly kind: EventName;
-	readonly tier: "tracepoint" | "syscall-tracepoint";
+	/** From the best to the one that every kernel takes. */
+	readonly ways: readonly Way[];
 	/** Without it there is no sensor; without the others a capability is less. */
 	readonly required: boolean;
 	/** Only where the architecture has the system call. */
@@ -17,78 +29,91 @@ export interface Hook {
 const noTracepoint = "a kernel with CONFIG_FTRACE_SYSCALLS and a readable tracefs";
 const noBtf = "a kernel from 5.10 with CONFIG_DEBUG_INFO_BTF";
 
-export const hooks: readonly Hook[] = [
-	{ program: "on_exec", kind: "exec", tier: "tracepoint", required: true, lost: "executions", remedy: noBtf },
+const tracepoint = (name: string): Way[] => [{ program: `on_${name}`, tier: "tracepoint" }];
+const syscall = (name: string): Way[] => [
+	{ program: `on_${name}_function`, tier: "fentry" },
+	{ program: `on_${name}`, tier: "syscall-tracepoint" },
+];
+
+export const capabilities: readonly Capability[] = [
 	{
-		program: "on_fork",
+		name: "exec",
+		kind: "exec",
+		ways: tracepoint("exec"),
+		required: true,
+		lost: "executions",
+		remedy: noBtf,
+	},
+	{
+		name: "fork",
 		kind: "fork",
-		tier: "tracepoint",
+		ways: tracepoint("fork"),
 		required: true,
 		lost: "who started whom",
 		remedy: noBtf,
 	},
 	{
-		program: "on_exit",
+		name: "exit",
 		kind: "exit",
-		tier: "tracepoint",
+		ways: tracepoint("exit"),
 		required: true,
 		lost: "ends of processes",
 		remedy: noBtf,
 	},
 	{
-		program: "on_openat",
+		name: "openat",
 		kind: "open",
-		tier: "syscall-tracepoint",
+		ways: syscall("openat"),
 		required: false,
 		lost: "file opens by openat",
 		remedy: noTracepoint,
 	},
 	{
-		program: "on_openat2",
+		name: "openat2",
 		kind: "open",
-		tier: "syscall-tracepoint",
+		ways: syscall("openat2"),
 		required: false,
 		lost: "file opens by openat2",
 		remedy: noTracepoint,
 	},
 	{
-		program: "on_open",
+		name: "open",
 		kind: "open",
-		tier: "syscall-tracepoint",
+		ways: syscall("open"),
 		required: false,
 		only: "x64",
 		lost: "file opens by open",
 		remedy: noTracepoint,
 	},
 	{
-		program: "on_creat",
+		name: "creat",
 		kind: "open",
-		tier: "syscall-tracepoint",
+		ways: syscall("creat"),
 		required: false,
 		only: "x64",
 		lost: "files made by creat",
 		remedy: noTracepoint,
 	},
 	{
-		program: "on_connect",
+		name: "connect",
 		kind: "connect",
-		tier: "syscall-tracepoint",
+		ways: syscall("connect"),
 		required: false,
 		lost: "outgoing connections",
 		remedy: noTracepoint,
 	},
 	{
-		program: "on_cgroup_mkdir",
+		name: "cgroup_mkdir",
 		kind: "cgroup",
-		tier: "tracepoint",
+		ways: tracepoint("cgroup_mkdir"),
 		required: false,
 		lost: "the containers of very short-lived processes",
 		remedy: "a kernel with CONFIG_CGROUPS and BTF",
 	},
 	{
-		program: "on_cgroup_rmdir",
+		name: "cgroup_rmdir",
 		kind: "cgroup",
-		tier: "tracepoint",
+		ways: tracepoint("cgroup_rmdir"),
 		required: false,
 		lost: "timely forgetting of removed containers",
 		remedy: "a kernel with CONFIG_CGROUPS and BTF",

@@ -2,12 +2,12 @@
 // loop. Everything that can fail here fails with what to do about it.
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import type { Logger } from "pino";
-import { type EventName, eventName } from "../model/event.ts";
-import { everything, type Interest } from "../model/interest.ts";
+import { EventKind, type EventName, eventName } from "../model/event.ts";
+import { everything, type Interest, noInterest } from "../model/interest.ts";
 import * as layout from "../model/layout.ts";
 import type * as wire from "../model/picket.v1.ts";
 import { addon, type NativeError, objectPath, type ProgramInfo, type Sensor } from "./addon.ts";
-import { type Hook, hooks } from "./hooks.ts";
+import { type Capability, capabilities, type Way } from "./hooks.ts";
 import { cgroupKey, pidKey, scopePathKeys, Tables } from "./tables.ts";
 
 export interface Scope {
@@ -24,16 +24,35 @@ export interface CaptureOptions {
 	readonly drainMs: number;
 	readonly scope: Scope;
 	readonly simulateLoss: number;
-	/** Programs not to load, as if the kernel refused them: for tests and for troubleshooting. */
+	/** Programs, capabilities or tiers to do without, as if the kernel refused them: for tests and troubleshooting. */
 	readonly off: readonly string[];
+	readonly limits: CaptureLimits;
 	readonly cgroupRoot: string | undefined;
 	readonly logger: Logger;
 }
 
+export interface CaptureLimits {
+	/** The same open is reported once in this time, ms; 0 reports each. */
+	readonly repeatWindowMs: number;
+	/** Opens and connections a cgroup may send a second once its burst is used up; 0 for no limit. */
+	readonly bulkRate: number;
+	readonly bulkBurst: number;
+	/** Executions wake the agent at once instead of within drainMs: for responses that must be quick. */
+	readonly wakeOnExec: boolean;
+}
+
+export const noLimits: CaptureLimits = { repeatWindowMs: 0, bulkRate: 0, bulkBurst: 0, wakeOnExec: false };
+
+/** generated = submitted + lost + limited + repeated. */
 export interface Counters {
 	readonly generated: number;
 	readonly submitted: number;
+	/** The ring was full (or loss is simulated). */
 	readonly lost: number;
+	/** Over the share of its cgroup. */
+	readonly limited: number;
+	/** Told by an earlier event of the same. */
+	readonly repeated: number;
 }
 
 /** `message` says what is wrong, `remedy` what to do. */
@@ -53,69 +72,111 @@ export type RecordHandler = (offset: number, bytes: number) => void;
 /** Time one slice may take before timers and I/O get their turn, ms. */
 const sliceMs = 8;
 const slotsPerRead = 1024;
+const counterFields = layout.classCounters.bytes / 8;
 
 export class LiveCapture {
 	readonly #sensor: Sensor;
 	readonly #tables: Tables;
 	readonly #options: CaptureOptions;
 	readonly #slots = new Uint32Array(slotsPerRead * 2);
-	readonly #sums = new Float64Array(layout.eventKind.EVENT_KINDS * 3);
+	readonly #sums = new Float64Array(layout.eventKind.EVENT_KINDS * counterFields);
+	/** Programs we do without, and why. */
 	readonly #missing = new Map<string, string>();
+	readonly #attached = new Set<string>();
 	#scopeBits = 0;
+	#eventMask = 0;
 	#handler: RecordHandler = () => {};
 	#continuing = false;
 	#closed = false;
-	/** Why all read-only opens are sent; "" when they are not. */
-	unboundedReads = "";
+	/** Why all opens of a sort are sent; "" when they are not. */
+	unboundedOpens = "";
 
 	constructor(options: CaptureOptions) {
 		this.#options = options;
+		for (const name of options.off) this.#switchOff(name);
 		this.#sensor = this.#load();
 		this.#tables = new Tables(this.#sensor);
-		this.#applyScope();
+		try {
+			this.#applyScope();
+		} catch (error) {
+			this.#sensor.close();
+			throw error;
+		}
 	}
 
 	get memory(): ArrayBuffer {
 		return this.#sensor.ring;
 	}
 
-	#wanted(): Hook[] {
-		return hooks.filter((hook) => {
-			if (hook.only && hook.only !== process.arch) return false;
-			if (this.#options.off.includes(hook.program)) this.#missing.set(hook.program, "switched off");
-			return !this.#missing.has(hook.program);
-		});
+	#switchOff(name: string): void {
+		const meant = here().flatMap((capability) =>
+			capability.ways.filter(({ program, tier }) => [program, tier, capability.name].includes(name)),
+		);
+		if (meant.length === 0) {
+			const known = here().flatMap(({ name, ways }) => [
+				name,
+				...ways.flatMap((way) => [way.program, way.tier]),
+			]);
+			throw new CaptureError(
+				"UNSUPPORTED",
+				`there is no hook ${JSON.stringify(name)} to switch off`,
+				`name one of ${[...new Set(known)].sort().join(", ")}`,
+			);
+		}
+		for (const { program } of meant) this.#missing.set(program, "switched off");
 	}
 
-	/** Loads all programs; one that the kernel refuses and we can do without is left out and the rest tried again. */
+	/** The best way that is left. */
+	#wayOf(capability: Capability): Way | undefined {
+		return capability.ways.find(({ program }) => !this.#missing.has(program));
+	}
+
+	/** Loads and hooks up all that will do; what the kernel refuses is left out or done another way, and the rest tried again. */
 	#load(): Sensor {
 		for (;;) {
-			const wanted = this.#wanted();
-			const lacking = hooks.find((hook) => hook.required && this.#missing.has(hook.program));
+			const lacking = here().find((capability) => capability.required && !this.#wayOf(capability));
 			if (lacking) {
+				const reasons = lacking.ways.map(({ program }) => `${program}: ${this.#missing.get(program)}`);
 				throw new CaptureError(
 					"UNSUPPORTED",
-					`this kernel cannot report ${lacking.lost} (${lacking.program}: ${this.#missing.get(lacking.program)})`,
+					`this kernel cannot report ${lacking.lost} (${reasons.join("; ")})`,
 					`needed: ${lacking.remedy}`,
 				);
 			}
+			const ways = here().flatMap((capability) => this.#wayOf(capability) ?? []);
+			let sensor: Sensor | undefined;
 			try {
-				return new (addon().Sensor)({
+				sensor = new (addon().Sensor)({
 					object: objectPath,
 					ringBytes: this.#options.ringBytes,
-					programs: wanted.map((hook) => hook.program),
+					programs: ways.map(({ program }) => program),
 					layoutHash: layout.layoutHash,
 				});
-			} catch (error) {
-				const failed = error as NativeError;
-				if (failed.code === "LOAD" && failed.program && !isPermission(failed)) {
-					this.#options.logger.debug({ program: failed.program, log: failed.log }, "a program was refused");
-					this.#missing.set(failed.program, lastLine(failed));
-					continue;
+				// Nothing is reported yet. Some refusals show only here.
+				for (const { program, tier } of ways) {
+					if (tier !== "fentry") continue;
+					sensor.attach(program);
+					sensor.detach(program);
 				}
-				throw explain(failed);
+				return sensor;
+			} catch (error) {
+				sensor?.close();
+				this.#doWithout(error as NativeError, ways);
 			}
 		}
+	}
+
+	/** Notes what a refusal costs; throws when it costs everything. */
+	#doWithout(failed: NativeError, ways: readonly Way[]): void {
+		const way = ways.find(({ program }) => program === failed.program);
+		if (!way || (way.tier !== "fentry" && (failed.code !== "LOAD" || isPermission(failed))))
+			throw explain(failed);
+		this.#options.logger.debug({ program: failed.program, log: failed.log }, "a program was refused");
+		const reason = lastLine(failed);
+		this.#missing.set(way.program, reason);
+		// A kernel that refuses one hook on a function for want of permission or support refuses them all.
+		if (way.tier !== "fentry" || failed.errno === enoent) return;
+		for (const other of ways) if (other.tier === "fentry") this.#missing.set(other.program, reason);
 	}
 
 	/** Puts the interest in force, hooks everything up and starts delivering. */
@@ -123,7 +184,6 @@ export class LiveCapture {
 		this.#handler = handler;
 		try {
 			this.setInterest(interest);
-			this.#attach();
 			// What was forked between the first look at /proc and the hook on fork.
 			this.#applyScope();
 			this.#sensor.start(() => this.#drain(), this.#options.drainMs);
@@ -134,30 +194,47 @@ export class LiveCapture {
 		}
 	}
 
+	/** Hooks up what the interest needs and takes off what it no longer does. */
 	#attach(): void {
-		for (const hook of this.#wanted()) {
+		for (const capability of here()) {
+			const way = this.#wayOf(capability);
+			if (!way) continue;
+			const { program } = way;
+			const needed = this.#eventMask & (1 << EventKind[capability.kind]);
+			if (!needed && this.#attached.delete(program)) this.#sensor.detach(program);
+			if (!needed || this.#attached.has(program)) continue;
 			try {
-				this.#sensor.attach(hook.program);
+				this.#sensor.attach(program);
+				this.#attached.add(program);
 			} catch (error) {
 				const failed = error as NativeError;
-				if (hook.required) throw explain(failed);
-				this.#missing.set(hook.program, failed.message);
+				if (capability.required) throw explain(failed);
+				this.#missing.set(program, failed.message);
 				this.#options.logger.warn(
-					{ program: hook.program, reason: failed.message },
-					`not captured: ${hook.lost}; needed: ${hook.remedy}`,
+					{ program, reason: failed.message },
+					`not captured: ${capability.lost}; needed: ${capability.remedy}`,
 				);
 			}
 		}
 	}
 
+	/** Puts another interest in force. */
 	setInterest(interest: Interest): void {
-		this.unboundedReads = this.#tables.apply({
+		this.#steer(interest);
+		this.#attach();
+	}
+
+	#steer(interest: Interest): void {
+		const { unbounded, eventMask } = this.#tables.apply({
 			interest,
 			sensorPid: process.pid,
 			ringBytes: this.#options.ringBytes,
 			scopeBits: this.#scopeBits,
 			simulateLoss: this.#options.simulateLoss,
+			limits: this.#options.limits,
 		});
+		this.unboundedOpens = unbounded;
+		this.#eventMask = eventMask;
 	}
 
 	#applyScope(): void {
@@ -232,13 +309,16 @@ export class LiveCapture {
 		const out = new Map<EventName, Counters>();
 		if (this.#closed) return out;
 		this.#sensor.counters(this.#sums);
+		const field = (kind: number, offset: number) => this.#sums[kind * counterFields + offset / 8] as number;
 		for (let kind = 1; kind < layout.eventKind.EVENT_KINDS; kind++) {
 			const name = eventName(kind);
 			if (!name) continue;
 			out.set(name, {
-				generated: this.#sums[kind * 3] as number,
-				submitted: this.#sums[kind * 3 + 1] as number,
-				lost: this.#sums[kind * 3 + 2] as number,
+				generated: field(kind, layout.classCounters.generated),
+				submitted: field(kind, layout.classCounters.submitted),
+				lost: field(kind, layout.classCounters.lost),
+				limited: field(kind, layout.classCounters.limited),
+				repeated: field(kind, layout.classCounters.repeated),
 			});
 		}
 		return out;
@@ -253,18 +333,20 @@ export class LiveCapture {
 	}
 
 	capabilities(): wire.Capability[] {
-		return hooks
-			.filter((hook) => !hook.only || hook.only === process.arch)
-			.map((hook) => {
-				const missing = this.#missing.get(hook.program);
-				return {
-					name: hook.program.replace(/^on_/, ""),
-					available: missing === undefined,
-					tier: hook.tier,
-					lost: missing === undefined ? "" : `${hook.lost} (${missing})`,
-					remedy: missing === undefined ? "" : hook.remedy,
-				};
-			});
+		return here().map((capability) => {
+			const way = this.#wayOf(capability);
+			const { name, lost, remedy } = capability;
+			if (!way) {
+				const reasons = [...new Set(capability.ways.map(({ program }) => this.#missing.get(program)))];
+				return { name, available: false, tier: "none", lost: `${lost} (${reasons.join("; ")})`, remedy };
+			}
+			return { name, available: true, tier: way.tier, lost: "", remedy: "" };
+		});
+	}
+
+	/** Programs that run now: those the interest needs. */
+	attached(): ReadonlySet<string> {
+		return this.#attached;
 	}
 
 	/**
@@ -273,7 +355,7 @@ export class LiveCapture {
 	 */
 	stop(): void {
 		if (this.#closed) return;
-		this.setInterest({ kinds: new Set(), writeOpens: false, failedOpens: false, readOpens: "none" });
+		this.#steer(noInterest);
 		this.flush();
 	}
 
@@ -294,15 +376,24 @@ export function probe(options: Pick<CaptureOptions, "logger" | "off">): wire.Cap
 		scope: { pids: [process.pid], cgroups: [], paths: [] },
 		simulateLoss: 0,
 		cgroupRoot: undefined,
+		limits: noLimits,
 		...options,
 	});
 	try {
-		capture.start({ ...everything, kinds: new Set() }, () => {});
+		// Within the scope of this process nothing happens meanwhile.
+		capture.start(everything, () => {});
 		return capture.capabilities();
 	} finally {
 		capture.close();
 	}
 }
+
+/** What this architecture can have. */
+function here(): Capability[] {
+	return capabilities.filter(({ only }) => only === undefined || only === process.arch);
+}
+
+const enoent = 2;
 
 function isPermission(error: NativeError): boolean {
 	// EPERM, and EACCES with no verifier log: not a refusal of this program but of all.

@@ -1,13 +1,16 @@
 // Writes the kernel's small tables: what is of interest, what is in scope. Keeps what it wrote, so that a change
 // adds the new before it takes the old away and no event falls into a gap between.
+import { randomBytes } from "node:crypto";
 import { realpathSync } from "node:fs";
 import { EventKind } from "../model/event.ts";
-import type { Interest } from "../model/interest.ts";
+import type { ConnectInterest, Interest, OpenInterest } from "../model/interest.ts";
 import * as layout from "../model/layout.ts";
 import type { NativeError, Sensor } from "./addon.ts";
+import type { CaptureLimits } from "./live.ts";
 
-const one = new Uint8Array([1]);
 const pathBytes = layout.pathKey.bytes - layout.pathKey.text;
+/** The kernel compares one byte less than the key of an end has. */
+const suffixBytes = layout.suffixKey.bytes - layout.suffixKey.text;
 
 /** Key for a path prefix; an exact path carries its closing NUL. Longer ones are cut, which only widens them. */
 function prefixKey(path: string, exact: boolean): Buffer {
@@ -15,15 +18,6 @@ function prefixKey(path: string, exact: boolean): Buffer {
 	const text = Buffer.from(exact ? `${path}\0` : path, "latin1").subarray(0, pathBytes);
 	key.writeUInt32LE(text.length * 8, layout.pathKey.prefixBits);
 	text.copy(key, layout.pathKey.text);
-	return key;
-}
-
-/** undefined when the name is longer than the table takes. */
-function nameKey(name: string): Buffer | undefined {
-	const text = Buffer.from(name, "latin1");
-	if (text.length >= layout.nameKey.bytes) return undefined;
-	const key = Buffer.alloc(layout.nameKey.bytes);
-	text.copy(key);
 	return key;
 }
 
@@ -56,27 +50,70 @@ function withTarget(path: string): string[] {
 	}
 }
 
-/** One kernel table and the keys we have in it. */
+/** A byte string as the key of a longest-prefix table: where the text lies and how long it may be. */
+interface PrefixLayout {
+	readonly bytes: number;
+	readonly prefixBits: number;
+	readonly text: number;
+}
+
+function bitsKey(layout: PrefixLayout, text: string): Buffer {
+	const key = Buffer.alloc(layout.bytes);
+	key.writeUInt32LE(text.length * 8, layout.prefixBits);
+	key.write(text, layout.text, "latin1");
+	return key;
+}
+
+/** Entries of a longest-prefix table: what a prefix asks, its extensions ask too, for only one of them is found. */
+function prefixEntries(layout: PrefixLayout, asked: ReadonlyMap<string, number>): Entry[] {
+	const limit = layout.bytes - layout.text;
+	const cut = new Map<string, number>();
+	for (const [text, bits] of asked) add(cut, text.slice(0, limit), bits); // cutting only widens
+	return [...cut].map(([text, own]) => {
+		let bits = own;
+		for (let length = 0; length < text.length; length++) bits |= cut.get(text.slice(0, length)) ?? 0;
+		return { key: bitsKey(layout, text), value: bits };
+	});
+}
+
+function add(table: Map<string, number>, text: string, bits: number): void {
+	table.set(text, (table.get(text) ?? 0) | bits);
+}
+
+interface Entry {
+	readonly key: Buffer;
+	readonly value: number;
+}
+
+/** One kernel table and what we have in it. */
 class Table {
 	readonly #sensor: Sensor;
 	readonly #name: string;
-	#keys = new Map<string, Buffer>();
+	readonly #valueBytes: number;
+	readonly #entries = new Map<string, Entry>();
 
-	constructor(sensor: Sensor, name: string) {
+	constructor(sensor: Sensor, name: string, valueBytes: number) {
 		this.#sensor = sensor;
 		this.#name = name;
+		this.#valueBytes = valueBytes;
 	}
 
-	replace(keys: Iterable<Buffer>): void {
-		const next = new Map<string, Buffer>();
-		for (const key of keys) next.set(key.toString("latin1"), key);
-		for (const [text, key] of next) {
-			if (this.#keys.has(text)) continue;
-			this.#sensor.mapUpdate(this.#name, key, one);
-			this.#keys.set(text, key); // at once: the table may be full before the last one
+	/** Adds the new before it takes the old away. Throws NativeError when it is full, with what fitted in it. */
+	replace(entries: Iterable<Entry>): void {
+		const next = new Map<string, Entry>();
+		for (const entry of entries) next.set(entry.key.toString("latin1"), entry);
+		for (const [text, entry] of next) {
+			if (this.#entries.get(text)?.value === entry.value) continue;
+			const value = Buffer.alloc(this.#valueBytes);
+			value.writeUIntLE(entry.value, 0, this.#valueBytes);
+			this.#sensor.mapUpdate(this.#name, entry.key, value);
+			this.#entries.set(text, entry);
 		}
-		for (const [text, key] of this.#keys) if (!next.has(text)) this.#sensor.mapDelete(this.#name, key);
-		this.#keys = next;
+		for (const [text, { key }] of this.#entries) {
+			if (next.has(text)) continue;
+			this.#sensor.mapDelete(this.#name, key);
+			this.#entries.delete(text);
+		}
 	}
 }
 
@@ -87,66 +124,123 @@ export interface Steering {
 	readonly scopeBits: number;
 	/** One event in so many is refused on purpose; 0 for none. */
 	readonly simulateLoss: number;
+	readonly limits: CaptureLimits;
 }
+
+export interface Steered {
+	/** Why every open of a sort is sent, "" when not. */
+	readonly unbounded: string;
+	/** Kinds that will come, 1 << kind. */
+	readonly eventMask: number;
+}
+
+const { OPEN_READ, OPEN_WRITE, OPEN_FAILED, OPEN_PATHS } = layout.openInterest;
+const { CONNECT_IP, CONNECT_PORTS, CONNECT_UNIX } = layout.connectInterest;
 
 export class Tables {
 	readonly #sensor: Sensor;
 	readonly #paths: Table;
 	readonly #names: Table;
+	readonly #suffixes: Table;
+	readonly #ports: Table;
 
 	constructor(sensor: Sensor) {
 		this.#sensor = sensor;
-		this.#paths = new Table(sensor, "interest_paths");
-		this.#names = new Table(sensor, "interest_names");
+		this.#paths = new Table(sensor, "interest_paths", 4);
+		this.#names = new Table(sensor, "interest_names", 4);
+		this.#suffixes = new Table(sensor, "interest_suffixes", 4);
+		this.#ports = new Table(sensor, "interest_ports", 1);
 	}
 
-	/** Puts interest and settings in force. Returns why every read-only open is sent, "" when not. */
-	apply(steering: Steering): string {
-		const { interest } = steering;
-		let openMask = 0;
-		let unbounded = "";
-		if (interest.writeOpens) openMask |= layout.openInterest.OPEN_WRITE;
-		if (interest.failedOpens) openMask |= layout.openInterest.OPEN_FAILED;
-		if (interest.readOpens === "all") {
-			unbounded = "a rule or an output asks for every open";
-		} else if (interest.readOpens !== "none") {
-			const { exact, prefixes, names, suffixes } = interest.readOpens;
-			const keys = new Map<string, Buffer | undefined>();
-			for (const name of names) keys.set(name, nameKey(name));
-			for (const suffix of suffixes) {
-				const slash = suffix.lastIndexOf("/");
-				if (slash < 0) unbounded = `a rule asks for any file that ends in ${JSON.stringify(suffix)}`;
-				else keys.set(suffix.slice(slash + 1), nameKey(suffix.slice(slash + 1)));
-			}
-			for (const [name, key] of keys)
-				if (!key) unbounded = `the file name ${name} is too long for the kernel's table`;
-			if (unbounded === "") {
-				try {
-					this.#names.replace([...keys.values()].filter((key) => key !== undefined));
-					this.#paths.replace([
-						...exact.flatMap(withTarget).map((path) => prefixKey(path, true)),
-						...prefixes.flatMap(withTarget).map((path) => prefixKey(path, false)),
-					]);
-					openMask |= layout.openInterest.OPEN_READ_PATHS;
-				} catch (error) {
-					unbounded = `the rules name more files than the kernel's table takes (${(error as NativeError).message})`;
-				}
-			}
-		}
-		if (unbounded !== "") openMask |= layout.openInterest.OPEN_READ;
+	/** Puts interest and settings in force; verdicts that were remembered count no more. */
+	apply(steering: Steering): Steered {
+		const { interest, limits } = steering;
+		let { openMask, unbounded } = this.#applyOpens(interest);
+		const connectMask = this.#applyConnects(interest.connects);
+		if (interest.failedOpens) openMask |= OPEN_FAILED;
 
 		let eventMask = 0;
 		for (const kind of interest.kinds) eventMask |= 1 << EventKind[kind];
 		if (openMask === 0) eventMask &= ~(1 << EventKind.open);
-		const settings = Buffer.alloc(layout.settings.bytes);
-		settings.writeUInt32LE(eventMask >>> 0, layout.settings.eventMask);
-		settings.writeUInt32LE(openMask, layout.settings.openMask);
-		settings.writeUInt32LE(steering.scopeBits, layout.settings.scope);
-		settings.writeUInt32LE(steering.sensorPid, layout.settings.sensorPid);
-		settings.writeUInt32LE((steering.ringBytes / 4) * 3, layout.settings.bulkLimit);
-		settings.writeUInt32LE(steering.ringBytes / 4, layout.settings.wakeLimit);
-		settings.writeUInt32LE(steering.simulateLoss, layout.settings.simulateLoss);
+		if (connectMask === 0) eventMask &= ~(1 << EventKind.connect);
+		if (!(eventMask & (1 << EventKind.open))) unbounded = "";
+		const at = layout.settings;
+		const settings = Buffer.alloc(at.bytes);
+		randomBytes(8).copy(settings, at.seed);
+		settings.writeBigUInt64LE(BigInt(limits.repeatWindowMs) * 1_000_000n, at.repeatWindow);
+		settings.writeBigUInt64LE(BigInt(limits.bulkBurst), at.bulkBurst);
+		settings.writeUInt32LE(limits.bulkRate, at.bulkRate);
+		settings.writeUInt32LE(eventMask >>> 0, at.eventMask);
+		settings.writeUInt32LE(limits.wakeOnExec ? 1 << EventKind.exec : 0, at.wakeMask);
+		settings.writeUInt32LE(openMask, at.openMask);
+		settings.writeUInt32LE(connectMask, at.connectMask);
+		settings.writeUInt32LE(steering.scopeBits, at.scope);
+		settings.writeUInt32LE(steering.sensorPid, at.sensorPid);
+		settings.writeUInt32LE((steering.ringBytes / 4) * 3, at.bulkLimit);
+		settings.writeUInt32LE(steering.ringBytes / 4, at.wakeLimit);
+		settings.writeUInt32LE(steering.simulateLoss, at.simulateLoss);
 		this.#sensor.mapUpdate("settings_map", Buffer.alloc(4), settings);
-		return unbounded;
+		return { unbounded, eventMask };
+	}
+
+	#applyOpens({ readOpens, writeOpens }: Interest): { openMask: number; unbounded: string } {
+		const sorts = [
+			[readOpens, OPEN_READ, "reading"],
+			[writeOpens, OPEN_WRITE, "writing"],
+		] as const;
+		let openMask = 0;
+		const whole = sorts.filter(([opens]) => opens === "all").map(([, , doing]) => doing);
+		for (const [opens, bit] of sorts) openMask |= opens === "all" ? bit : opens === "none" ? 0 : OPEN_PATHS;
+		let unbounded =
+			whole.length === 0 ? "" : `a rule or an output asks for every file opened for ${whole.join(" and ")}`;
+		if (!(openMask & OPEN_PATHS)) return { openMask, unbounded };
+		try {
+			this.#applyPaths(sorts);
+		} catch (error) {
+			unbounded = `the rules name more files than the kernel's tables take (${(error as NativeError).message})`;
+			for (const [opens, bit] of sorts) if (opens !== "none") openMask |= bit;
+		}
+		return { openMask, unbounded };
+	}
+
+	#applyPaths(sorts: readonly (readonly [OpenInterest, number, string])[]): void {
+		const paths = new Map<string, number>();
+		const names = new Map<string, number>();
+		const suffixes = new Map<string, number>();
+		const end = (text: string, bit: number) =>
+			add(suffixes, [...text.slice(1 - suffixBytes)].reverse().join(""), bit);
+		for (const [opens, bit] of sorts) {
+			if (typeof opens === "string") continue;
+			for (const path of opens.exact.flatMap(withTarget)) add(paths, `${path}\0`, bit);
+			for (const path of opens.prefixes.flatMap(withTarget)) add(paths, path, bit);
+			// The end of a whole path with a slash in it is at least a whole name.
+			const whole = opens.suffixes.filter((text) => text.includes("/"));
+			for (const name of [...opens.names, ...whole.map((text) => text.slice(text.lastIndexOf("/") + 1))]) {
+				if (name.length < layout.nameKey.bytes) add(names, name, bit);
+				else end(name, bit);
+			}
+			for (const text of opens.suffixes) if (!text.includes("/")) end(text, bit);
+		}
+		this.#paths.replace(prefixEntries(layout.pathKey, paths));
+		this.#suffixes.replace(prefixEntries(layout.suffixKey, suffixes));
+		this.#names.replace(
+			[...names].map(([name, value]) => {
+				const key = Buffer.alloc(layout.nameKey.bytes);
+				key.write(name, "latin1");
+				return { key, value };
+			}),
+		);
+	}
+
+	#applyConnects({ ip, unix }: ConnectInterest): number {
+		const mask = unix ? CONNECT_UNIX : 0;
+		if (ip === "all") return mask | CONNECT_IP;
+		if (ip === "none" || ip.length === 0) return mask;
+		try {
+			this.#ports.replace(ip.map((port) => ({ key: pidKey(port), value: 1 })));
+		} catch {
+			return mask | CONNECT_IP; // more ports than the table takes
+		}
+		return mask | CONNECT_PORTS;
 	}
 }

@@ -76,6 +76,19 @@ export const configSchema = z.strictObject({
 			drain_ms: between(1, 1000)
 				.default(10)
 				.describe("How often events that are not urgent are read, in ms."),
+			repeat_window_ms: between(0, 60_000)
+				.default(1000)
+				.describe(
+					"The same open by the same thread is reported once in this time, then with a count; 0 reports each.",
+				),
+			bulk_rate: between(0, 100_000_000)
+				.default(50_000)
+				.describe(
+					"Opens and connections one cgroup may send a second, once its burst is used up; 0 for no limit.",
+				),
+			bulk_burst: between(1, 1_000_000_000)
+				.default(1_000_000)
+				.describe("Opens and connections one cgroup may send beyond that before the limit holds."),
 		})
 		.prefault({})
 		.describe("How events come out of the kernel."),

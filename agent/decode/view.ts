@@ -137,6 +137,9 @@ export class RecordView implements ProcessEventView {
 		return this.bytes.toString("latin1", start, start + size);
 	}
 
+	get repeats(): number {
+		return this.kind === EventKind.open ? this.#word(openEvent.repeats) : 0;
+	}
 	get result(): number {
 		const at = resultAt[this.kind] as number;
 		return at === 0 ? 0 : this.#word(at) | 0;

@@ -1,4 +1,5 @@
 // A rule in plain words: what it looks for, on which events, what the kernel sends for it.
+import type { OpenInterest } from "../model/interest.ts";
 import type { LoadedRule } from "./load.ts";
 
 export function explainRule(rule: LoadedRule): string {
@@ -17,23 +18,31 @@ export function explainRule(rule: LoadedRule): string {
 	const { interest } = rule;
 	if (interest?.kinds.has("open")) {
 		lines.push(
-			`opens       ${[interest.writeOpens && "for writing", interest.failedOpens && "failed ones"].filter(Boolean).join(", ") || "for reading only"}`,
+			...opensText("reads ", interest.readOpens, "reading"),
+			...opensText("writes", interest.writeOpens, "writing"),
+			...(interest.failedOpens ? ["failures    every open that fails"] : []),
 		);
-		const reads = interest.readOpens;
-		if (reads === "all")
-			lines.push("reads       every file opened for reading has to be looked at, which costs CPU");
-		else if (reads !== "none") {
-			const paths = [
-				...reads.exact,
-				...reads.prefixes.map((each) => `${each}*`),
-				...reads.names.map((each) => `*/${each}`),
-				...reads.suffixes.map((each) => `*${each}`),
-			];
-			// As captured they are bytes; people read UTF-8.
-			lines.push(`reads       ${Buffer.from(paths.join(" "), "latin1").toString("utf8")}`);
-		}
+	}
+	if (interest?.kinds.has("connect")) {
+		const { ip, unix } = interest.connects;
+		const ports = ip === "all" ? ["every peer"] : ip === "none" ? [] : [`peers on port ${ip.join(", ")}`];
+		lines.push(`connections ${[...ports, ...(unix ? ["Unix sockets"] : [])].join("; ")}`);
 	}
 	if (rule.falsePositives.length > 0)
 		lines.push("known false positives", ...rule.falsePositives.map((each) => `  ${each}`));
 	return lines.join("\n");
+}
+
+function opensText(title: string, opens: OpenInterest, doing: string): string[] {
+	if (opens === "none") return [];
+	if (opens === "all")
+		return [`${title}      every file opened for ${doing} has to be looked at, which costs CPU`];
+	const paths = [
+		...opens.exact,
+		...opens.prefixes.map((each) => `${each}*`),
+		...opens.names.map((each) => `*/${each}`),
+		...opens.suffixes.map((each) => `*${each}`),
+	];
+	// As captured they are bytes; people read UTF-8.
+	return [`${title}      ${Buffer.from(paths.join(" "), "latin1").toString("utf8")}`];
 }

@@ -1,6 +1,6 @@
 // What the kernel has to send so that a set of rules can match: kinds of events, and of opens which ones.
-import { type EventKind, type EventName, eventNames, EventKind as Kind } from "../model/event.ts";
-import type { Interest, PathInterest } from "../model/interest.ts";
+import { type EventKind, eventNames, EventKind as Kind } from "../model/event.ts";
+import type { ConnectInterest, Interest, OpenInterest } from "../model/interest.ts";
 import { type Assume, type Bound, fold, type Plan, type Predicates, planFor } from "./plan.ts";
 import type { Predicate } from "./predicate.ts";
 import { asLatin1 } from "./text.ts";
@@ -61,16 +61,9 @@ interface Paths {
 	suffixes: string[];
 }
 const nothing = (): Paths => ({ exact: [], prefixes: [], names: [], suffixes: [] });
-/** How much a bound lets through, roughly: a name is rarer than a folder, and an ending of names is in no table. */
+/** How much a bound lets through, roughly: whole names are rarer than folders, and ends of names than long ones. */
 const widthOf = (paths: Paths) =>
-	10 * (paths.exact.length + paths.names.length + paths.suffixes.length) +
-	11 * paths.prefixes.length +
-	(isUnbounded(paths) ? 1e6 : 0);
-
-/** Has the kernel to send every file opened for reading? The end of a name is more than its tables can say. */
-export function isUnbounded(reads: Interest["readOpens"]): boolean {
-	return reads === "all" || (reads !== "none" && reads.suffixes.some((suffix) => !suffix.includes("/")));
-}
+	10 * (paths.exact.length + paths.names.length) + 11 * paths.prefixes.length + 12 * paths.suffixes.length;
 
 function sum(all: readonly Paths[]): Paths {
 	return {
@@ -143,17 +136,63 @@ function globBound(glob: string, below: boolean): Paths | undefined {
 			: { ...nothing(), exact: [pattern] };
 	}
 	const begin = pattern.slice(0, special);
-	if (begin.length > 1) return { ...nothing(), prefixes: [begin] };
 	const end = pattern.slice(Math.max(...["*", "?", "]"].map((sign) => pattern.lastIndexOf(sign))) + 1);
+	const name = end.slice(end.lastIndexOf("/") + 1);
+	if (!below && end.includes("/") && name !== "" && !end.includes("\\"))
+		return { ...nothing(), names: [name] };
+	if (begin.length > 1) return { ...nothing(), prefixes: [begin] };
 	return !below && end !== "" && !end.includes("\\") ? { ...nothing(), suffixes: [end] } : undefined;
 }
 
-export interface RuleInterest {
-	readonly kinds: ReadonlySet<EventName>;
-	readonly writeOpens: boolean;
-	readonly failedOpens: boolean;
-	readonly readOpens: Interest["readOpens"];
+type Family = "ip" | "unix";
+const portFields = new Set(["fd.sport", "fd.rport"]);
+
+/** What is known of a connection of that family, whoever the peer is. */
+function knownOfFamily(family: Family): Assume {
+	return (predicate) => {
+		const fixed = predicate.constant(Kind.connect);
+		if (fixed !== undefined) return fixed;
+		const { fieldName, values, check } = predicate;
+		// A socket without an address has no such field, and no comparison with one holds.
+		if (family === "unix" && /^fd\.(ip|net|[sclr](ip|net|port|proto)|port|l4proto)$/.test(fieldName ?? ""))
+			return false;
+		if (values.length !== check.right.length) return undefined;
+		const letters = family === "unix" ? ["u"] : ["4", "6"];
+		const is = check.operator === "=" || check.operator === "in";
+		if (fieldName === "fd.typechar" && is && !values.some((value) => letters.includes(value))) return false;
+		if (fieldName === "fd.typechar" && is && letters.every((letter) => values.includes(letter))) return true;
+		return undefined;
+	};
 }
+
+/** Remote ports one of which the peer must have; undefined when there is no such bound. */
+function portsOf(plan: Plan, predicates: Predicates): number[] | undefined {
+	if (plan === false) return [];
+	if (plan === true) return undefined;
+	switch (plan.is) {
+		case "test": {
+			const { fieldName, check, values } = predicates.at(plan.index);
+			const equal = check.operator === "=" || check.operator === "in";
+			if (!portFields.has(fieldName ?? "") || !equal || values.length !== check.right.length)
+				return undefined;
+			const ports = values.map(Number);
+			return ports.every((port) => Number.isInteger(port) && port >= 0 && port < 65536) ? ports : undefined;
+		}
+		case "not":
+			return undefined;
+		case "or": {
+			const bounds = plan.plans.map((each) => portsOf(each, predicates));
+			return bounds.some((each) => each === undefined) ? undefined : (bounds as number[][]).flat();
+		}
+		case "and":
+			return plan.plans
+				.map((each) => portsOf(each, predicates))
+				.filter((each) => each !== undefined)
+				.sort((a, b) => a.length - b.length)[0];
+	}
+}
+
+export type RuleInterest = Interest;
 
 export function interestOfRule(bound: Bound, predicates: Predicates): RuleInterest {
 	const kinds = new Set(
@@ -161,12 +200,19 @@ export function interestOfRule(bound: Bound, predicates: Predicates): RuleIntere
 	);
 	const opens = (scenario: Scenario) =>
 		kinds.has("open") ? fold(bound, predicates, knownOf(scenario)) : false;
-	const reads = opens("read");
-	const bounds = reads === false ? undefined : boundOf(reads, predicates);
+	const paths = (plan: Plan): OpenInterest =>
+		plan === false ? "none" : (boundOf(plan, predicates) ?? "all");
+	const connects = (family: Family) =>
+		kinds.has("connect") ? fold(bound, predicates, knownOfFamily(family)) : false;
+	const ip = connects("ip");
 	return {
 		kinds,
-		writeOpens: opens("write") !== false,
+		writeOpens: paths(opens("write")),
+		readOpens: paths(opens("read")),
 		failedOpens: opens("failed") !== false,
-		readOpens: reads === false ? "none" : bounds === undefined ? "all" : (bounds satisfies PathInterest),
+		connects: {
+			ip: ip === false ? "none" : (portsOf(ip, predicates) ?? "all"),
+			unix: connects("unix") !== false,
+		} satisfies ConnectInterest,
 	};
 }

@@ -3,13 +3,13 @@
 import { createHash } from "node:crypto";
 import type { EventKind, EventName, Observation } from "../model/event.ts";
 import { EventKind as Kind } from "../model/event.ts";
-import { type Interest, sumOfInterests } from "../model/interest.ts";
+import { type Interest, noInterest, sumOfInterests } from "../model/interest.ts";
 import { type Finding, type Priority, type Problem, priorities, type Severity } from "../model/verdict.ts";
 import { attackOf } from "./attack.ts";
 import { CheckProblem, inExceptions } from "./check.ts";
 import { collect, type RuleSource } from "./collect.ts";
 import { eventTypes, type FieldContext } from "./fields.ts";
-import { interestOfRule, isUnbounded, type RuleInterest } from "./interest.ts";
+import { interestOfRule, type RuleInterest } from "./interest.ts";
 import { parseTemplate, type Template } from "./output.ts";
 import { type Bound, bind, kinds, type Plan, Predicates, planFor } from "./plan.ts";
 import { parseCondition, SyntaxProblem } from "./syntax.ts";
@@ -66,15 +66,16 @@ export function loadRules(files: readonly RuleFile[]): RuleSet {
 	for (const { path, text } of files) hash.update(`${path.replace(/^.*\//, "")}\0${text}\0`);
 	const rules = sources.map((source) => compile(source, predicates, problems));
 	const interests = rules.flatMap((rule) => (rule.enabled && rule.interest ? [rule.interest] : []));
-	const nothing: Interest = { kinds: new Set(), writeOpens: false, failedOpens: false, readOpens: "none" };
 	for (const rule of rules) {
-		if (!rule.enabled || !isUnbounded(rule.interest?.readOpens ?? "none")) continue;
+		const { readOpens, writeOpens } = rule.interest ?? noInterest;
+		const sorts = [readOpens === "all" && "reading", writeOpens === "all" && "writing"].filter(Boolean);
+		if (!rule.enabled || sorts.length === 0) continue;
 		problems.push({
 			file: rule.file,
 			line: rule.line,
 			column: 1,
 			where: rule.name,
-			message: "every file that is opened for reading has to be looked at for this rule, which costs CPU",
+			message: `every file that is opened for ${sorts.join(" or ")} has to be looked at for this rule, which costs CPU`,
 			remedy: "name the files: fd.name =, in or startswith, fd.directory or fd.filename",
 			level: "warning",
 		});
@@ -83,7 +84,7 @@ export function loadRules(files: readonly RuleFile[]): RuleSet {
 		rules,
 		problems,
 		predicates,
-		interest: sumOfInterests([nothing, ...interests]),
+		interest: sumOfInterests(interests),
 		contentHash: hash.digest("hex"),
 	};
 }

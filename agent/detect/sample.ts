@@ -68,6 +68,7 @@ class SampleView implements EventView {
 	readonly flags: number;
 	readonly result: number;
 	readonly openFlags: number;
+	readonly repeats = 0;
 	readonly mode: number;
 	readonly device = 0;
 	readonly inode = 1;

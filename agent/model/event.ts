@@ -74,6 +74,8 @@ export interface EventView {
 	readonly result: number;
 	/** open: O_* bits as asked for. */
 	readonly openFlags: number;
+	/** open: how many like it came since the last one that was sent; they were not. */
+	readonly repeats: number;
 	/** open: st_mode of the opened file, 0 when failed. */
 	readonly mode: number;
 	/** open, exec: device (major << 20 | minor) and inode of the file. */

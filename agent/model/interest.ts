@@ -1,7 +1,7 @@
 // What the kernel is asked to send: the sum of what rules, policy and outputs need.
 import type { EventName } from "./event.ts";
 
-/** Paths of read-only opens somebody asks for. `suffixes` are of whole paths. */
+/** Paths of opens somebody asks for. `suffixes` are of whole paths. */
 export interface PathInterest {
 	readonly exact: readonly string[];
 	readonly prefixes: readonly string[];
@@ -10,29 +10,44 @@ export interface PathInterest {
 	readonly suffixes: readonly string[];
 }
 
+export type OpenInterest = "none" | "all" | PathInterest;
+
+export interface ConnectInterest {
+	/** Peers by address: none, every one, or those on these remote ports. */
+	readonly ip: "none" | "all" | readonly number[];
+	readonly unix: boolean;
+}
+
 export interface Interest {
 	readonly kinds: ReadonlySet<EventName>;
-	readonly writeOpens: boolean;
+	/** Opens that can write or make the file. */
+	readonly writeOpens: OpenInterest;
+	/** All other successful opens. */
+	readonly readOpens: OpenInterest;
 	readonly failedOpens: boolean;
-	readonly readOpens: "none" | "all" | PathInterest;
+	readonly connects: ConnectInterest;
 }
+
+export const noInterest: Interest = {
+	kinds: new Set(),
+	writeOpens: "none",
+	readOpens: "none",
+	failedOpens: false,
+	connects: { ip: "none", unix: false },
+};
 
 export const everything: Interest = {
 	kinds: new Set(["exec", "fork", "exit", "open", "connect", "cgroup"]),
-	writeOpens: true,
-	failedOpens: true,
+	writeOpens: "all",
 	readOpens: "all",
+	failedOpens: true,
+	connects: { ip: "all", unix: true },
 };
 
 /** What the agent itself needs whatever the rules are: the process tree and the containers. */
-export const ownNeeds: Interest = {
-	kinds: new Set(["exec", "fork", "exit", "cgroup"]),
-	writeOpens: false,
-	failedOpens: false,
-	readOpens: "none",
-};
+export const ownNeeds: Interest = { ...noInterest, kinds: new Set(["exec", "fork", "exit", "cgroup"]) };
 
-function sumOfReads(a: Interest["readOpens"], b: Interest["readOpens"]): Interest["readOpens"] {
+function sumOfOpens(a: OpenInterest, b: OpenInterest): OpenInterest {
 	if (a === "all" || b === "all") return "all";
 	if (a === "none") return b;
 	if (b === "none") return a;
@@ -45,12 +60,25 @@ function sumOfReads(a: Interest["readOpens"], b: Interest["readOpens"]): Interes
 	};
 }
 
+function sumOfPeers(a: ConnectInterest["ip"], b: ConnectInterest["ip"]): ConnectInterest["ip"] {
+	if (a === "all" || b === "all") return "all";
+	if (a === "none") return b;
+	return b === "none" ? a : [...new Set([...a, ...b])];
+}
+
 /** The least that satisfies all of them. */
 export function sumOfInterests(interests: readonly Interest[]): Interest {
-	return interests.reduce((sum, each) => ({
-		kinds: new Set([...sum.kinds, ...each.kinds]),
-		writeOpens: sum.writeOpens || each.writeOpens,
-		failedOpens: sum.failedOpens || each.failedOpens,
-		readOpens: sumOfReads(sum.readOpens, each.readOpens),
-	}));
+	return interests.reduce(
+		(sum, each) => ({
+			kinds: new Set([...sum.kinds, ...each.kinds]),
+			writeOpens: sumOfOpens(sum.writeOpens, each.writeOpens),
+			readOpens: sumOfOpens(sum.readOpens, each.readOpens),
+			failedOpens: sum.failedOpens || each.failedOpens,
+			connects: {
+				ip: sumOfPeers(sum.connects.ip, each.connects.ip),
+				unix: sum.connects.unix || each.connects.unix,
+			},
+		}),
+		noInterest,
+	);
 }

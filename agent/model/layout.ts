@@ -1,7 +1,7 @@
 // Generated from the built BPF object's own type information by `npm run setup`: byte offsets of every
 // struct of bpf/event.h, and its constants. Not edited by hand.
 
-export const layoutHash = "a06aa9b9155fc522";
+export const layoutHash = "070b66ed89be632f";
 
 export const cgroupEvent = {
 	bytes: 56,
@@ -12,10 +12,12 @@ export const cgroupEvent = {
 } as const;
 
 export const classCounters = {
-	bytes: 24,
+	bytes: 40,
 	generated: 0,
 	submitted: 8,
 	lost: 16,
+	limited: 24,
+	repeated: 32,
 } as const;
 
 export const connectEvent = {
@@ -98,15 +100,17 @@ export const nameKey = {
 } as const;
 
 export const openEvent = {
-	bytes: 72,
+	bytes: 80,
 	header: 0,
 	inode: 40,
 	device: 48,
 	openFlags: 52,
 	mode: 56,
 	result: 60,
-	path: 64,
-	raw: 68,
+	repeats: 64,
+	reserved: 68,
+	path: 72,
+	raw: 76,
 } as const;
 
 export const pathKey = {
@@ -116,21 +120,38 @@ export const pathKey = {
 } as const;
 
 export const settings = {
-	bytes: 32,
-	eventMask: 0,
-	openMask: 4,
-	scope: 8,
-	sensorPid: 12,
-	bulkLimit: 16,
-	wakeLimit: 20,
-	simulateLoss: 24,
-	reserved: 28,
+	bytes: 64,
+	seed: 0,
+	repeatWindow: 8,
+	bulkBurst: 16,
+	bulkRate: 24,
+	eventMask: 28,
+	wakeMask: 32,
+	openMask: 36,
+	connectMask: 40,
+	scope: 44,
+	sensorPid: 48,
+	bulkLimit: 52,
+	wakeLimit: 56,
+	simulateLoss: 60,
+} as const;
+
+export const suffixKey = {
+	bytes: 36,
+	prefixBits: 0,
+	text: 4,
 } as const;
 
 export const text = {
 	bytes: 4,
 	offset: 0,
 	size: 2,
+} as const;
+
+export const connectInterest = {
+	CONNECT_IP: 1,
+	CONNECT_PORTS: 2,
+	CONNECT_UNIX: 4,
 } as const;
 
 export const eventFlag = {
@@ -159,8 +180,8 @@ export const eventKind = {
 export const openInterest = {
 	OPEN_WRITE: 1,
 	OPEN_READ: 2,
-	OPEN_READ_PATHS: 4,
-	OPEN_FAILED: 8,
+	OPEN_FAILED: 4,
+	OPEN_PATHS: 8,
 } as const;
 
 export const scope = {

@@ -100,6 +100,7 @@ export interface Open {
 	file?: FileId;
 	result?: string;
 	returnValue?: number;
+	repeats?: number;
 }
 
 export interface Connect {
@@ -274,6 +275,7 @@ export interface ClassCounters {
 	lost?: string;
 	suppressed?: string;
 	pending?: string;
+	limited?: string;
 }
 
 export interface RuleTotals {

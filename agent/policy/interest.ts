@@ -1,6 +1,6 @@
 // What the kernel has to deliver so that this policy can decide; everything else may stay there.
 import type { EventName } from "../model/event.ts";
-import type { Interest, PathInterest } from "../model/interest.ts";
+import { type Interest, noInterest, type OpenInterest, type PathInterest } from "../model/interest.ts";
 import type { Glob } from "./glob.ts";
 import type { Policy, Scope } from "./load.ts";
 
@@ -11,17 +11,25 @@ export function interestOf(policy: Policy): Interest {
 	const restricts = (lists: { allow: unknown; deny: unknown }) =>
 		lists.allow !== undefined || lists.deny !== undefined;
 	if (some(({ processes, users }) => restricts(processes) || restricts(users))) kinds.add("exec");
-	const writeOpens = some(({ writes }) => restricts(writes));
-	const readOpens = readInterest(scopes);
-	if (writeOpens || readOpens !== "none") kinds.add("open");
-	if (some(({ peers }) => restricts(peers))) kinds.add("connect");
-	// An open that the kernel refused is not a read.
-	return { kinds, writeOpens, failedOpens: false, readOpens };
+	const writeOpens = openInterest(scopes, ({ writes }) => writes);
+	const readOpens = openInterest(scopes, ({ reads }) => reads);
+	if (writeOpens !== "none" || readOpens !== "none") kinds.add("open");
+	const connects = some(({ peers }) => restricts(peers));
+	if (connects) kinds.add("connect");
+	// An open that the kernel refused is neither a read nor a write.
+	return {
+		...noInterest,
+		kinds,
+		writeOpens,
+		readOpens,
+		connects: connects ? { ip: "all", unix: false } : noInterest.connects,
+	};
 }
 
-function readInterest(scopes: readonly Scope[]): Interest["readOpens"] {
-	if (scopes.some(({ reads }) => reads.allow !== undefined)) return "all";
-	const globs = scopes.flatMap(({ reads }) => reads.deny ?? []).map((line) => line.match);
+function openInterest(scopes: readonly Scope[], of: (scope: Scope) => Scope["reads"]): OpenInterest {
+	// What is not allowed is forbidden: every file has to be looked at.
+	if (scopes.some((scope) => of(scope).allow !== undefined)) return "all";
+	const globs = scopes.flatMap((scope) => of(scope).deny ?? []).map((line) => line.match);
 	if (globs.length === 0) return "none";
 	const all = { exact: [], prefixes: [], names: [], suffixes: [] } as Record<keyof PathInterest, string[]>;
 	for (const glob of globs) {

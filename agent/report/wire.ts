@@ -195,6 +195,7 @@ function openToWire(event: EventView, architecture: Architecture): wire.Open {
 	if (event.inode !== 0) open.file = { device: event.device, inode: String(event.inode) };
 	open.result = resultName(event.result);
 	open.returnValue = event.result;
+	if (event.repeats > 0) open.repeats = event.repeats;
 	return open;
 }
 

@@ -1,23 +1,16 @@
 // Processes that know they are watched: what they change while a call waits may cost a detail, never the event.
-import { spawnSync } from "node:child_process";
 import { createServer, type Server } from "node:net";
-import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type * as wire from "../../agent/model/picket.v1.ts";
-import { Harness, run } from "./harness.ts";
+import { buildTrigger, Harness, run } from "./harness.ts";
 
-const source = new URL("../trigger/evade.c", import.meta.url).pathname;
+const evade = buildTrigger("evade");
 let harness: Harness;
-let evade: string;
 let server: Server;
 let port: number;
 
 beforeAll(async () => {
 	harness = new Harness({ kinds: ["connect", "exit"] });
-	evade = join(harness.folder, "evade");
-	const args = ["-O1", "-Wall", "-Wextra", "-Werror", "-static", "-pthread", "-o", evade, source];
-	const built = spawnSync("cc", args, { encoding: "utf8" });
-	if (built.status !== 0) throw new Error(`cannot build ${source}:\n${built.stderr}`);
 	server = createServer((socket) => socket.on("error", () => {}).end());
 	await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
 	port = (server.address() as { port: number }).port;

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
 import { addon } from "../../agent/capture/addon.ts";
-import { type CaptureOptions, LiveCapture } from "../../agent/capture/live.ts";
+import { type CaptureOptions, LiveCapture, noLimits } from "../../agent/capture/live.ts";
 import { readProcess, readProcesses } from "../../agent/enrich/proc.ts";
 import { ProcessTree } from "../../agent/enrich/tree.ts";
 import { type EventName, eventNames } from "../../agent/model/event.ts";
@@ -16,10 +16,10 @@ import { type Detector, Pipeline } from "../../agent/pipeline.ts";
 
 const root = new URL("../..", import.meta.url).pathname;
 
-/** Builds the trigger once; returns its path. */
-export function buildTrigger(): string {
-	const out = join(root, "build", "test", "trigger");
-	const source = join(root, "test", "trigger", "trigger.c");
+/** Builds a program of test/trigger once; returns its path. */
+export function buildTrigger(name = "trigger"): string {
+	const out = join(root, "build", "test", name);
+	const source = join(root, "test", "trigger", `${name}.c`);
 	mkdirSync(join(root, "build", "test"), { recursive: true });
 	let built = 0;
 	try {
@@ -30,7 +30,7 @@ export function buildTrigger(): string {
 	if (built < statSync(source).mtimeMs) {
 		const args = ["-O1", "-Wall", "-Wextra", "-Werror", "-static", "-pthread", "-o", out, source];
 		const run = spawnSync("cc", args, { encoding: "utf8" });
-		if (run.status !== 0) throw new Error(`cannot build the trigger:\n${run.stderr}`);
+		if (run.status !== 0) throw new Error(`cannot build ${source}:\n${run.stderr}`);
 	}
 	return out;
 }
@@ -86,7 +86,8 @@ export class Harness {
 			drainMs: 10,
 			scope: { pids: [process.pid], cgroups: [], paths: [] },
 			simulateLoss: 0,
-			off: [],
+			off: (process.env.PICKET_OFF ?? "").split(",").filter(Boolean),
+			limits: noLimits,
 			cgroupRoot: undefined,
 			logger: pino({ level: "silent" }),
 			...capture,

@@ -5,6 +5,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { findMounts } from "../../agent/enrich/cgroup-path.ts";
 import type { EventName } from "../../agent/model/event.ts";
 import { EventKind } from "../../agent/model/event.ts";
+import { noInterest } from "../../agent/model/interest.ts";
 import { buildTrigger, Harness, run } from "./harness.ts";
 
 const trigger = buildTrigger();
@@ -87,8 +88,9 @@ describe("interest", () => {
 		const picky = new Harness({
 			kinds: ["open", "exit"],
 			interest: {
+				...noInterest,
 				kinds: new Set(["exec", "fork", "exit", "open"]),
-				writeOpens: true,
+				writeOpens: "all",
 				failedOpens: false,
 				readOpens: {
 					exact: ["/etc/hostname"],
@@ -163,7 +165,7 @@ describe("scope", () => {
 
 describe("a program the kernel does not take", () => {
 	it("costs its capability, which is said, and nothing else", async () => {
-		const less = new Harness({ off: ["on_connect"], kinds: ["exec", "exit"] });
+		const less = new Harness({ off: ["connect"], kinds: ["exec", "exit"] });
 		harness = less;
 		const { pid } = await run(trigger, ["exit", "0"]);
 		expect((await less.of(pid)).some((event) => event.exec)).toBe(true);
@@ -173,6 +175,6 @@ describe("a program the kernel does not take", () => {
 	});
 
 	it("that is required ends the start with what is missing and what is needed", () => {
-		expect(() => new Harness({ off: ["on_exec"] })).toThrow(/cannot report executions/);
+		expect(() => new Harness({ off: ["exec"] })).toThrow(/cannot report executions/);
 	});
 });

@@ -34,7 +34,7 @@ describe("capture", () => {
 			readOpens: { exact, prefixes: [], names: [], suffixes: [] },
 		};
 		const harness = new Harness({ kinds: ["open", "exit"], interest });
-		expect(harness.capture.unboundedReads).toContain("more files than the kernel's table takes");
+		expect(harness.capture.unboundedOpens).toContain("more files than the kernel's tables take");
 		const { pid } = await run(trigger, ["open", "openat", "/etc/hostname", "0"]);
 		expect((await harness.of(pid)).some((event) => event.open?.path === "/etc/hostname")).toBe(true);
 		harness.close();

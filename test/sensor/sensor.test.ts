@@ -180,11 +180,11 @@ describe("a host without", () => {
 	});
 
 	it("a hook that can be missed loses that capability, and says so in status and doctor", async () => {
-		const sensor = start({ args: ["--off", "on_connect"] });
+		const sensor = start({ args: ["--off", "connect"] });
 		await sensor.ready();
 		const { out } = await picket("status", "--socket", sensor.socket);
 		expect(out).toContain("outgoing connections");
-		const doctor = await picket("doctor", "--off", "on_connect", "--json");
+		const doctor = await picket("doctor", "--off", "connect", "--json");
 		expect(doctor.status).toBe(0);
 		const found = (JSON.parse(doctor.out) as { capabilities: wire.Capability[] }).capabilities;
 		expect(found.find((each) => each.name === "connect")).toMatchObject({ available: false });
@@ -192,11 +192,11 @@ describe("a host without", () => {
 	});
 
 	it("what the sensor cannot do without is refused in one sentence with what is needed", async () => {
-		const sensor = start({ args: ["--off", "on_exec"] });
+		const sensor = start({ args: ["--off", "exec"] });
 		expect(await sensor.ended).toBe(2);
 		expect(sensor.messages).toContain("cannot report executions");
 		expect(sensor.messages).toContain("5.10");
-		const doctor = await picket("doctor", "--off", "on_exec");
+		const doctor = await picket("doctor", "--off", "exec");
 		expect(doctor.status).toBe(1);
 		expect(doctor.out).toContain("cannot report executions");
 	});

@@ -80,6 +80,7 @@ const members: Record<EventName, Record<string, Value>> = {
 		device: 41,
 		openFlags: 0x8000_0042,
 		mode: 0o100644,
+		repeats: 7,
 		result: -13,
 		path: "/etc/x",
 		raw: "x",
@@ -155,6 +156,7 @@ describe.each(eventNames)("a record of %s", (kind) => {
 		expect(view.result).toBe(number("result"));
 		expect(view.openFlags).toBe(number("openFlags"));
 		expect(view.mode).toBe(number("mode"));
+		expect(view.repeats).toBe(number("repeats"));
 		expect(view.device).toBe(number("device"));
 		expect(view.inode).toBe(number("inode"));
 		expect(view.family).toBe(number("family"));
@@ -264,7 +266,7 @@ describe("a view", () => {
 		const all = Object.values(Text);
 		const whole = eventNames.map((kind) => recordOf(kind, { ...header, ...members[kind] }));
 		const numbers = [
-			"time start cgroupId pid tid flags result openFlags mode device inode family protocol localPort remotePort",
+			"time start cgroupId pid tid flags result openFlags repeats mode device inode family protocol localPort remotePort",
 			"childPid childStart childCgroupId childNamespacePid childParentPid childPidNamespace cgroupOperation",
 			"targetCgroupId parentPid parentStart namespacePid uid gid euid egid loginUid sessionId tty argsBytes",
 		]

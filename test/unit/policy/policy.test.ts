@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { EventView, Text } from "../../../agent/model/event.ts";
 import { EventFlag, EventKind, type Observation, Text as TextField } from "../../../agent/model/event.ts";
+import { noInterest } from "../../../agent/model/interest.ts";
 import type { Container, Process } from "../../../agent/model/process.ts";
 import type { Finding } from "../../../agent/model/verdict.ts";
 import { PolicyEngine } from "../../../agent/policy/engine.ts";
@@ -385,12 +386,7 @@ describe("the interest of a policy", () => {
 	const files = (list: string) => interest(`scopes: [{scope: host, files: ${list}}]`);
 
 	it("is nothing without scopes", () => {
-		expect(interest("")).toEqual({
-			kinds: new Set(),
-			writeOpens: false,
-			failedOpens: false,
-			readOpens: "none",
-		});
+		expect(interest("")).toEqual(noInterest);
 	});
 
 	it("names only the kinds that some list speaks of", () => {
@@ -398,9 +394,10 @@ describe("the interest of a policy", () => {
 		expect(interest("scopes: [{scope: host, peers: {deny: [1]}}]").kinds).toEqual(new Set(["connect"]));
 		expect(files("{deny_write: [/etc/]}")).toMatchObject({
 			kinds: new Set(["open"]),
-			writeOpens: true,
+			writeOpens: { exact: [], prefixes: ["/etc/"], names: [], suffixes: [] },
 			readOpens: "none",
 		});
+		expect(files("{allow_write: [/srv/]}").writeOpens).toBe("all");
 	});
 
 	it("bounds reads by path, beginning, base name or ending", () => {

@@ -48,6 +48,7 @@ export function fakeEvent(
 		text: textOf,
 		result: 0,
 		openFlags: 0,
+		repeats: 0,
 		mode: 0,
 		device: 0,
 		inode: 0,
