@@ -1,7 +1,7 @@
 // The Docker engine as the agent uses it, and the ONLY file that imports dockerode. Owns the calls, their time
 // and size limits and their errors; docker-answers.ts reads the JSON, docker-watch.ts follows the events.
+import { stat } from "node:fs/promises";
 import type { IncomingMessage } from "node:http";
-import Docker from "dockerode";
 import type { Logger } from "pino";
 import {
 	actions,
@@ -213,12 +213,13 @@ export function createDocker(options: DockerOptions): DockerRuntime {
 		}
 	}
 
-	function dial(
+	async function dial(
 		method: "GET" | "POST",
 		path: string,
 		signal: AbortSignal,
 		query?: Readonly<Record<string, unknown>>,
 	): Promise<IncomingMessage> {
+		const engine = await modem();
 		return new Promise((resolve, reject) => {
 			const request: DialOptions = {
 				path,
@@ -228,7 +229,7 @@ export function createDocker(options: DockerOptions): DockerRuntime {
 				abortSignal: signal,
 				...(query === undefined ? {} : { options: query }),
 			};
-			modem().dial(request, (error, response) => {
+			engine.dial(request, (error, response) => {
 				if (error) reject(error);
 				else resolve(response);
 			});
@@ -237,7 +238,11 @@ export function createDocker(options: DockerOptions): DockerRuntime {
 
 	// Made at the first call: dockerode reads DOCKER_HOST and its like as it is made, and throws on a bad one.
 	// Everything they could set is set here, or the socket asked for would not be the one used.
-	function modem(): Modem {
+	// Loaded when there is a socket to speak to: on a host without Docker it would take 20 MB for nothing.
+	async function modem(): Promise<Modem> {
+		if (connection) return connection;
+		await stat(socketPath);
+		const { default: Docker } = await import("dockerode");
 		const own = { host: undefined, port: undefined, key: undefined, cert: undefined, ca: undefined };
 		connection ??= new Docker({ ...own, socketPath, protocol: "http", timeout: undefined } as object)
 			.modem as Modem;

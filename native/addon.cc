@@ -2,6 +2,7 @@
 // throws C++ exceptions, errors become JavaScript ones with a code.
 #include <cerrno>
 #include <ctime>
+#include <malloc.h>
 #include <napi.h>
 #include <unistd.h>
 #include <uv.h>
@@ -395,6 +396,11 @@ Napi::Value js_clocks(const Napi::CallbackInfo &info)
     return out;
 }
 
+void js_trim_memory(const Napi::CallbackInfo &)
+{
+    malloc_trim(0);
+}
+
 Napi::Object initialise(Napi::Env env, Napi::Object exports)
 {
     exports.Set("Sensor", Sensor::define(env));
@@ -405,6 +411,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports)
     exports.Set("closeDescriptor", Napi::Function::New(env, js_close));
     exports.Set("lockFile", Napi::Function::New(env, js_lock_file));
     exports.Set("notify", Napi::Function::New(env, js_notify));
+    exports.Set("trimMemory", Napi::Function::New(env, js_trim_memory));
     exports.Set("clocks", Napi::Function::New(env, js_clocks));
     return exports;
 }

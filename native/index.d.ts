@@ -49,7 +49,7 @@ export interface ProgramInfo {
 
 export class Sensor {
 	constructor(options: SensorOptions);
-	/** The ring's data area, mapped twice so that no record wraps. Read-only: writing to it ends the process. */
+	/** The ring's data area, its beginning mapped behind it again so that no record wraps. Read-only: writing to it ends the process. */
 	readonly ring: ArrayBuffer;
 	/** Hooks one program up. */
 	attach(program: string): void;
@@ -86,5 +86,7 @@ export function closeDescriptor(descriptor: number): void;
 export function lockFile(path: string): number;
 /** Sends a datagram to systemd's notify socket; false when there is none. */
 export function notify(socket: string, text: string): boolean;
+/** Gives memory that the C library keeps for later back to the kernel: loading the programs leaves some. */
+export function trimMemory(): void;
 /** CLOCK_BOOTTIME and CLOCK_REALTIME read together, ms. */
 export function clocks(): { bootMs: number; realMs: number };

@@ -3,6 +3,7 @@
 // thread only.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -13,6 +14,9 @@ struct Slot {
     uint32_t offset; // of the record's first byte in the data area
     uint32_t size;
 };
+
+// No record of ours is longer (bpf/record.h).
+constexpr size_t longest_record = 64 * 1024;
 
 class Ring
 {
@@ -36,10 +40,10 @@ class Ring
     {
         return data_;
     }
-    // The data area is mapped twice in a row.
+    // The data area, and behind it once more as much of its beginning as one record can reach into.
     size_t mapped_bytes() const
     {
-        return 2 * bytes_;
+        return bytes_ + std::min(bytes_, longest_record);
     }
 
   private:

@@ -133,4 +133,12 @@ if [ ! -e build/Release/picket.node ] || [ "$(cat build/.picket-stamp 2>/dev/nul
 	printf %s "$stamp" >build/.picket-stamp
 fi
 
+# The sources' types are taken off once, not at every start.
+stamp=$(git rev-parse HEAD 2>/dev/null)$(ls -lR --time-style=full-iso agent | sha256sum | cut -d' ' -f1)
+if [ "$(cat build/.cache-stamp 2>/dev/null)" != "$stamp" ]; then
+	rm -rf build/compile-cache
+	node packaging/warm.mjs
+	printf %s "$stamp" >build/.cache-stamp
+fi
+
 say "ready: Node $(node --version), $(clang --version | head -n 1), libbpf $(sed -n 's/.*LIBBPF_\(MAJOR\|MINOR\)_VERSION \([0-9]*\).*/\2/p' /usr/include/bpf/libbpf_version.h | paste -sd.)"

@@ -19,6 +19,7 @@ interface Addon {
 	lockFile: typeof native.lockFile;
 	notify: typeof native.notify;
 	clocks: typeof native.clocks;
+	trimMemory: typeof native.trimMemory;
 	describeLayout: typeof native.describeLayout;
 }
 

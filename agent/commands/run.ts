@@ -5,7 +5,6 @@ import { join } from "node:path";
 import { type Logger, pino } from "pino";
 import { addon } from "../capture/addon.ts";
 import { type Config, defaultConfig } from "../config/load.ts";
-import { startConsole } from "../console/console.ts";
 import { readConfig, readPolicy, readRules } from "../content.ts";
 import { startControl } from "../control/server.ts";
 import { CommandError, problemText } from "../failure.ts";
@@ -17,13 +16,11 @@ import { createStreamSink } from "../report/lines.ts";
 import { canShowLive, createLiveView, type LiveView } from "../report/live.ts";
 import { recordLine } from "../report/record.ts";
 import type { Sink } from "../report/sinks.ts";
-import { createConsoleSink } from "../report/stream.ts";
 import { recordText } from "../report/text.ts";
 import { type Sensor, startSensor } from "../sensor.ts";
 import { type CaptureFlags, eventKindsOf, mergeFlags, timerMs } from "../settings.ts";
 import { version } from "../version.ts";
 import { controlHandlers, onCommand } from "./requests.ts";
-import { consoleTls } from "./tls.ts";
 
 const activityKinds: ReadonlySet<EventName> = new Set(["exec", "connect"]);
 
@@ -165,12 +162,14 @@ async function runSensor(
 		sensor.output.add(publishSink(publish));
 		if (flags.embedded) {
 			const address = `unix:${join(config.paths.run, "console.sock")}`;
+			const { startConsole } = await import("../console/console.ts");
 			const embedded = await startConsole({ listen: address, logger, name: "embedded console", version });
 			closers.push(() => embedded.close());
-			addConsole(sensor, config, address, "console:embedded", logger);
+			await addConsole(sensor, config, address, "console:embedded", logger);
 		}
-		if (config.console.address !== "") addConsole(sensor, config, config.console.address, "console", logger);
-		releaseMemory();
+		if (config.console.address !== "")
+			await addConsole(sensor, config, config.console.address, "console", logger);
+		releaseMemory(addon().trimMemory);
 		notifySystemd("READY=1");
 		if (!live) logger.info(`watching; ${prepared.rules.rules.length} rules loaded, mode ${config.mode}`);
 		const status = setInterval(() => live?.status(sensor.board.status()), 1000);
@@ -242,7 +241,18 @@ function publishSink(publish: Awaited<ReturnType<typeof startControl>>["publish"
 	};
 }
 
-function addConsole(sensor: Sensor, config: Config, address: string, name: string, logger: Logger): void {
+/** gRPC is loaded for a console only: it takes 10 MB. */
+async function addConsole(
+	sensor: Sensor,
+	config: Config,
+	address: string,
+	name: string,
+	logger: Logger,
+): Promise<void> {
+	const [{ createConsoleSink }, { consoleTls }] = await Promise.all([
+		import("../report/stream.ts"),
+		import("./tls.ts"),
+	]);
 	const tls = address.startsWith("unix:") || config.console.plaintext ? undefined : consoleTls(config);
 	sensor.output.add(
 		createConsoleSink({

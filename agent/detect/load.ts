@@ -186,25 +186,37 @@ function compile(source: RuleSource, predicates: Predicates, problems: Problem[]
 			events: (Object.keys(Kind) as EventName[]).filter((event) => plans.get(Kind[event]) !== false),
 			interest: interestOfRule(bound, predicates),
 			plans,
-			finding(observation, context) {
-				const { summary, fields } = template.render(observation, context);
-				return {
-					rule: name,
-					origin: source.origin,
-					priority: base.priority,
-					severity: base.severity,
-					summary,
-					description: source.description,
-					tactics,
-					techniques,
-					tags: source.tags,
-					fields,
-				};
-			},
+			finding: findings(base, template),
 		};
 	} catch (error) {
 		return mistaken(error, "condition");
 	}
+}
+
+/** Apart from compile(): a closure made in there would keep the rule files' syntax trees in memory. */
+function findings(
+	rule: Pick<
+		LoadedRule,
+		"name" | "description" | "tags" | "tactics" | "techniques" | "origin" | "priority" | "severity"
+	>,
+	template: Template,
+): LoadedRule["finding"] {
+	const { name, description, tags, tactics, techniques, origin, priority, severity } = rule;
+	return (observation, context) => {
+		const { summary, fields } = template.render(observation, context);
+		return {
+			rule: name,
+			origin,
+			priority,
+			severity,
+			summary,
+			description,
+			tactics,
+			techniques,
+			tags,
+			fields,
+		};
+	};
 }
 
 function priorityOf(text: string): Priority | undefined {

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type * as wire from "../../agent/model/picket.v1.ts";
 
-export const cli = new URL("../../agent/cli.ts", import.meta.url).pathname;
+export const cli = new URL("../../agent/main.mjs", import.meta.url).pathname;
 
 export interface Started {
 	readonly args?: readonly string[];

@@ -210,7 +210,7 @@ describe("a host without", () => {
 				[
 					...asNobody,
 					process.execPath,
-					"agent/cli.ts",
+					"agent/main.mjs",
 					"run",
 					"--run-dir",
 					`${other}/run`,
