@@ -5,6 +5,7 @@
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <cerrno>
+#include <csignal>
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
@@ -169,7 +170,13 @@ Failure Kernel::load(const std::string &object, uint32_t ring_bytes,
         bpf_program__set_autoload(program, std::find(programs.begin(), programs.end(), name) !=
                                                programs.end());
     }
-    if (int error = bpf_object__load(object_)) {
+    // The kernel gives a verification up when a signal comes (a profiler's timer is enough).
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    const int error = bpf_object__load(object_);
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    if (error) {
         Failure failed = failure("LOAD", -error, "the kernel refused the programs");
         failed.program = failed_program();
         return failed;

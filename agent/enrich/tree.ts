@@ -23,62 +23,94 @@ interface Node {
 	image: Image;
 	fromProc: boolean;
 	exited: number;
+	/** Something came of it since the eviction last looked. */
+	recent: boolean;
 }
 
-/** One image of a process: replaced, never changed, by exec, so that what refers to it stays true. */
+/** One image of a process: replaced, never changed, by exec, so that what refers to it stays true. A fork shares its facts. */
 class Image implements Process {
 	readonly #node: Node;
-	readonly comm: string;
-	readonly exe: string;
-	readonly args: readonly string[];
-	readonly argsTruncated: boolean;
-	readonly argsBytes: number;
-	readonly cwd: string;
-	readonly uid: number;
-	readonly gid: number;
-	readonly euid: number;
-	readonly egid: number;
-	readonly loginUid: number;
-	readonly sessionId: number;
-	readonly tty: number;
-	readonly capabilities: bigint;
-	readonly namespaces: Readonly<Namespaces>;
-	readonly device: number;
-	readonly inode: number;
-	readonly fromMemfd: boolean;
-	readonly unlinked: boolean;
-	readonly rawPath: string;
-	readonly interpreter: string;
-	readonly previousExe: string;
-	readonly execTime: number;
+	readonly #facts: ImageFacts;
 
-	constructor(node: Node, from: ImageFacts) {
+	constructor(node: Node, facts: ImageFacts) {
 		this.#node = node;
-		this.comm = from.comm;
-		this.exe = from.exe;
-		this.args = from.args;
-		this.argsTruncated = from.argsTruncated;
-		this.argsBytes = from.argsBytes;
-		this.cwd = from.cwd;
-		this.uid = from.uid;
-		this.gid = from.gid;
-		this.euid = from.euid;
-		this.egid = from.egid;
-		this.loginUid = from.loginUid;
-		this.sessionId = from.sessionId;
-		this.tty = from.tty;
-		this.capabilities = from.capabilities;
-		this.namespaces = from.namespaces;
-		this.device = from.device;
-		this.inode = from.inode;
-		this.fromMemfd = from.fromMemfd;
-		this.unlinked = from.unlinked;
-		this.rawPath = from.rawPath;
-		this.interpreter = from.interpreter;
-		this.previousExe = from.previousExe;
-		this.execTime = from.execTime;
+		this.#facts = facts;
 	}
 
+	/** The same image in the process that `node` has just been forked as. */
+	fork(node: Node): Image {
+		return new Image(node, this.#facts);
+	}
+
+	get comm(): string {
+		return this.#facts.comm;
+	}
+	get exe(): string {
+		return this.#facts.exe;
+	}
+	get args(): readonly string[] {
+		return this.#facts.args;
+	}
+	get argsTruncated(): boolean {
+		return this.#facts.argsTruncated;
+	}
+	get argsBytes(): number {
+		return this.#facts.argsBytes;
+	}
+	get cwd(): string {
+		return this.#facts.cwd;
+	}
+	get uid(): number {
+		return this.#facts.uid;
+	}
+	get gid(): number {
+		return this.#facts.gid;
+	}
+	get euid(): number {
+		return this.#facts.euid;
+	}
+	get egid(): number {
+		return this.#facts.egid;
+	}
+	get loginUid(): number {
+		return this.#facts.loginUid;
+	}
+	get sessionId(): number {
+		return this.#facts.sessionId;
+	}
+	get tty(): number {
+		return this.#facts.tty;
+	}
+	get capabilities(): bigint {
+		return this.#facts.capabilities;
+	}
+	get namespaces(): Readonly<Namespaces> {
+		return this.#facts.namespaces;
+	}
+	get device(): number {
+		return this.#facts.device;
+	}
+	get inode(): number {
+		return this.#facts.inode;
+	}
+	get fromMemfd(): boolean {
+		return this.#facts.fromMemfd;
+	}
+	get unlinked(): boolean {
+		return this.#facts.unlinked;
+	}
+	get rawPath(): string {
+		return this.#facts.rawPath;
+	}
+	get interpreter(): string {
+		return this.#facts.interpreter;
+	}
+	get previousExe(): string {
+		return this.#facts.previousExe;
+	}
+	get execTime(): number {
+		return this.#facts.execTime;
+	}
 	get pid(): number {
 		return this.#node.pid;
 	}
@@ -253,6 +285,7 @@ export class ProcessTree {
 	 */
 	apply(event: ProcessEventView): Process {
 		const node = this.#acting(event);
+		node.recent = true;
 		const cgroupId = event.cgroupId;
 		if (node.cgroupId !== cgroupId) this.#enter(node, cgroupId);
 		if (event.kind === EventKind.fork) this.#fork(event, node);
@@ -312,6 +345,7 @@ export class ProcessTree {
 			image: undefined as unknown as Image,
 			fromProc: false,
 			exited: 0,
+			recent: true,
 		};
 		node.image = new Image(node, unknownImage);
 		this.#nodes.set(pid, node);
@@ -319,13 +353,24 @@ export class ProcessTree {
 		return node;
 	}
 
-	/** Its children keep it, for they have no other; what was above it goes, so that no chain grows without end. */
+	/**
+	 * The one that was silent longest, roughly: who did something since the last look gets another round. Its children
+	 * keep it, for they have no other; what was above it goes, so that no chain grows without end.
+	 */
 	#evict(): void {
-		const oldest = this.#nodes.values().next();
-		if (oldest.done) return;
-		this.#remove(oldest.value);
-		oldest.value.parent = undefined;
-		this.evicted++;
+		let looks = 0;
+		for (const [pid, node] of this.#nodes) {
+			if (node.recent && looks++ < 64) {
+				node.recent = false;
+				this.#nodes.delete(pid);
+				this.#nodes.set(pid, node);
+				continue;
+			}
+			this.#remove(node);
+			node.parent = undefined;
+			this.evicted++;
+			return;
+		}
 	}
 
 	#enter(node: Node, cgroupId: number): void {
@@ -343,7 +388,7 @@ export class ProcessTree {
 		}
 		const child = this.#add(event.childPid, event.childStart, event.childParentPid);
 		child.namespacePid = event.childNamespacePid;
-		child.image = new Image(child, maker.image);
+		child.image = maker.image.fork(child);
 		if (maker.cgroupId === event.childCgroupId) {
 			child.cgroupId = maker.cgroupId;
 			child.cgroup = maker.cgroup;

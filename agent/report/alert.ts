@@ -55,7 +55,8 @@ export function findingToAlert(finding: Finding, observation: Observation, extra
 		alert.fields = Object.fromEntries(fields.map(([name, value]) => [name, showText(value)]));
 	}
 	alert.dedupKey = dedupKey(finding.rule, event);
-	alert.count = 1;
+	// The kernel tells an open that is repeated once, with the number of the others.
+	alert.count = 1 + observation.event.repeats;
 	if (extra.responses.length > 0) alert.responses = [...extra.responses];
 	alert.eventsLost = String(extra.eventsLost);
 	return alert;

@@ -61,18 +61,20 @@ export function createFolder(options: FolderOptions): Folder {
 			const key = alert.dedupKey;
 			if (key === undefined || key === "") return options.emit(alert, time);
 			const now = performance.now();
+			const count = alert.count ?? 1;
 			const known = stories.get(key);
 			if (known !== undefined && known.ends > now) {
-				known.count++;
+				const digits = String(known.count).length;
+				known.count += count;
 				known.last = alert;
 				known.time = time;
-				if (/^10+$/.test(String(known.count))) tell(known);
+				if (String(known.count).length > digits) tell(known);
 				return;
 			}
 			if (known !== undefined) end(key, known);
-			const story = { ends: now + windowMs, count: 1, told: 1, last: alert, time };
+			const story = { ends: now + windowMs, count, told: count, last: alert, time };
 			stories.set(key, story);
-			options.emit({ ...alert, count: 1 }, time);
+			options.emit({ ...alert, count }, time);
 			for (const [oldKey, old] of stories) {
 				if (stories.size <= maxStories) break;
 				evicted++;

@@ -339,6 +339,17 @@ describe("folding of repeats", () => {
 		expect(told.at(-1)).toEqual(["d", 1]);
 	});
 
+	test("counts what the kernel told in one event, and tells when another digit is reached", () => {
+		const { told, folder } = make();
+		folder.push({ id: "a", dedupKey: "k", count: 3 });
+		folder.push({ id: "b", dedupKey: "k", count: 4 });
+		folder.push({ id: "c", dedupKey: "k", count: 995 });
+		expect(told).toEqual([
+			["a", 3],
+			["c", 1002],
+		]);
+	});
+
 	test("a story that did not repeat is told once", () => {
 		const { told, push } = make();
 		push("a");

@@ -391,6 +391,18 @@ describe("the tree's memory is bounded:", () => {
 		expect(tree.get(100)).toBeUndefined();
 	});
 
+	it("who was heard of lately stays, the silent go first", () => {
+		const { tree, fork, exec } = rig({ limit: 10 });
+		exec(1, 0.01, "/sbin/init", { parentPid: 0 });
+		for (let pid = 100; pid < 200; pid++) {
+			fork(1, 0.01, pid, pid);
+			exec(100, 100, "/bin/busy");
+		}
+		expect(tree.get(1)?.exe).toBe("/sbin/init");
+		expect(tree.get(100)?.exe).toBe("/bin/busy");
+		expect(tree.get(150)).toBeUndefined();
+	});
+
 	it("a child made by the very one that has to go has its parent", () => {
 		const { tree, fork, exec } = rig({ limit: 2 });
 		exec(10, 1, "/bin/sh");
