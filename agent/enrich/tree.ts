@@ -345,7 +345,7 @@ export class ProcessTree {
 			image: undefined as unknown as Image,
 			fromProc: false,
 			exited: 0,
-			recent: true,
+			recent: false,
 		};
 		node.image = new Image(node, unknownImage);
 		this.#nodes.set(pid, node);
