@@ -1,0 +1,23 @@
+// What this kernel takes of the object, before any test: tiers, and what the verifier had to walk.
+import { pino } from "pino";
+import { LiveCapture } from "../../../agent/capture/live.ts";
+import { everything } from "../../../agent/model/interest.ts";
+
+export function probe(): object {
+	const off = (process.env.PICKET_OFF ?? "").split(",").filter((name) => name !== "");
+	const capture = new LiveCapture({
+		ringBytes: 262_144,
+		drainMs: 10,
+		scope: { pids: [process.pid], cgroups: [], paths: [] },
+		simulateLoss: 0,
+		off,
+		cgroupRoot: undefined,
+		logger: pino({ level: "debug" }, { write: (text) => process.stderr.write(text) }),
+	});
+	try {
+		capture.start(everything, () => {});
+		return { capabilities: capture.capabilities(), programs: capture.programs() };
+	} finally {
+		capture.close();
+	}
+}
