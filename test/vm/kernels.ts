@@ -1,0 +1,46 @@
+// Which kernels are tried, and where Debian keeps them.
+import { type DebianArchive, type Package, type Suite } from "./archive.ts";
+
+/** Packages that hold an image. Where both are there (from 7.0 on), `binary` has it and `image` asks for it. */
+export const kernelNames = /^linux-(image|binary)-\d+\.\d+\.\d.*-cloud-(amd64|arm64)$/;
+
+export interface KernelChoice {
+	/** Of Debian's release, as we call it in the table. */
+	readonly name: string;
+	/** Start of the version. */
+	readonly series: string;
+}
+
+export const kernels: readonly KernelChoice[] = [
+	{ name: "bullseye", series: "5.10." },
+	{ name: "bookworm", series: "6.1." },
+	{ name: "bookworm", series: "6.12." },
+	{ name: "sid", series: "7." },
+];
+
+/** The newest of a series wins, in whichever of these it is. */
+export const suites: readonly Suite[] = [
+	{ archive: "security", suite: "bullseye-security", architectures: ["amd64"] },
+	{ archive: "security", suite: "bookworm-security", architectures: ["amd64", "arm64"] },
+	{ archive: "main", suite: "sid", architectures: ["amd64", "arm64"] },
+];
+
+/** Settings of PICKET_OFF with which each kernel is run: as it is, and without the tiers that are preferred. */
+export const variants = ["", "fentry"] as const;
+
+/** Compares versions such as 6.1.192-2 and 6.12.117-1~deb12u1 by their numbers. */
+function byVersion(a: Package, b: Package): number {
+	const order = a.version.localeCompare(b.version, "en", { numeric: true });
+	return order || Number(a.name.startsWith("linux-binary-")) - Number(b.name.startsWith("linux-binary-"));
+}
+
+/** The newest package of a series. */
+export function newest(archive: DebianArchive, architecture: string, series: string): Package {
+	const found = archive
+		.find(architecture, kernelNames)
+		.filter((each) => each.version.startsWith(series))
+		.sort(byVersion)
+		.at(-1);
+	if (!found) throw new Error(`the archive has no ${architecture} kernel ${series}* in ${suites.map((each) => each.suite).join(", ")}`);
+	return found;
+}
