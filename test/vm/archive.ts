@@ -42,7 +42,8 @@ function ownSources(): Map<Component, { address: string; options: string }> {
 	const add = (address: string, suites: string, signedBy: string | undefined) => {
 		if (!/^https?:/.test(address)) return;
 		for (const suite of suites.split(/\s+/)) {
-			const known = /^(?:bullseye|bookworm|trixie|forky|sid|stable|testing|unstable|oldstable)(-security)?$/.exec(suite);
+			const known =
+				/^(?:bullseye|bookworm|trixie|forky|sid|stable|testing|unstable|oldstable)(-security)?$/.exec(suite);
 			if (!known) continue;
 			const component = known[1] ? "security" : "main";
 			const options = signedBy?.startsWith("/") ? `signed-by=${signedBy}` : "";
@@ -81,6 +82,7 @@ function sourceFiles(): string[] {
 export class DebianArchive {
 	readonly #folder: string;
 	readonly #options: string[];
+	readonly #used = new Set<string>();
 	#packages: Package[] = [];
 
 	constructor(folder: string) {
@@ -120,7 +122,10 @@ export class DebianArchive {
 			this.#packages = usable.packages;
 			return (error as Error).message;
 		}
-		writeFileSync(file, JSON.stringify({ wanted, time: Date.now(), packages: this.#packages } satisfies Known));
+		writeFileSync(
+			file,
+			JSON.stringify({ wanted, time: Date.now(), packages: this.#packages } satisfies Known),
+		);
 		return "";
 	}
 
@@ -149,11 +154,11 @@ export class DebianArchive {
 
 	/** Path of the one file out of a package that `wanted` takes; the package is fetched when it is not there. */
 	async extract(from: Package, wanted: RegExp): Promise<string> {
+		this.#used.add(from.sha256);
 		const folder = join(this.#folder, from.sha256);
 		const done = join(folder, "done");
 		if (!existsSync(done)) {
-			const partial = `${folder}.partial`;
-			rmSync(partial, { recursive: true, force: true });
+			const partial = `${folder}.${process.pid}`;
 			mkdirSync(partial, { recursive: true });
 			const deb = join(partial, "package.deb");
 			await call(helper, [...this.#options, "download-file", from.address, deb, `SHA256:${from.sha256}`]);
@@ -174,6 +179,13 @@ export class DebianArchive {
 		// Damaged since: once more from the start.
 		rmSync(folder, { recursive: true });
 		return this.extract(from, wanted);
+	}
+
+	/** Forgets the files of packages that were not asked for: those that newer ones have replaced. */
+	prune(): void {
+		for (const name of readdirSync(this.#folder).filter((each) => /^[0-9a-f]{64}/.test(each))) {
+			if (!this.#used.has(name)) rmSync(join(this.#folder, name), { recursive: true });
+		}
 	}
 }
 
@@ -197,7 +209,7 @@ function sourceLines(suites: readonly Suite[]): string {
 /** A whole index is some 50 MB: only the stanzas of kernels are taken apart. */
 function kernelPackages(index: string, address: string, names: RegExp): Package[] {
 	const found: Package[] = [];
-	for (const [stanza] of index.matchAll(/^Package: linux-[^]*?\n\n/gm)) {
+	for (const [stanza] of index.matchAll(/^Package: linux-[\s\S]*?\n\n/gm)) {
 		const value = (key: string) => new RegExp(`^${key}: (.+)$`, "m").exec(stanza)?.[1] ?? "";
 		if (!names.test(value("Package"))) continue;
 		found.push({

@@ -87,11 +87,22 @@ function addTriggers(archive: Archive): void {
 
 function addSystem(archive: Archive): void {
 	for (const folder of ["bin", "sbin", "lib", "lib64"]) archive.link(folder, `usr/${folder}`);
-	for (const folder of ["dev", "proc", "sys", "tmp", "root", "run", "usr/sbin", "usr/lib64", "usr/share/doc"]) {
+	for (const folder of [
+		"dev",
+		"proc",
+		"sys",
+		"tmp",
+		"root",
+		"run",
+		"usr/sbin",
+		"usr/lib64",
+		"usr/share/doc",
+	]) {
 		archive.directory(folder);
 	}
 	archive.copy("usr/bin/busybox", busybox);
-	for (const applet of output(busybox, "--list").trim().split("\n")) archive.link(`usr/bin/${applet}`, "busybox");
+	for (const applet of output(busybox, "--list").trim().split("\n"))
+		archive.link(`usr/bin/${applet}`, "busybox");
 	addLinked(archive, "usr/bin/node", process.execPath);
 	archive.file("etc/hostname", Buffer.from("picket-vm\n"));
 	archive.file("etc/hosts", Buffer.from("127.0.0.1 localhost\n::1 localhost\n"));

@@ -1,5 +1,5 @@
 // Which kernels are tried, and where Debian keeps them.
-import { type DebianArchive, type Package, type Suite } from "./archive.ts";
+import type { DebianArchive, Package, Suite } from "./archive.ts";
 
 /** Packages that hold an image. Where both are there (from 7.0 on), `binary` has it and `image` asks for it. */
 export const kernelNames = /^linux-(image|binary)-\d+\.\d+\.\d.*-cloud-(amd64|arm64)$/;
@@ -41,6 +41,9 @@ export function newest(archive: DebianArchive, architecture: string, series: str
 		.filter((each) => each.version.startsWith(series))
 		.sort(byVersion)
 		.at(-1);
-	if (!found) throw new Error(`the archive has no ${architecture} kernel ${series}* in ${suites.map((each) => each.suite).join(", ")}`);
+	if (!found)
+		throw new Error(
+			`the archive has no ${architecture} kernel ${series}* in ${suites.map((each) => each.suite).join(", ")}`,
+		);
 	return found;
 }

@@ -1,5 +1,6 @@
-// What this kernel takes of the object, before any test: tiers, and what the verifier had to walk.
+// Which tier each capability gets on this kernel.
 import { pino } from "pino";
+import { hooks } from "../../../agent/capture/hooks.ts";
 import { LiveCapture } from "../../../agent/capture/live.ts";
 import { everything } from "../../../agent/model/interest.ts";
 
@@ -16,7 +17,8 @@ export function probe(): object {
 	});
 	try {
 		capture.start(everything, () => {});
-		return { capabilities: capture.capabilities(), programs: capture.programs() };
+		const tiers = [...new Set(hooks.map((hook) => hook.tier))];
+		return { capabilities: capture.capabilities(), tiers };
 	} finally {
 		capture.close();
 	}
