@@ -15,7 +15,18 @@ import {
 import { basename, join } from "node:path";
 import { promisify } from "node:util";
 
-const call = promisify(execFile);
+const run = promisify(execFile);
+
+/** Fails with what the command itself says. */
+async function call(command: string, args: readonly string[]): Promise<string> {
+	try {
+		return (await run(command, args, { maxBuffer: 1 << 26 })).stdout;
+	} catch (error) {
+		const { stderr, message } = error as Error & { stderr?: string };
+		throw new Error(`${basename(command)}: ${stderr?.trim() || message}`);
+	}
+}
+
 const helper = "/usr/lib/apt/apt-helper";
 /** An index younger than this is not asked for again. */
 const freshMs = 12 * 3600 * 1000;
@@ -136,8 +147,8 @@ export class DebianArchive {
 		await call("apt-get", [...this.#options, "--error-on=any", "update"]);
 		const format = "$(ARCHITECTURE) $(FILENAME) $(REPO_URI)";
 		const targets = ["indextargets", "--format", format, "Created-By: Packages"];
-		const { stdout } = await call("apt-get", [...this.#options, ...targets]);
-		const packages = stdout
+		const targetLines = await call("apt-get", [...this.#options, ...targets]);
+		const packages = targetLines
 			.trim()
 			.split("\n")
 			.flatMap((line) => {
@@ -158,12 +169,25 @@ export class DebianArchive {
 		const folder = join(this.#folder, from.sha256);
 		const done = join(folder, "done");
 		if (!existsSync(done)) {
-			const partial = `${folder}.${process.pid}`;
-			mkdirSync(partial, { recursive: true });
+			await this.#unpack(from, wanted, folder);
+		}
+		const [hash, name = ""] = readFileSync(done, "utf8").split(" ");
+		const file = join(folder, name);
+		if (sha256(file) === hash) return file;
+		// Damaged since: once more from the start.
+		rmSync(folder, { recursive: true });
+		return this.extract(from, wanted);
+	}
+
+	async #unpack(from: Package, wanted: RegExp, folder: string): Promise<void> {
+		const partial = `${folder}.${process.pid}`;
+		mkdirSync(partial, { recursive: true });
+		try {
 			const deb = join(partial, "package.deb");
 			await call(helper, [...this.#options, "download-file", from.address, deb, `SHA256:${from.sha256}`]);
-			const { stdout } = await call("dpkg-deb", ["-c", deb], { maxBuffer: 1 << 26 });
-			const paths = stdout.split("\n").flatMap((line) => /(\.\/\S+)$/.exec(line)?.[1] ?? []);
+			const paths = (await call("dpkg-deb", ["-c", deb]))
+				.split("\n")
+				.flatMap((line) => /(\.\/\S+)$/.exec(line)?.[1] ?? []);
 			const path = paths.find((each) => wanted.test(each));
 			if (!path) throw new Error(`${from.name} ${from.version} holds no file like ${wanted}`);
 			const file = join(partial, basename(path));
@@ -172,13 +196,9 @@ export class DebianArchive {
 			writeFileSync(join(partial, "done"), `${sha256(file)} ${basename(path)}`);
 			rmSync(folder, { recursive: true, force: true });
 			renameSync(partial, folder);
+		} finally {
+			rmSync(partial, { recursive: true, force: true });
 		}
-		const [hash, name = ""] = readFileSync(done, "utf8").split(" ");
-		const file = join(folder, name);
-		if (sha256(file) === hash) return file;
-		// Damaged since: once more from the start.
-		rmSync(folder, { recursive: true });
-		return this.extract(from, wanted);
 	}
 
 	/** Forgets the files of packages that were not asked for: those that newer ones have replaced. */

@@ -21,6 +21,8 @@ export const kernels: readonly KernelChoice[] = [
 /** The newest of a series wins, in whichever of these it is. */
 export const suites: readonly Suite[] = [
 	{ archive: "security", suite: "bullseye-security", architectures: ["amd64"] },
+	// Of arm64 that one names only kernels which its archive no longer has.
+	{ archive: "main", suite: "bullseye", architectures: ["arm64"] },
 	{ archive: "security", suite: "bookworm-security", architectures: ["amd64", "arm64"] },
 	{ archive: "main", suite: "sid", architectures: ["amd64", "arm64"] },
 ];
@@ -34,16 +36,24 @@ function byVersion(a: Package, b: Package): number {
 	return order || Number(a.name.startsWith("linux-binary-")) - Number(b.name.startsWith("linux-binary-"));
 }
 
-/** The newest package of a series. */
-export function newest(archive: DebianArchive, architecture: string, series: string): Package {
-	const found = archive
+/** Version and vmlinuz of the newest kernel of a series that can be had: an archive may name what it no longer has. */
+export async function newestImage(
+	archive: DebianArchive,
+	architecture: "amd64" | "arm64",
+	series: string,
+): Promise<{ version: string; path: string }> {
+	const candidates = archive
 		.find(architecture, kernelNames)
 		.filter((each) => each.version.startsWith(series))
 		.sort(byVersion)
-		.at(-1);
-	if (!found)
-		throw new Error(
-			`the archive has no ${architecture} kernel ${series}* in ${suites.map((each) => each.suite).join(", ")}`,
-		);
-	return found;
+		.reverse();
+	const problems = [`no ${architecture} kernel ${series}* in ${suites.map((each) => each.suite).join(", ")}`];
+	for (const each of candidates.slice(0, 3)) {
+		try {
+			return { version: each.version, path: await archive.extract(each, /\/vmlinuz[^/]*$/) };
+		} catch (error) {
+			problems.push((error as Error).message);
+		}
+	}
+	throw new Error(problems.slice(candidates.length > 0 ? 1 : 0).join("\n"));
 }

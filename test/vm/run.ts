@@ -5,8 +5,9 @@ import { availableParallelism, homedir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { DebianArchive } from "./archive.ts";
+import { checkArm64 } from "./arm64.ts";
 import { buildInitramfs } from "./initramfs.ts";
-import { type KernelChoice, kernelNames, kernels, newest, suites, variants } from "./kernels.ts";
+import { type KernelChoice, kernelNames, kernels, newestImage, suites, variants } from "./kernels.ts";
 import { boot, type Outcome } from "./machine.ts";
 import { type Report, type Run, sortOut, tiersOf } from "./results.ts";
 import { unfit } from "./unfit.ts";
@@ -45,7 +46,7 @@ async function tryKernel(archive: DebianArchive, choice: KernelChoice, initramfs
 	const name = `${choice.name} ${choice.series}*`;
 	let kernel: string;
 	try {
-		kernel = await archive.extract(newest(archive, "amd64", choice.series), /\/vmlinuz[^/]*$/);
+		kernel = (await newestImage(archive, "amd64", choice.series)).path;
 	} catch (error) {
 		check(`image of ${name}`, [`it cannot be had: ${(error as Error).message}`]);
 		return { choice };
@@ -153,6 +154,7 @@ try {
 	// Every image below will be missing, and fail by name.
 	say(`the archive cannot be asked: ${(error as Error).message}`);
 }
+if (positionals.length === 0 || positionals.includes("arm64")) await checkArm64(archive, work, check);
 const initramfs = join(work, "initramfs");
 buildInitramfs(initramfs);
 const all = await pooled(chosen, availableParallelism(), (choice) => tryKernel(archive, choice, initramfs));
