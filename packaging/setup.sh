@@ -50,6 +50,8 @@ if [ $tests = yes ]; then
 	need openssl "makes the tests' certificates" have openssl
 	need conntrack "cuts connections of blocked addresses" have conntrack
 	need procps "tests look at processes" have ps
+	need qemu-system-x86 "boots other kernels in virtual machines" have qemu-system-x86_64
+	need g++-aarch64-linux-gnu "compiles the addon for arm64" have aarch64-linux-gnu-g++
 fi
 
 if [ -n "$missing" ]; then
