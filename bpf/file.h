@@ -7,13 +7,6 @@
 
 #include "interest.h"
 
-static __always_inline struct path path_of(struct path *of)
-{
-    struct path path = {};
-    bpf_probe_read_kernel(&path, sizeof(path), of);
-    return path;
-}
-
 static __always_inline struct file *file_of(struct task_struct *task, __u32 descriptor)
 {
     struct files_struct *files = LOAD(task, files);
@@ -29,7 +22,6 @@ static __always_inline struct file *file_of(struct task_struct *task, __u32 desc
 /* An open that is about to return. */
 struct open_call {
     struct task_struct *task;
-    struct fs_struct *fs;
     struct file *file; /* of a successful one; 0 when the descriptor was closed before we looked */
     struct path path;  /* the file's; of a failed open what `raw` starts from */
     __u64 fingerprint; /* of `path`; 0 for none */
@@ -54,7 +46,7 @@ static __always_inline __u32 file_interest(const struct settings *settings, stru
     if (known && call->fingerprint)
         return all | *known;
     __u32 flags = 0;
-    struct path_text *text = path_resolve(call->fs, &call->path, call->slot, &flags);
+    struct path_text *text = path_resolve(call->path, call->slot, &flags);
     __u32 interest =
         text ? path_interest(call->slot, (__u64)call->path.dentry) : (OPEN_READ | OPEN_WRITE);
     if (call->fingerprint)
@@ -154,7 +146,7 @@ static __always_inline void open_report(const struct settings *settings, struct 
     }
     struct path_text *path = 0;
     if (call->path.dentry)
-        path = path_resolve(call->fs, &call->path, call->slot, &event->header.flags);
+        path = path_resolve(call->path, call->slot, &event->header.flags);
     if (!path)
         event->header.flags |= FLAG_PATH_INCOMPLETE;
     else if ((settings->scope & SCOPE_PATHS) && !path_in_trie(&scope_paths, path))
@@ -168,21 +160,15 @@ static __always_inline void open_report(const struct settings *settings, struct 
         repeat->since = 0; /* nobody heard of it */
 }
 
-static __always_inline bool open_starts(const struct settings *settings, long result)
-{
-    return wanted(settings, EVENT_OPEN) && (result >= 0 || settings->open_mask & OPEN_FAILED);
-}
-
-/* `regs` is 0 where only the thread knows them. */
 static __always_inline int open_returns(const struct settings *settings, long result,
-                                        struct pt_regs *regs, enum scratch_slot syscall)
+                                        enum scratch_slot syscall)
 {
-    struct open_call call = {.result = result, .task = current_task(), .slot = syscall};
-    if ((__u32)LOAD(call.task, tgid) == settings->sensor_pid || !in_scope(settings))
+    struct task_struct *task = current_task();
+    struct open_call call = {.result = result, .task = task, .slot = syscall};
+    if ((__u32)LOAD(task, tgid) == settings->sensor_pid || !in_scope(settings))
         return 0;
-    struct fs_struct *fs = LOAD(call.task, fs);
-    struct file *file = result >= 0 ? file_of(call.task, result) : 0;
-    call.fs = fs;
+    struct fs_struct *fs = LOAD(task, fs);
+    struct file *file = result >= 0 ? file_of(task, result) : 0;
     __u32 interest = 0;
     if (result >= 0) {
         call.file = file;
@@ -193,8 +179,7 @@ static __always_inline int open_returns(const struct settings *settings, long re
             return 0;
     }
 
-    if (!regs)
-        regs = syscall_regs();
+    struct pt_regs *regs = syscall_regs();
     int directory = AT_FDCWD;
     if (syscall == SCRATCH_OPENAT || syscall == SCRATCH_OPENAT2) {
         directory = syscall_argument(regs, 0);
@@ -224,7 +209,7 @@ static __always_inline int open_returns(const struct settings *settings, long re
     } else if (directory == AT_FDCWD) {
         call.path = path_of(&fs->pwd);
     } else {
-        struct file *base = file_of(call.task, directory);
+        struct file *base = file_of(task, directory);
         if (base)
             call.path = path_of(&base->f_path);
     }
@@ -232,25 +217,26 @@ static __always_inline int open_returns(const struct settings *settings, long re
     return 0;
 }
 
-/* Each call once as a tracepoint, which every kernel takes, and once as a hook on the function,
+static __always_inline int open_event(long result, enum scratch_slot syscall)
+{
+    const struct settings *settings = settings_get();
+    if (!wanted(settings, EVENT_OPEN) || (result < 0 && !(settings->open_mask & OPEN_FAILED)))
+        return 0;
+    return open_returns(settings, result, syscall);
+}
+
+/* Each call once as a tracepoint, which every kernel takes, and once as a hook on its function,
  * which slows down no other system call. */
 #define OPEN_PROGRAMS(name, syscall)                                                               \
     SEC("tracepoint/syscalls/sys_exit_" #name)                                                     \
     int on_##name(struct trace_event_raw_sys_exit *context)                                        \
     {                                                                                              \
-        const struct settings *settings = settings_get();                                          \
-        const long result = context->ret;                                                          \
-        if (!open_starts(settings, result))                                                        \
-            return 0;                                                                              \
-        return open_returns(settings, result, 0, syscall);                                         \
+        return open_event(context->ret, syscall);                                                  \
     }                                                                                              \
     SEC("fexit/" SYSCALL_FUNCTION(#name))                                                          \
-    int BPF_PROG(on_##name##_function, struct pt_regs *regs, long result)                          \
+    int on_##name##_function(const __u64 *context)                                                 \
     {                                                                                              \
-        const struct settings *settings = settings_get();                                          \
-        if (!open_starts(settings, result))                                                        \
-            return 0;                                                                              \
-        return open_returns(settings, result, regs, syscall);                                      \
+        return open_event(SYSCALL_RESULT(context), syscall);                                       \
     }
 
 OPEN_PROGRAMS(openat, SCRATCH_OPENAT)

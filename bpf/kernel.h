@@ -378,7 +378,10 @@ static __always_inline __u64 syscall_argument(struct pt_regs *regs, int index)
 #endif
 }
 
-/* What the wrappers of system calls are called, for hooks on the functions themselves. */
+/* What the wrappers of system calls are called, for hooks on the functions themselves. Their one
+ * argument is the registers, which such a hook must not take from its context: before 5.16 the
+ * kernel's own types leave them open there ("FWD is not a struct"). The result follows. */
+#define SYSCALL_RESULT(context) ((long)(context)[1])
 #if defined(__TARGET_ARCH_x86)
 #define SYSCALL_FUNCTION(name) "__x64_sys_" name
 #else

@@ -31,12 +31,12 @@ static __always_inline bool unmap_v4(__u8 *address)
 
 /* Abstract and unnamed sockets have no file: their name is the address itself. */
 static __always_inline void unix_name(struct connect_event *event, struct tail *tail,
-                                      struct fs_struct *fs, struct unix_sock *peer)
+                                      struct unix_sock *peer)
 {
     struct dentry *dentry = BPF_CORE_READ(peer, path.dentry);
     if (dentry) {
         tail_path(tail, &event->path,
-                  path_resolve(fs, &peer->path, SCRATCH_CONNECT, &event->header.flags));
+                  path_resolve(path_of(&peer->path), SCRATCH_CONNECT, &event->header.flags));
         return;
     }
     struct unix_address *address = BPF_CORE_READ(peer, addr);
@@ -129,15 +129,18 @@ static __always_inline void ends_of(struct connect_event *event, struct sock *so
 /* The address is the caller's to change while the call waits, and so is what its descriptor stands
  * for: neither decides whether there is an event, unless the kernel agrees that nothing happened
  * (a dissolved UDP association). */
-static __always_inline int connect_returns(const struct settings *settings, long result,
-                                           struct pt_regs *regs)
+static __always_inline int connect_returns(long result)
 {
+    const struct settings *settings = settings_get();
+    if (!wanted(settings, EVENT_CONNECT))
+        return 0;
     struct task_struct *task = current_task();
     if ((__u32)LOAD(task, tgid) == settings->sensor_pid || !in_scope(settings))
         return 0;
     if (result == -EBADF || result == -ENOTSOCK)
         return 0;
 
+    struct pt_regs *regs = syscall_regs();
     struct sock *sock = sock_of(task, syscall_argument(regs, 0));
     __u16 family = sock ? BPF_CORE_READ(sock, __sk_common.skc_family) : 0;
     if (sock && !family_asked(settings, family))
@@ -173,7 +176,7 @@ static __always_inline int connect_returns(const struct settings *settings, long
         if (bpf_core_field_exists(peer->path)) {
             peer = (struct unix_sock *)BPF_CORE_READ((struct unix_sock *)sock, peer);
             if (connected && peer)
-                unix_name(event, &tail, LOAD(task, fs), peer);
+                unix_name(event, &tail, peer);
         }
         /* AF_UNSPEC dissolves an association: no new peer. */
         if (!peer && result == 0 && address.family == AF_UNSPEC)
@@ -203,19 +206,13 @@ static __always_inline int connect_returns(const struct settings *settings, long
 SEC("tracepoint/syscalls/sys_exit_connect")
 int on_connect(struct trace_event_raw_sys_exit *context)
 {
-    const struct settings *settings = settings_get();
-    if (!wanted(settings, EVENT_CONNECT))
-        return 0;
-    return connect_returns(settings, context->ret, syscall_regs());
+    return connect_returns(context->ret);
 }
 
 SEC("fexit/" SYSCALL_FUNCTION("connect"))
-int BPF_PROG(on_connect_function, struct pt_regs *regs, long result)
+int on_connect_function(const __u64 *context)
 {
-    const struct settings *settings = settings_get();
-    if (!wanted(settings, EVENT_CONNECT))
-        return 0;
-    return connect_returns(settings, result, regs);
+    return connect_returns(SYSCALL_RESULT(context));
 }
 
 #endif

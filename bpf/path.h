@@ -107,19 +107,21 @@ __noinline int path_step(__u32 slot)
     return 0;
 }
 
-/* Names `path` as a process with these directories would. Returns the text, valid until this slot's
- * next call, or NULL; adds FLAG_PATH_* to `flags`. */
-static __noinline struct path_text *path_resolve(struct fs_struct *fs, struct path *path,
-                                                 __u32 slot, __u32 *flags)
+/* Names what `dentry` and `vfsmount` stand for as a process with the directories `fs` would: the
+ * text is then in the slot of path_texts, until this slot's next call. Returns FLAG_PATH_*, or -1.
+ * Global and of plain numbers like path_step(). */
+__noinline int path_walk(__u32 slot, __u64 dentry, __u64 vfsmount)
 {
     struct path_walk *walk = bpf_map_lookup_elem(&path_walks, &slot);
     struct path_text *out = bpf_map_lookup_elem(&path_texts, &slot);
     if (!walk || !out)
-        return 0;
-    walk->dentry = BPF_CORE_READ(path, dentry);
-    walk->mount = mount_of(BPF_CORE_READ(path, mnt));
-    walk->root_dentry = BPF_CORE_READ(fs, root.dentry);
-    walk->root_mount = mount_of(BPF_CORE_READ(fs, root.mnt));
+        return -1;
+    struct task_struct *task = current_task();
+    struct fs_struct *fs = LOAD(task, fs);
+    walk->dentry = (struct dentry *)dentry;
+    walk->mount = mount_of((struct vfsmount *)vfsmount);
+    walk->root_dentry = LOAD(fs, root.dentry);
+    walk->root_mount = mount_of(LOAD(fs, root.mnt));
     walk->start = PATH_SIZE - 1;
     walk->flags = 0;
     bool done = false;
@@ -136,14 +138,30 @@ static __noinline struct path_text *path_resolve(struct fs_struct *fs, struct pa
         start = (start - 1) & PATH_MASK;
         walk->text[start] = '/';
     }
-    *flags |= walk->flags;
     __u32 size = (PATH_SIZE - 1 - start) & PATH_MASK;
     out->size = 0;
     if (bpf_probe_read_kernel(out->text, size, &walk->text[start & PATH_MASK]))
-        return 0;
+        return -1;
     out->text[size] = 0;
     out->size = size;
-    return out;
+    return walk->flags;
+}
+
+/* The text of that, or NULL; adds FLAG_PATH_* to `flags`. */
+static __always_inline struct path_text *path_resolve(struct path path, __u32 slot, __u32 *flags)
+{
+    int found = path_walk(slot, (__u64)path.dentry, (__u64)path.mnt);
+    if (found < 0)
+        return 0;
+    *flags |= found;
+    return bpf_map_lookup_elem(&path_texts, &slot);
+}
+
+static __always_inline struct path path_of(struct path *of)
+{
+    struct path path = {};
+    bpf_probe_read_kernel(&path, sizeof(path), of);
+    return path;
 }
 
 /* Is the path in a trie of prefixes (exact paths are prefixes that include the NUL)? */

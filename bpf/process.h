@@ -125,8 +125,8 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
     tail_string(&tail, &event->comm, (void *)task + bpf_core_field_offset(struct task_struct, comm),
                 false);
 
-    struct fs_struct *fs = BPF_CORE_READ(task, fs);
-    struct path_text *path = path_resolve(fs, &file->f_path, SCRATCH_EXEC, &event->header.flags);
+    struct path_text *path =
+        path_resolve(path_of(&file->f_path), SCRATCH_EXEC, &event->header.flags);
     if (path && path->size > 6 && (event->header.flags & FLAG_PATH_INCOMPLETE) &&
         path->text[0] == 'm' && path->text[1] == 'e' && path->text[2] == 'm' &&
         path->text[3] == 'f' && path->text[4] == 'd' && path->text[5] == ':') {
@@ -149,7 +149,8 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
     exec_arguments(event, &tail, task);
 
     __u32 cwd_flags = 0;
-    tail_path(&tail, &event->cwd, path_resolve(fs, &fs->pwd, SCRATCH_EXEC, &cwd_flags));
+    struct fs_struct *fs = BPF_CORE_READ(task, fs);
+    tail_path(&tail, &event->cwd, path_resolve(path_of(&fs->pwd), SCRATCH_EXEC, &cwd_flags));
     if (cwd_flags || !event->cwd.size)
         event->header.flags |= FLAG_CWD_TRUNCATED;
 

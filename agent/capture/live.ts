@@ -155,8 +155,11 @@ export class LiveCapture {
 				// Nothing is reported yet. Some refusals show only here.
 				for (const { program, tier } of ways) {
 					if (tier !== "fentry") continue;
-					sensor.attach(program);
-					sensor.detach(program);
+					// Twice: before 5.13 (f3a95075549e) what was taken off cannot be put on again.
+					for (let time = 0; time < 2; time++) {
+						sensor.attach(program);
+						sensor.detach(program);
+					}
 				}
 				return sensor;
 			} catch (error) {
@@ -174,8 +177,8 @@ export class LiveCapture {
 		this.#options.logger.debug({ program: failed.program, log: failed.log }, "a program was refused");
 		const reason = lastLine(failed);
 		this.#missing.set(way.program, reason);
-		// A kernel that refuses one hook on a function for want of permission or support refuses them all.
-		if (way.tier !== "fentry" || failed.errno === enoent) return;
+		// A kernel that refuses one hook on a function refuses them all, unless it is that function it has not.
+		if (way.tier !== "fentry" || (failed.code === "LOAD" && failed.errno === noSuchFunction)) return;
 		for (const other of ways) if (other.tier === "fentry") this.#missing.set(other.program, reason);
 	}
 
@@ -393,7 +396,8 @@ function here(): Capability[] {
 	return capabilities.filter(({ only }) => only === undefined || only === process.arch);
 }
 
-const enoent = 2;
+/** ESRCH: what libbpf says of a function that the kernel's types do not name. */
+const noSuchFunction = 3;
 
 function isPermission(error: NativeError): boolean {
 	// EPERM, and EACCES with no verifier log: not a refusal of this program but of all.

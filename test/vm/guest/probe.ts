@@ -1,7 +1,7 @@
 // Which tier each capability gets on this kernel.
 import { pino } from "pino";
-import { hooks } from "../../../agent/capture/hooks.ts";
-import { LiveCapture } from "../../../agent/capture/live.ts";
+import { capabilities } from "../../../agent/capture/hooks.ts";
+import { LiveCapture, noLimits } from "../../../agent/capture/live.ts";
 import { everything } from "../../../agent/model/interest.ts";
 
 export function probe(): object {
@@ -11,13 +11,14 @@ export function probe(): object {
 		drainMs: 10,
 		scope: { pids: [process.pid], cgroups: [], paths: [] },
 		simulateLoss: 0,
+		limits: noLimits,
 		off,
 		cgroupRoot: undefined,
 		logger: pino({ level: "debug" }, { write: (text) => process.stderr.write(text) }),
 	});
 	try {
 		capture.start(everything, () => {});
-		const tiers = [...new Set(hooks.map((hook) => hook.tier))];
+		const tiers = [...new Set(capabilities.flatMap(({ ways }) => ways.map(({ tier }) => tier)))];
 		return { capabilities: capture.capabilities(), tiers };
 	} finally {
 		capture.close();
