@@ -25,6 +25,8 @@ export interface Run {
 	tiers: string[];
 	seconds: number;
 	done: boolean;
+	/** The earlier run whose programs this one would have had again, so that it was left out; "" when it was not. */
+	same: string;
 	/** What is wrong besides tests that failed. */
 	readonly problems: string[];
 }
@@ -57,6 +59,7 @@ export function sortOut(outcome: Outcome, variants: readonly string[]): Report {
 		} else if (!run) stray.push(JSON.stringify(line));
 		else if ("capabilities" in line) Object.assign(run, line);
 		else if ("test" in line) run.tests.push(line as unknown as Test);
+		else if ("same" in line) run.same = String(line.same);
 		else if ("done" in line) {
 			run.done = true;
 			run.seconds = Number(line.seconds);
@@ -73,12 +76,13 @@ export function sortOut(outcome: Outcome, variants: readonly string[]): Report {
 }
 
 function newRun(off: string): Run {
-	return { off, tests: [], capabilities: [], tiers: [], seconds: 0, done: false, problems: [] };
+	return { off, tests: [], capabilities: [], tiers: [], seconds: 0, done: false, same: "", problems: [] };
 }
 
 function judge(run: Run): void {
 	if (!run.done) run.problems.push("the run did not come to its end");
-	else if (!run.tests.some((test) => test.state === "pass")) run.problems.push("no test passed");
+	else if (run.same === "" && !run.tests.some((test) => test.state === "pass"))
+		run.problems.push("no test passed");
 	const used = run.capabilities.filter((each) => each.available).map((each) => each.tier);
 	for (const off of run.off.split(",")) {
 		if (used.includes(off)) run.problems.push(`${off} was switched off, and is used all the same`);
@@ -86,7 +90,7 @@ function judge(run: Run): void {
 	if (run.off === "" && run.tiers.includes("fentry") && !used.includes("fentry")) {
 		run.problems.push("this kernel can do fentry, and it is not used");
 	}
-	if (!run.done) return;
+	if (!run.done || run.same !== "") return;
 	for (const { test } of unfit) {
 		if (!run.tests.some((each) => each.test.endsWith(test) && each.state === "skip")) {
 			run.problems.push(`test/vm/unfit.ts names a test that is not there: ${test}`);
@@ -108,6 +112,7 @@ function blameLog(lines: readonly string[], runs: readonly Run[]): void {
 
 /** "fentry 4, tracepoint 5, missing 1". */
 export function tiersOf(run: Run): string {
+	if (run.same !== "") return `as ${run.same}, not repeated`;
 	const counts = new Map<string, number>();
 	for (const { available, tier } of run.capabilities) {
 		const key = available ? tier : "missing";

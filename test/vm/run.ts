@@ -128,7 +128,7 @@ function matrix(all: readonly Tried[]): void {
 			const count = (state: string) => String(run.tests.filter((test) => test.state === state).length);
 			const name = report?.release || choice.series;
 			const counts = [count("pass"), count("fail"), count("skip")];
-			rows.push([name, run.off || "-", tiersOf(run), ...counts, run.seconds.toFixed(0)]);
+			rows.push([name, `off=${run.off}`, tiersOf(run), ...counts, run.seconds.toFixed(0)]);
 		}
 	}
 	table(rows);

@@ -1,6 +1,6 @@
 // Runs inside the virtual machine: the kernel tests by vitest's own runner, without the Vite around it (its start
 // alone takes longer on an emulated processor than all tests). Writes one JSON object a line to the results port.
-import { appendFileSync, readdirSync } from "node:fs";
+import { appendFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { startTests } from "vitest/internal/browser";
 import type { VitestRunner } from "vitest/runtime";
@@ -8,6 +8,7 @@ import { unfit } from "../unfit.ts";
 import { probe } from "./probe.ts";
 
 const port = process.argv[2] ?? "/dev/ttyS1";
+const earlier = "/run/picket-earlier-runs";
 const root = new URL("../../..", import.meta.url).pathname;
 const tests = join(root, "test", "kernel");
 
@@ -79,8 +80,18 @@ const runner = {
 	},
 } as unknown as VitestRunner;
 
-try {
-	report(probe());
+/** The earlier run on this kernel that had the very same programs, if any: to run it all again would say nothing. */
+function sameAs(found: object): string | undefined {
+	mkdirSync(earlier, { recursive: true });
+	const text = JSON.stringify(found);
+	for (const off of readdirSync(earlier)) {
+		if (readFileSync(join(earlier, off), "utf8") === text) return off;
+	}
+	writeFileSync(join(earlier, `off=${process.env.PICKET_OFF ?? ""}`), text);
+	return undefined;
+}
+
+async function runTests(): Promise<void> {
 	const names = readdirSync(tests).filter((name) => name.endsWith(".test.ts"));
 	for (const name of names.sort()) {
 		const begun = performance.now();
@@ -88,6 +99,14 @@ try {
 		for (const file of files) tell(file);
 		report({ file: name, ms: Math.round(performance.now() - begun) });
 	}
+}
+
+try {
+	const found = probe();
+	report(found);
+	const same = sameAs(found);
+	if (same === undefined) await runTests();
+	else report({ same });
 } catch (error) {
 	report({ test: "the runner", state: "fail", ms: 0, error: String((error as Error).stack) });
 }
