@@ -1,6 +1,6 @@
-/* Resolves an object's CO-RE relocations against the type information in a file, and says what libbpf says of
- * each. They are all resolved before the first program goes to this machine's kernel, which may well refuse what
- * was made for another: whether it does is no matter here. */
+/* Resolves an object's CO-RE relocations against the type information in a file, and says what
+ * libbpf says of each. They are all resolved before the first program goes to this machine's
+ * kernel, which may well refuse what was made for another: whether it does is no matter here. */
 #include <bpf/libbpf.h>
 #include <stdio.h>
 

@@ -1,5 +1,6 @@
-/* Loads every program of an object by itself and prints one JSON line each: what the verifier walked, or the
- * end of what it said. The verifier's log tells the number on every kernel, bpf_prog_info only from 5.16 on. */
+/* Loads every program of an object by itself and prints one JSON line each: what the verifier
+ * walked, or the end of what it said. The verifier's log tells the number on every kernel,
+ * bpf_prog_info only from 5.16 on. */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <stdio.h>
