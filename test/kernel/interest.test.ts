@@ -14,21 +14,18 @@ const empty: PathInterest = { exact: [], prefixes: [], names: [], suffixes: [] }
 const processes = ["exec", "fork", "exit"] as const;
 
 let folder: string;
-let harness: Harness | undefined;
+let harness: Harness;
+beforeAll(() => {
+	harness = new Harness({ kinds: ["open", "connect", "exit"], interest: noInterest });
+});
+afterAll(() => harness.close());
 beforeEach(() => {
 	folder = mkdtempSync(join(tmpdir(), "picket-interest-"));
 });
-afterEach(() => {
-	harness?.close();
-	harness = undefined;
-	rmSync(folder, { recursive: true, force: true });
-});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 function watch(interest: Partial<Interest>): Harness {
-	harness = new Harness({
-		kinds: ["open", "connect", "exit"],
-		interest: { ...noInterest, kinds: new Set([...processes, "open"]), ...interest },
-	});
+	harness.capture.setInterest({ ...noInterest, kinds: new Set([...processes, "open"]), ...interest });
 	return harness;
 }
 
@@ -36,7 +33,7 @@ function watch(interest: Partial<Interest>): Harness {
 async function opened(...words: string[]): Promise<string[]> {
 	const { pid, status } = await run(slip, words, folder);
 	expect(status).toBe(0);
-	const events = await (harness as Harness).of(pid);
+	const events = await harness.of(pid);
 	return events.flatMap(({ open }) => (open?.path ? [open.path.replace(`${folder}/`, "")] : []));
 }
 
@@ -156,13 +153,13 @@ describe("a file known to be of no interest", () => {
 
 	it("is sent as soon as somebody asks for it", async () => {
 		expect(await opened("open:plain/file")).toEqual([]);
-		harness?.capture.setInterest({
+		harness.capture.setInterest({
 			...noInterest,
 			kinds: new Set([...processes, "open"]),
 			readOpens: { ...empty, exact: [at("plain/file")] },
 		});
 		expect(await opened("open:plain/file", "open:plain/file")).toEqual(["plain/file", "plain/file"]);
-		harness?.capture.setInterest({
+		harness.capture.setInterest({
 			...noInterest,
 			kinds: new Set([...processes, "open"]),
 			readOpens: { ...empty, names: ["x"] },
@@ -188,7 +185,7 @@ describe("a connection", () => {
 
 	async function connected(...args: string[]): Promise<wire.Connect[]> {
 		const { pid } = await run(trigger, args);
-		return (await (harness as Harness).of(pid)).flatMap(({ connect }) => (connect ? [connect] : []));
+		return (await harness.of(pid)).flatMap(({ connect }) => (connect ? [connect] : []));
 	}
 
 	it("is sent when somebody asks for its port", async () => {
