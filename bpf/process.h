@@ -82,6 +82,7 @@ static __always_inline void exec_arguments(struct exec_event *event, struct tail
     event->args.size = 0;
     if (!size || at > TAIL_LIMIT)
         return;
+    bound_to(at);
     if (size > TEXT_MAX) {
         size = TEXT_MAX;
         event->header.flags |= FLAG_ARGS_TRUNCATED;

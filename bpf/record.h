@@ -186,10 +186,12 @@ static __always_inline bool tail_kernel(struct tail *tail, struct text *text, co
                                         __u32 size)
 {
     __u32 at = tail->at;
+    bound_to(at);
     text->offset = at;
     text->size = 0;
     if (at > TAIL_LIMIT)
         return false;
+    bound_to(at);
     size &= PATH_MASK;
     if (size && bpf_probe_read_kernel(&tail->scratch->bytes[at], size, from))
         return false;
@@ -204,10 +206,12 @@ static __always_inline bool tail_string(struct tail *tail, struct text *text, co
                                         bool user)
 {
     __u32 at = tail->at;
+    bound_to(at);
     text->offset = at;
     text->size = 0;
     if (at > TAIL_LIMIT)
         return false;
+    bound_to(at);
     long size = user ? bpf_probe_read_user_str(&tail->scratch->bytes[at], PATH_MASK + 1, from)
                      : bpf_probe_read_kernel_str(&tail->scratch->bytes[at], PATH_MASK + 1, from);
     if (size <= 0 || size > PATH_MASK + 1)
