@@ -5,7 +5,14 @@ import { showIpv4, showIpv6 } from "../model/address-text.ts";
 import { EventFlag, EventKind, type Observation, Text } from "../model/event.ts";
 import { hostArchitecture, openFlagNames, resultName } from "../model/kernel-names.ts";
 import type { Container, Process } from "../model/process.ts";
-import { ancestor, argumentLine, capabilityNames, commandLine } from "./process-text.ts";
+import {
+	ancestor,
+	argumentLine,
+	capabilityNames,
+	commandLine,
+	sayArgumentLine,
+	sayCommandLine,
+} from "./process-text.ts";
 import type { Range } from "./text.ts";
 
 export interface FieldContext {
@@ -22,8 +29,10 @@ export interface TextField extends Common {
 	/** Puts the bytes' place into `out`; false when they are nowhere in the event (or there are none). */
 	readonly range?: (observation: Observation, out: Range) => boolean;
 	readonly get: (observation: Observation, context: FieldContext) => string | undefined;
-	/** In a condition true when any of these is; replaces `get` there. */
-	readonly any?: (observation: Observation) => Iterable<string>;
+	/** In a condition true when it holds for any of several texts; replaces `get` there. */
+	readonly some?: (observation: Observation, holds: (text: string) => boolean) => boolean;
+	/** What `get` would put together, piece by piece; false when there is no such text. */
+	readonly pieces?: (observation: Observation, say: (piece: string) => void) => boolean;
 	/** The same for every event of a kind: several names where a kind stands for several system calls. */
 	readonly constant?: (kind: EventKind) => readonly string[];
 }
@@ -58,6 +67,22 @@ export const eventTypes: Readonly<Record<EventKind, readonly string[]>> = {
 function ofProcess(get: (process: Process) => string | undefined): TextField {
 	return { type: "text", get: ({ process }) => (process && process.comm !== "" ? get(process) : undefined) };
 }
+/** The same, said in pieces where no text has to be made. */
+function inPieces(
+	field: TextField,
+	of: (process: Process) => Process | undefined,
+	say: (process: Process, say: (piece: string) => void) => void,
+): TextField {
+	return {
+		...field,
+		pieces: ({ process }, each) => {
+			const subject = process && process.comm !== "" ? of(process) : undefined;
+			if (!subject || subject.comm === "") return false;
+			say(subject, each);
+			return true;
+		},
+	};
+}
 function numberOfProcess(get: (process: Process) => number | undefined): NumberField {
 	return {
 		type: "number",
@@ -88,9 +113,11 @@ function ofAncestors(argument: string | undefined, get: (process: Process) => st
 		type: "text",
 		get: ({ process }) => (process?.parent?.comm ? get(process.parent) : undefined),
 		// Of an ancestor without a name nothing is known: it satisfies nothing.
-		*any({ process }) {
+		some({ process }, holds) {
 			let at = process?.parent;
-			for (let level = 0; at && level < 64; level++, at = at.parent) if (at.comm !== "") yield get(at);
+			for (let level = 0; at && level < 64; level++, at = at.parent)
+				if (at.comm !== "" && holds(get(at))) return true;
+			return false;
 		},
 	};
 }
@@ -342,7 +369,7 @@ const withoutArgument: Readonly<Record<string, Field>> = {
 	"proc.name": ofProcess((process) => process.comm),
 	"proc.exe": ofProcess((process) => process.args[0] ?? process.exe),
 	"proc.exepath": ofProcess((process) => process.exe),
-	"proc.cmdline": ofProcess(commandLine),
+	"proc.cmdline": inPieces(ofProcess(commandLine), (process) => process, sayCommandLine),
 	"proc.exeline": ofProcess((process) => process.args.join(" ")),
 	"proc.cwd": ofProcess(({ cwd }) => (cwd === "" || cwd.endsWith("/") ? cwd || undefined : `${cwd}/`)),
 	"proc.pid": { type: "number", get: ({ event }) => event.pid },
@@ -354,7 +381,11 @@ const withoutArgument: Readonly<Record<string, Field>> = {
 	"proc.pname": ofProcess((process) => process.parent?.comm || undefined),
 	"proc.pexe": ofProcess(({ parent }) => parent?.args[0] ?? (parent?.exe || undefined)),
 	"proc.pexepath": ofProcess((process) => process.parent?.exe || undefined),
-	"proc.pcmdline": ofProcess((process) => (process.parent?.comm ? commandLine(process.parent) : undefined)),
+	"proc.pcmdline": inPieces(
+		ofProcess((process) => (process.parent?.comm ? commandLine(process.parent) : undefined)),
+		({ parent }) => parent,
+		sayCommandLine,
+	),
 	"proc.duration": { type: "number", get: ({ event }) => event.time - event.start },
 	"proc.exe_ino": numberOfProcess((process) => process.inode),
 	"proc.is_exe_from_memfd": bool(({ process }) => process?.fromMemfd),
@@ -424,7 +455,8 @@ export function findField(name: string, argument: string | undefined): Field | u
 		case "proc.acmdline":
 			return ofAncestors(argument, commandLine);
 		case "proc.args": {
-			if (argument === undefined) return ofProcess(argumentLine);
+			if (argument === undefined)
+				return inPieces(ofProcess(argumentLine), (process) => process, sayArgumentLine);
 			const index = Number(argument);
 			return /^\d+$/.test(argument) ? ofProcess((process) => process.args[index + 1]) : undefined;
 		}

@@ -1,6 +1,7 @@
 // What an operator with constant values says of a text: on bytes in place and on strings, and of numbers.
 import { RE2JS } from "re2js";
 import { CheckProblem } from "./check.ts";
+import { regexLiterals } from "./regex-literals.ts";
 import type { Operator } from "./syntax.ts";
 import {
 	asBytes,
@@ -120,7 +121,7 @@ export function matcher(operator: Operator, values: readonly string[], all = fal
 		}
 		case "regex": {
 			const compiled = texts.map(compileRegex);
-			const check = (text: string) => (regex: RE2JS) => regex.matcher(text).matches();
+			const check = (text: string) => (matches: (text: string) => boolean) => matches(text);
 			return strings(40, (text) => (all ? compiled.every(check(text)) : compiled.some(check(text))));
 		}
 		case "bcontains":
@@ -151,9 +152,12 @@ function strings(cost: number, onString: (text: string) => boolean): Matcher {
 	};
 }
 
-function compileRegex(pattern: string): RE2JS {
+function compileRegex(pattern: string): (text: string) => boolean {
 	try {
-		return RE2JS.compile(pattern, RE2JS.DOTALL);
+		const regex = RE2JS.compile(pattern, RE2JS.DOTALL);
+		const literals = regexLiterals(pattern);
+		if (!literals) return (text) => regex.matches(text);
+		return (text) => literals.some((literal) => text.includes(literal)) && regex.matches(text);
 	} catch (error) {
 		const reason = error instanceof Error ? error.message : String(error);
 		throw new CheckProblem(

@@ -114,16 +114,8 @@ function textTest(
 	values: readonly string[],
 ): { test: Test; cost: number } {
 	const { cost, onString, onRange } = matcher(operator, values, match === "all");
-	const { get, range: place, any } = field;
-	if (any) {
-		return {
-			cost: cost + 8,
-			test: (observation) => {
-				for (const text of any(observation)) if (onString(text)) return true;
-				return false;
-			},
-		};
-	}
+	const { get, range: place, some } = field;
+	if (some) return { cost: cost + 8, test: (observation) => some(observation, onString) };
 	if (place) {
 		const range: Range = { bytes: Buffer.alloc(0), start: 0, size: 0 };
 		return {

@@ -33,6 +33,19 @@ export function commandLine(process: Process): string {
 	return known.command;
 }
 
+/** The same as `argumentLine` in pieces: of a process that is asked about once, no text is made. */
+export function sayArgumentLine({ args }: Process, say: (piece: string) => void): void {
+	for (let i = 1; i < args.length; i++) {
+		if (i > 1) say(" ");
+		say(args[i] as string);
+	}
+}
+export function sayCommandLine(process: Process, say: (piece: string) => void): void {
+	say(process.comm);
+	if (process.args.length > 1) say(" ");
+	sayArgumentLine(process, say);
+}
+
 /** 0 is the process itself, 1 its parent. */
 export function ancestor(process: Process, level: number): Process | undefined {
 	let at: Process | undefined = process;

@@ -11,7 +11,7 @@ import type { Process } from "../../agent/model/process.ts";
 import { memoryOf } from "../unit/decode/bytes.ts";
 import { streamOf, streams } from "./streams.ts";
 
-const rounds = 20;
+const rounds = 10;
 const folder = new URL("../../agent/detect/signatures/", import.meta.url).pathname;
 
 function signatures(): RuleFile[] {

@@ -1,0 +1,122 @@
+// Finds the rules that an event of one kind can match at all, without asking every rule: by the literals in its
+// texts, by its numbers, and by the few checks that have to be made one by one.
+import type { EventKind, Observation } from "../model/event.ts";
+import type { Conditions } from "./conditions.ts";
+import type { FieldContext, NumberField } from "./fields.ts";
+import { guardOf, isNumberLookup } from "./guard.ts";
+import type { Plan, Predicates } from "./plan.ts";
+import { type Entry, type Place, placeOf, type Scanner, scannerOf } from "./scan.ts";
+
+export class Dispatch {
+	/** Rules that may match, by their place in `plans`, in that order; the first `count` are valid. */
+	readonly candidates: Int32Array;
+	count = 0;
+	readonly #always: Int32Array;
+	readonly #scanners: readonly Scanner[];
+	readonly #numbers: readonly NumberLookup[];
+	/** Checks made one by one, and the rules each is about. */
+	readonly #checks: readonly Check[];
+	readonly #conditions: Conditions;
+	/** By rule: is it among the candidates? */
+	readonly #chosen: Uint8Array;
+	readonly #onFound: Found = (rules) => {
+		for (let i = 0; i < rules.length; i++) this.#choose(rules[i] as number);
+	};
+
+	constructor(plans: readonly Plan[], kind: EventKind, predicates: Predicates, conditions: Conditions) {
+		this.candidates = new Int32Array(plans.length);
+		this.#chosen = new Uint8Array(plans.length);
+		this.#conditions = conditions;
+		const always: number[] = [];
+		const texts = new Map<string, { readonly place: Place; readonly entries: Entry[] }>();
+		const numbers = new Map<string, NumberLookup>();
+		const checks = new Map<number, number[]>();
+		for (const [rule, plan] of plans.entries()) {
+			const guard = guardOf(plan, predicates);
+			if (!guard) always.push(rule);
+			for (const index of guard ?? []) {
+				const predicate = predicates.at(index);
+				const { field, fieldName, values } = predicate;
+				const place = placeOf(predicate, kind);
+				if (place) {
+					const { entries } = entryOf(texts, place.name, () => ({ place, entries: [] }));
+					for (const literal of place.literals) entries.push([literal, rule]);
+				} else if (isNumberLookup(predicate)) {
+					entryOf(numbers, fieldName, () => new NumberLookup(field as NumberField)).add(values, rule);
+				} else entryOf(checks, conditions.test(index), () => []).push(rule);
+			}
+		}
+		this.#always = Int32Array.from(always);
+		this.#scanners = [...texts.values()].map(({ place, entries }) =>
+			scannerOf(place, kind, entries, this.#onFound),
+		);
+		this.#numbers = [...numbers.values()];
+		this.#checks = [...checks].map(([node, rules]) => ({ node, rules: Int32Array.from(rules) }));
+	}
+
+	/** Fills in the candidates for the event that `conditions` has begun. */
+	find(observation: Observation, context: FieldContext): void {
+		for (let i = 0; i < this.count; i++) this.#chosen[this.candidates[i] as number] = 0;
+		this.count = 0;
+		this.#onFound(this.#always);
+		for (let i = 0; i < this.#scanners.length; i++) (this.#scanners[i] as Scanner).scan(observation, context);
+		for (let i = 0; i < this.#numbers.length; i++) {
+			(this.#numbers[i] as NumberLookup).find(observation, context, this.#onFound);
+		}
+		for (let i = 0; i < this.#checks.length; i++) {
+			const { node, rules } = this.#checks[i] as Check;
+			if (this.#conditions.holds(node)) this.#onFound(rules);
+		}
+	}
+
+	/** Into its place: they are few, and mostly found in order. */
+	#choose(rule: number): void {
+		if (this.#chosen[rule] === 1) return;
+		this.#chosen[rule] = 1;
+		const { candidates } = this;
+		let at = this.count++;
+		for (; at > 0 && (candidates[at - 1] as number) > rule; at--)
+			candidates[at] = candidates[at - 1] as number;
+		candidates[at] = rule;
+	}
+}
+
+interface Check {
+	readonly node: number;
+	readonly rules: Int32Array;
+}
+
+type Found = (rules: Int32Array) => void;
+
+/** Rules by the value they want of one number. */
+class NumberLookup {
+	readonly #field: NumberField;
+	readonly #rules = new Map<number, Int32Array>();
+
+	constructor(field: NumberField) {
+		this.#field = field;
+	}
+	add(values: readonly string[], rule: number): void {
+		for (const value of values) {
+			const number = this.#field.type === "bool" ? Number(value === "true") : Number(value);
+			this.#rules.set(number, Int32Array.from([...(this.#rules.get(number) ?? []), rule]));
+		}
+	}
+	find(observation: Observation, context: FieldContext, found: Found): void {
+		const { get, other } = this.#field;
+		this.#report(get(observation, context), found);
+		if (other) this.#report(other(observation), found);
+	}
+	#report(value: number | undefined, found: Found): void {
+		const rules = value === undefined ? undefined : this.#rules.get(value);
+		if (rules) found(rules);
+	}
+}
+
+function entryOf<K, V>(map: Map<K, V>, key: K, make: () => V): V {
+	const known = map.get(key);
+	if (known !== undefined) return known;
+	const made = make();
+	map.set(key, made);
+	return made;
+}

@@ -1,0 +1,115 @@
+// Looks a field's text up in the literals of all rules at once, wherever the text is: in the event's bytes, in a
+// string of the process, or in several pieces. Makes no string of its own where the field has a cheaper way.
+import { EventFlag, EventKind, type Observation } from "../model/event.ts";
+import { Automaton, type Literal } from "./automaton.ts";
+import { type FieldContext, findField, type TextField } from "./fields.ts";
+import { literalsOf } from "./literals.ts";
+import type { Predicate } from "./predicate.ts";
+import type { Range } from "./text.ts";
+
+export interface Scanner {
+	/** Reports what may be true of this event. */
+	scan(observation: Observation, context: FieldContext): void;
+}
+
+export type Entry = readonly [literal: Literal, value: number];
+
+export interface Place {
+	/** Of the field the literals are looked up in. */
+	readonly name: string;
+	readonly field: TextField;
+	readonly literals: readonly Literal[];
+}
+
+/** The text that a predicate is looked up in, and the literals there; undefined when it cannot be looked up. */
+export function placeOf({ field, fieldName, check }: Predicate, kind: EventKind): Place | undefined {
+	if (field?.type !== "text" || check.left.is !== "field") return undefined;
+	const literals = literalsOf(check);
+	if (!literals) return undefined;
+	// A file's directory and its last name are parts of its path: one look at that answers for all three.
+	const path = kind === EventKind.open && findField("fd.name", undefined);
+	if (path && path.type === "text") {
+		if (fieldName === "fd.directory")
+			return { name: "fd.name", field: path, literals: literals.map(inDirectory) };
+		if (fieldName === "fd.filename")
+			return { name: "fd.name", field: path, literals: literals.flatMap(inFilename) };
+	}
+	return { name: fieldName, field, literals };
+}
+
+function inDirectory({ text, begin, end }: Literal): Literal {
+	return { text: end && text !== "/" ? `${text}/` : text, begin, end: false };
+}
+/** The name begins after a slash, or is all there is. */
+function inFilename({ text, begin, end }: Literal): Literal[] {
+	if (!begin) return [{ text, begin, end }];
+	return [
+		{ text: `/${text}`, begin: false, end },
+		{ text, begin: true, end },
+	];
+}
+
+/** `onFound` gets values of the entries, the same ones perhaps more than once. */
+export function scannerOf(
+	{ name, field }: Pick<Place, "name" | "field">,
+	kind: EventKind,
+	entries: readonly Entry[],
+	onFound: (values: Int32Array) => void,
+): Scanner {
+	const automaton = new Automaton(entries, onFound);
+	const read = reader(field, automaton);
+	if (name !== "fd.name") return { scan: read };
+	if (kind === EventKind.open) return { scan: openReader(entries, read, onFound) };
+	return { scan: socketReader(entries, read, onFound) };
+}
+
+type Read = (observation: Observation, context: FieldContext) => void;
+
+function reader({ range: place, pieces, some, get }: TextField, automaton: Automaton): Read {
+	const range: Range = { bytes: Buffer.alloc(0), start: 0, size: 0 };
+	const say = (piece: string): void => automaton.string(piece);
+	const whole = (text: string): false => {
+		automaton.begin();
+		automaton.string(text);
+		automaton.end();
+		return false;
+	};
+	if (some) return (observation) => void some(observation, whole);
+	if (pieces) {
+		return (observation) => {
+			automaton.begin();
+			if (pieces(observation, say)) automaton.end();
+		};
+	}
+	return (observation, context) => {
+		if (place?.(observation, range)) {
+			automaton.begin();
+			automaton.bytes(range.bytes, range.start, range.size);
+			automaton.end();
+			return;
+		}
+		const text = get(observation, context);
+		if (text !== undefined) whole(text);
+	};
+}
+
+/** A record that has a file and yet only the directory of it is none of the kernel's: everything may be true. */
+function openReader(entries: readonly Entry[], read: Read, onFound: (values: Int32Array) => void): Read {
+	const all = Int32Array.from(new Set(entries.map(([, value]) => value)));
+	return (observation, context) => {
+		const { event } = observation;
+		if ((event.flags & EventFlag.pathIsBase) !== 0 && event.result >= 0) onFound(all);
+		else read(observation, context);
+	};
+}
+
+/** The name of a connection between addresses would have to be put together, and hardly a literal can stand in it. */
+function socketReader(entries: readonly Entry[], read: Read, onFound: (values: Int32Array) => void): Read {
+	const possible = entries.filter(([{ text }]) => /^[0-9a-f.:>[\]-]*$/.test(text));
+	const inSockets = Int32Array.from(new Set(possible.map(([, value]) => value)));
+	const unix = 1;
+	return (observation, context) => {
+		if (observation.event.family === unix) read(observation, context);
+		else if (inSockets.length > 0) onFound(inSockets);
+	};
+}
