@@ -52,7 +52,7 @@ export function isNumberLookup({ field, check }: Predicate): boolean {
 
 /** Programs that run, and places that files lie in, all day on most hosts: to see one of them sorts little out. */
 const commonPrograms = new Set(
-	"sh bash dash cat cp curl env find git grep java ls make mv node perl php python python3 rm ruby sed tar".split(
+	"sh bash dash cat cp curl env find git grep ls make mv node perl php python python3 rm ruby sed tar".split(
 		" ",
 	),
 );
@@ -60,7 +60,7 @@ const commonPlace =
 	/^(\/usr)?(\/s?bin|\/lib(64|exec)?|\/share|\/include|\/local)?\/?$|^\/(dev|etc|home|opt|proc|root|run|snap|srv|sys|tmp|var|var\/lib|var\/tmp)\/?$/;
 
 function isCommon({ text }: Literal): boolean {
-	return commonPlace.test(text) || commonPrograms.has(text.replace(/^\//, "").trim());
+	return commonPlace.test(text) || commonPrograms.has(text.replace(/^\//, ""));
 }
 
 function shareOf(predicate: Predicate): number {
@@ -74,7 +74,11 @@ function shareOf(predicate: Predicate): number {
 	if (!literals || !/^(proc\.|fd\.(name|nameraw|directory|filename)$|evt\.arg\.name$)/.test(fieldName))
 		return 3000;
 	// Arguments are long, ancestors are many.
-	const room = /^proc\.(args|p?cmdline|exeline)$/.test(fieldName) ? 2 : field.type === "text" && field.some ? 4 : 1;
+	const room = /^proc\.(args|p?cmdline|exeline)$/.test(fieldName)
+		? 2
+		: field.type === "text" && field.some
+			? 4
+			: 1;
 	return literals.reduce((sum, literal) => {
 		if (isCommon(literal)) return sum + 100;
 		if (literal.begin && literal.end) return sum + 1;

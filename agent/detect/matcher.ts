@@ -156,8 +156,8 @@ function compileRegex(pattern: string): (text: string) => boolean {
 	try {
 		const regex = RE2JS.compile(pattern, RE2JS.DOTALL);
 		const literals = regexLiterals(pattern);
-		if (!literals) return (text) => regex.matches(text);
-		return (text) => literals.some((literal) => text.includes(literal)) && regex.matches(text);
+		if (!literals) return (text) => regex.testExact(text);
+		return (text) => literals.some((literal) => text.includes(literal)) && regex.testExact(text);
 	} catch (error) {
 		const reason = error instanceof Error ? error.message : String(error);
 		throw new CheckProblem(

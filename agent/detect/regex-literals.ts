@@ -75,9 +75,13 @@ class Parser {
 				if (!this.#take(")")) this.failed = true;
 				return { required };
 			}
-			case "[":
+			case "[": {
+				// "[.]" is a way to write a dot.
+				const from = this.#at;
 				this.#set();
-				return {};
+				const within = this.#text.slice(from, this.#at - 1);
+				return within.length === 1 && within !== "^" ? { letter: within } : {};
+			}
 			case ".":
 			case "^":
 			case "$":
