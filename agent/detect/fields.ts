@@ -306,6 +306,7 @@ const withoutArgument: Readonly<Record<string, Field>> = {
 		range: (observation, out) => {
 			if (observation.event.result < 0 || !pathRange(observation, out)) return false;
 			const at = lastSlash(out);
+			if (at < 0) return true; // "memfd:x" is a name as it is
 			out.size -= at + 1 - out.start;
 			out.start = at + 1;
 			return true;

@@ -330,6 +330,7 @@ describe("an operator on text", () => {
 		["fd.directory = /", "/x", true],
 		["fd.directory = /etc", "/etc/passwd", true],
 		["fd.filename = passwd", "/etc/passwd", true],
+		["fd.filename = memfd:x", "memfd:x", true],
 		["fd.directory = /etc", "/etc/ssh/x", false],
 		["fd.name in (/ü, /x)", "/ü", true],
 		["fd.name bstartswith 2fc3bc", "/ü", true],
@@ -351,7 +352,8 @@ describe("an operator on text", () => {
 		const hostile = observationOf(exec([`${"a".repeat(100_000)}!`]));
 		const begin = performance.now();
 		expect(fired(set, hostile)).toEqual([]);
-		expect(performance.now() - begin).toBeLessThan(100);
+		// Milliseconds when linear, also on a busy machine; minutes when quadratic.
+		expect(performance.now() - begin).toBeLessThan(2000);
 	});
 
 	it("matches a hostile glob in bounded time", () => {
@@ -453,6 +455,7 @@ describe("an address", () => {
 		["fd.sport = 443", true],
 		["fd.port = 443", true],
 		["fd.port in (443)", true],
+		["fd.port = 40000", true],
 		["fd.port != 443", false],
 		["fd.port != 40000", false],
 		["fd.port != 5", true],
