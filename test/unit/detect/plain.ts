@@ -1,0 +1,206 @@
+// An evaluator of conditions that is as plain and slow as can be, to hold the engine against: it walks the tree for
+// every event and takes every field as a string.
+import type { Node } from "../../../agent/detect/syntax.ts";
+import { EventFlag, EventKind, type Observation, Text } from "../../../agent/model/event.ts";
+import type { Process } from "../../../agent/model/process.ts";
+
+/** What a field says of an event: nothing, or one or several texts of which any may satisfy. Latin1. */
+type Reading = readonly string[];
+const none: Reading = [];
+
+const commandLine = ({ comm, args }: Process) => [comm, ...args.slice(1)].join(" ");
+function ancestorsOf(process: Process): Process[] {
+	const found: Process[] = [];
+	for (let at = process.parent; at; at = at.parent) found.push(at);
+	return found;
+}
+function octets(observation: Observation, start: number, family: number): number[] {
+	return [...observation.event.bytes.subarray(start, start + (family === 2 ? 4 : 16))];
+}
+
+const typeNames: Record<number, readonly string[]> = {
+	[EventKind.exec]: ["execve", "execveat"],
+	[EventKind.open]: ["open", "openat", "openat2", "creat"],
+	[EventKind.connect]: ["connect"],
+	[EventKind.fork]: ["clone", "clone3", "fork", "vfork"],
+	[EventKind.exit]: ["procexit"],
+};
+
+function read(name: string, argument: string | undefined, observation: Observation): Reading {
+	const { event } = observation;
+	const process = observation.process as Process;
+	/** Of a process without a name nothing else is known either. */
+	const ofProcess = (value: string | number | undefined): Reading => (process.comm === "" ? none : of(value));
+	const parent = process.parent?.comm ? process.parent : undefined;
+	const ancestors = ancestorsOf(process).filter(({ comm }) => comm !== "");
+	const isOpen = event.kind === EventKind.open;
+	const isConnect = event.kind === EventKind.connect;
+	const raw = event.text(Text.raw);
+	// Of a failed open the directory is told, and what was asked for there.
+	const isBase = isOpen && (event.flags & EventFlag.pathIsBase) !== 0;
+	const captured = event.text(Text.path);
+	const path = isBase ? resolve(raw.startsWith("/") ? raw : `${captured}/${raw}`) : captured;
+	const cut = path.lastIndexOf("/");
+	const of = (value: string | number | boolean | undefined): Reading =>
+		value === undefined ? none : [String(value)];
+	switch (name) {
+		case "evt.type":
+			return typeNames[event.kind] ?? none;
+		case "evt.rawres":
+			return event.kind === EventKind.fork || event.kind === EventKind.exit ? none : of(event.result);
+		case "evt.is_open_read":
+			return isOpen ? of((event.openFlags & 3) === 0 || (event.openFlags & 3) === 2) : none;
+		case "evt.is_open_write":
+			return isOpen ? of((event.openFlags & 3) === 1 || (event.openFlags & 3) === 2) : none;
+		case "fd.nameraw":
+			return isOpen ? of(raw) : read("fd.name", undefined, observation);
+		case "fd.name": {
+			if (isOpen || (isConnect && event.family === 1)) return path === "" && isOpen ? none : of(path);
+			if (!isConnect || event.family !== 2) return none;
+			const end = (start: number, port: number) => `${octets(observation, start, 2).join(".")}:${port}`;
+			return of(
+				`${end(event.localAddressStart, event.localPort)}->${end(event.remoteAddressStart, event.remotePort)}`,
+			);
+		}
+		case "fd.directory":
+			return isOpen && cut >= 0 ? of(path.slice(0, cut) || "/") : none;
+		case "fd.filename":
+			return isOpen && path !== "" && event.result >= 0 ? of(path.slice(cut + 1)) : none;
+		case "fd.sport":
+			return isConnect && event.family !== 1 ? of(event.remotePort) : none;
+		case "fd.port":
+			return isConnect && event.family !== 1 ? [String(event.remotePort), String(event.localPort)] : none;
+		case "proc.name":
+			return ofProcess(process.comm);
+		case "proc.exe":
+			return ofProcess(process.args[0] ?? process.exe);
+		case "proc.exepath":
+			return ofProcess(process.exe);
+		case "proc.args":
+			return ofProcess(
+				argument === undefined ? process.args.slice(1).join(" ") : process.args[Number(argument) + 1],
+			);
+		case "proc.cmdline":
+			return ofProcess(commandLine(process));
+		case "proc.pname":
+			return ofProcess(parent?.comm);
+		case "proc.pcmdline":
+			return ofProcess(parent && commandLine(parent));
+		case "proc.aname": {
+			if (argument === undefined) return ancestors.map(({ comm }) => comm);
+			return ofProcess([process, ...ancestorsOf(process)][Number(argument)]?.comm || undefined);
+		}
+		case "proc.aexepath":
+			return ancestors.map(({ exe }) => exe);
+		case "user.uid":
+			return ofProcess(process.euid);
+		case "container.id":
+			return of(process.cgroup?.container?.id.slice(0, 12) ?? "host");
+		case "container.image.repository":
+			return process.cgroup?.container?.known ? of(process.cgroup.container.image.split(":")[0]) : none;
+		case "k8s.ns.name":
+			return none;
+		default:
+			throw new Error(`the test does not know ${name}`);
+	}
+}
+
+function resolve(path: string): string {
+	const parts: string[] = [];
+	for (const part of path.split("/").filter((each) => each !== "" && each !== "."))
+		if (part === "..") parts.pop();
+		else parts.push(part);
+	return `/${parts.join("/")}`;
+}
+
+const latin1 = (text: string) => Buffer.from(text, "utf8").toString("latin1");
+const fold = (text: string) => text.replace(/[A-Z]/g, (sign) => String.fromCharCode(sign.charCodeAt(0) + 32));
+
+/** Globs of * and ? alone, which is what the generator makes, by trying every split. */
+function globs(pattern: string, text: string): boolean {
+	if (pattern === "") return text === "";
+	if (pattern[0] === "*")
+		return globs(pattern.slice(1), text) || (text !== "" && globs(pattern, text.slice(1)));
+	return (
+		text !== "" && (pattern[0] === "?" || pattern[0] === text[0]) && globs(pattern.slice(1), text.slice(1))
+	);
+}
+function below(pattern: string, path: string): boolean {
+	const parts = (text: string) => text.split("/").filter((part) => part !== "");
+	const given = parts(path);
+	return parts(pattern).every((part, index) => index < given.length && globs(part, given[index] ?? ""));
+}
+
+export const numeric = new Set(["evt.rawres", "fd.sport", "fd.port", "user.uid"]);
+function compare(name: string, operator: string, value: string, against: string): boolean {
+	if (numeric.has(name)) {
+		const [left, right] = [Number(value), Number(against)];
+		if (operator === "<") return left < right;
+		if (operator === ">=") return left >= right;
+		return operator === "!=" ? left !== right : left === right;
+	}
+	switch (operator) {
+		case "!=":
+			return value !== against;
+		case "<":
+			return Buffer.compare(Buffer.from(value, "latin1"), Buffer.from(against, "latin1")) < 0;
+		case ">=":
+			return Buffer.compare(Buffer.from(value, "latin1"), Buffer.from(against, "latin1")) >= 0;
+		case "contains":
+			return value.split(against).length > 1 || against === "";
+		case "icontains":
+			return fold(value).indexOf(fold(against)) >= 0;
+		case "startswith":
+			return value.slice(0, against.length) === against;
+		case "endswith":
+			return against === "" || value.slice(-against.length) === against;
+		case "glob":
+			return globs(against, value);
+		case "iglob":
+			return globs(fold(against), fold(value));
+		case "pmatch":
+			return below(against, value);
+		case "regex":
+			return new RegExp(`^(?:${against})$`, "s").test(value);
+		case "bcontains":
+			return Buffer.from(value, "latin1")
+				.toString("hex")
+				.replace(/../g, "$& ")
+				.includes(against.replace(/../g, "$& "));
+		default:
+			return value === against;
+	}
+}
+
+export function evaluate(node: Node, observation: Observation): boolean {
+	switch (node.is) {
+		case "and":
+			return node.nodes.every((each) => evaluate(each, observation));
+		case "or":
+			return node.nodes.some((each) => evaluate(each, observation));
+		case "not":
+			return !evaluate(node.node, observation);
+		case "name":
+			throw new Error("no macros here");
+		case "check": {
+			if (node.left.is !== "field") throw new Error("no calls here");
+			const { name, argument } = node.left.field;
+			const values = node.right.map((term) => latin1(term.is === "text" ? term.text : ""));
+			const reading = read(name, argument, observation);
+			if (node.operator === "exists") return reading.length > 0;
+			// A kind that stands for several system calls is none of the others: != means none of its names.
+			if (name === "evt.type" && node.operator === "!=")
+				return values.some((value) => !reading.includes(value));
+			// Of both ends of a connection != has to be true of both.
+			if (name === "fd.port" && node.operator === "!=")
+				return (
+					reading.length > 0 &&
+					reading.every((text) => values.some((value) => Number(text) !== Number(value)))
+				);
+			return reading.some((text) => {
+				const check = (value: string) => compare(name, node.operator, text, value);
+				return node.match === "all" ? values.every(check) : values.some(check);
+			});
+		}
+	}
+}
