@@ -47,7 +47,7 @@ describe("the automaton", () => {
 			expect(found(entries, pieces)).toEqual(expected);
 		}
 		expect(hits).toBeGreaterThan(500);
-	});
+	}, 30_000);
 
 	it("takes every byte there is, and a character that is none for one that no literal has", () => {
 		const all = Array.from({ length: 256 }, (_, code) => String.fromCharCode(code));
@@ -102,5 +102,5 @@ describe("the literals of a regular expression", () => {
 			}
 		}
 		expect(matched).toBeGreaterThan(500);
-	});
+	}, 30_000);
 });
