@@ -1,9 +1,10 @@
 // Finds the rules that an event of one kind can match at all, without asking every rule: by the literals in its
-// texts, by its numbers, and by the few checks that have to be made one by one.
+// texts, by its numbers and addresses, and by the few checks that have to be made one by one.
 import type { EventKind, Observation } from "../model/event.ts";
 import type { Conditions } from "./conditions.ts";
-import type { FieldContext, NumberField } from "./fields.ts";
-import { guardOf, isNumberLookup } from "./guard.ts";
+import type { FieldContext } from "./fields.ts";
+import { guardOf } from "./guard.ts";
+import { type Found, type Lookup, lookupFor } from "./lookup.ts";
 import type { Plan, Predicates } from "./plan.ts";
 import { type Entry, type Place, placeOf, type Scanner, scannerOf } from "./scan.ts";
 
@@ -13,7 +14,7 @@ export class Dispatch {
 	count = 0;
 	readonly #always: Int32Array;
 	readonly #scanners: readonly Scanner[];
-	readonly #numbers: readonly NumberLookup[];
+	readonly #lookups: readonly Lookup[];
 	/** Checks made one by one, and the rules each is about. */
 	readonly #checks: readonly Check[];
 	readonly #conditions: Conditions;
@@ -29,28 +30,27 @@ export class Dispatch {
 		this.#conditions = conditions;
 		const always: number[] = [];
 		const texts = new Map<string, { readonly place: Place; readonly entries: Entry[] }>();
-		const numbers = new Map<string, NumberLookup>();
+		const lookups = new Map<string, Lookup>();
 		const checks = new Map<number, number[]>();
 		for (const [rule, plan] of plans.entries()) {
 			const guard = guardOf(plan, predicates);
 			if (!guard) always.push(rule);
 			for (const index of guard ?? []) {
 				const predicate = predicates.at(index);
-				const { field, fieldName, values } = predicate;
 				const place = placeOf(predicate, kind);
+				const lookup = lookupFor(predicate);
 				if (place) {
 					const { entries } = entryOf(texts, place.name, () => ({ place, entries: [] }));
 					for (const literal of place.literals) entries.push([literal, rule]);
-				} else if (isNumberLookup(predicate)) {
-					entryOf(numbers, fieldName, () => new NumberLookup(field as NumberField)).add(values, rule);
-				} else entryOf(checks, conditions.test(index), () => []).push(rule);
+				} else if (lookup) entryOf(lookups, predicate.fieldName, lookup).add(predicate.values, rule);
+				else entryOf(checks, conditions.test(index), () => []).push(rule);
 			}
 		}
 		this.#always = Int32Array.from(always);
 		this.#scanners = [...texts.values()].map(({ place, entries }) =>
 			scannerOf(place, kind, entries, this.#onFound),
 		);
-		this.#numbers = [...numbers.values()];
+		this.#lookups = [...lookups.values()];
 		this.#checks = [...checks].map(([node, rules]) => ({ node, rules: Int32Array.from(rules) }));
 	}
 
@@ -60,8 +60,8 @@ export class Dispatch {
 		this.count = 0;
 		this.#onFound(this.#always);
 		for (let i = 0; i < this.#scanners.length; i++) (this.#scanners[i] as Scanner).scan(observation, context);
-		for (let i = 0; i < this.#numbers.length; i++) {
-			(this.#numbers[i] as NumberLookup).find(observation, context, this.#onFound);
+		for (let i = 0; i < this.#lookups.length; i++) {
+			(this.#lookups[i] as Lookup).find(observation, context, this.#onFound);
 		}
 		for (let i = 0; i < this.#checks.length; i++) {
 			const { node, rules } = this.#checks[i] as Check;
@@ -84,33 +84,6 @@ export class Dispatch {
 interface Check {
 	readonly node: number;
 	readonly rules: Int32Array;
-}
-
-type Found = (rules: Int32Array) => void;
-
-/** Rules by the value they want of one number. */
-class NumberLookup {
-	readonly #field: NumberField;
-	readonly #rules = new Map<number, Int32Array>();
-
-	constructor(field: NumberField) {
-		this.#field = field;
-	}
-	add(values: readonly string[], rule: number): void {
-		for (const value of values) {
-			const number = this.#field.type === "bool" ? Number(value === "true") : Number(value);
-			this.#rules.set(number, Int32Array.from([...(this.#rules.get(number) ?? []), rule]));
-		}
-	}
-	find(observation: Observation, context: FieldContext, found: Found): void {
-		const { get, other } = this.#field;
-		this.#report(get(observation, context), found);
-		if (other) this.#report(other(observation), found);
-	}
-	#report(value: number | undefined, found: Found): void {
-		const rules = value === undefined ? undefined : this.#rules.get(value);
-		if (rules) found(rules);
-	}
 }
 
 function entryOf<K, V>(map: Map<K, V>, key: K, make: () => V): V {

@@ -2,6 +2,7 @@
 // for these first, for all rules at once, is what makes an event that matches nothing cheap.
 import type { Literal } from "./automaton.ts";
 import { literalsOf } from "./literals.ts";
+import { lookupFor } from "./lookup.ts";
 import type { Plan, Predicates } from "./plan.ts";
 import type { Predicate } from "./predicate.ts";
 
@@ -39,17 +40,6 @@ function choose(plan: Plan, negated: boolean, predicates: Predicates): Choice | 
 	}
 }
 
-/** Is one answered for all rules at once by looking the field's number up? */
-export function isNumberLookup({ field, check }: Predicate): boolean {
-	const { operator, match, right } = check;
-	return (
-		(field?.type === "number" || field?.type === "bool") &&
-		(operator === "=" || operator === "in" || operator === "intersects") &&
-		right.every((term) => term.is === "text") &&
-		(match === "any" || right.length > 0)
-	);
-}
-
 /** Programs that run, and places that files lie in, all day on most hosts: to see one of them sorts little out. */
 const commonPrograms = new Set(
 	"sh bash dash cat cp curl env find git grep ls make mv node perl php python python3 rm ruby sed tar".split(
@@ -67,8 +57,8 @@ function shareOf(predicate: Predicate): number {
 	const { field, fieldName, values } = predicate;
 	if (!field || predicate.check.left.is !== "field") return 5000;
 	if (field.type === "bool") return 1000;
-	if (field.type === "number") return isNumberLookup(predicate) ? 20 * values.length : 2000;
-	if (field.type === "address") return 100 * values.length;
+	if (field.type === "number") return lookupFor(predicate) ? 20 * values.length : 2000;
+	if (field.type === "address") return (lookupFor(predicate) ? 5 : 100) * values.length;
 	const literals = literalsOf(predicate.check);
 	// Of other texts there are few different ones: a protocol, a user, a container with all it does.
 	if (!literals || !/^(proc\.|fd\.(name|nameraw|directory|filename)$|evt\.arg\.name$)/.test(fieldName))

@@ -68,6 +68,13 @@ function read(name: string, argument: string | undefined, observation: Observati
 			return isOpen && path !== "" && event.result >= 0 ? of(path.slice(cut + 1)) : none;
 		case "fd.sport":
 			return isConnect && event.family !== 1 ? of(event.remotePort) : none;
+		case "fd.sip":
+		case "fd.ip": {
+			if (!isConnect || event.family === 1) return none;
+			const ends =
+				name === "fd.ip" ? [event.remoteAddressStart, event.localAddressStart] : [event.remoteAddressStart];
+			return ends.map((start) => octets(observation, start, 2).join("."));
+		}
 		case "fd.port":
 			return isConnect && event.family !== 1 ? [String(event.remotePort), String(event.localPort)] : none;
 		case "proc.name":
@@ -192,6 +199,8 @@ export function evaluate(node: Node, observation: Observation): boolean {
 			if (name === "evt.type" && node.operator === "!=")
 				return values.some((value) => !reading.includes(value));
 			// Of both ends of a connection != has to be true of both.
+			if (name === "fd.ip" && node.operator === "!=")
+				return reading.length > 0 && values.some((value) => !reading.includes(value));
 			if (name === "fd.port" && node.operator === "!=")
 				return (
 					reading.length > 0 &&

@@ -92,6 +92,15 @@ function randomCheck(random: Random): string {
 			`${field} exists`,
 		]);
 	}
+	if (kind === 3 && random.chance(0.5)) {
+		const address = () => random.pick(["10.0.0.1", "10.0.0.5", "9.9.9.9", "0.0.0.0"]);
+		const field = random.pick(["fd.sip", "fd.ip"]);
+		return random.pick([
+			`${field} ${random.pick(["=", "!="])} ${address()}`,
+			`${field} in (${random.several(0, 3, address).join(", ")})`,
+			`${field} exists`,
+		]);
+	}
 	const field = random.pick(textFields);
 	const value = () =>
 		quote(random.chance(0.4) ? randomPath(random) : random.pick([randomText(random), random.pick(comms)]));
