@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static const char *argument;
+static const char *argument, *program;
 static int folder = -1;
 static int listener = -1;
 static struct sockaddr_in peer;
@@ -95,7 +95,7 @@ static void do_exec(uint64_t index)
     char *environment[] = {NULL};
     pid_t child;
     int status;
-    errno = posix_spawn(&child, "/proc/self/exe", NULL, NULL, arguments, environment);
+    errno = posix_spawn(&child, program, NULL, NULL, arguments, environment);
     if (errno)
         die("spawn");
     if (waitpid(child, &status, 0) != child || status != 0)
@@ -145,6 +145,7 @@ int main(int count, char **arguments)
 {
     if (count > 1 && !strcmp(arguments[1], "nothing"))
         return 0;
+    program = arguments[0];
     uint64_t rate = 0, seconds = 0;
     for (int option; (option = getopt(count, arguments, "+c:r:s:")) != -1;) {
         if (option == 'c') {
