@@ -6,14 +6,13 @@
 
 struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-    __uint(max_entries, 1);
+    __uint(max_entries, 3);
     __type(key, __u32);
     __type(value, __u64);
 } counts SEC(".maps");
 
-static __always_inline int count(void)
+static __always_inline int count(__u32 key)
 {
-    __u32 key = 0;
     __u64 *value = bpf_map_lookup_elem(&counts, &key);
     if (value)
         (*value)++;
@@ -23,19 +22,19 @@ static __always_inline int count(void)
 SEC("tracepoint/syscalls/sys_exit_openat")
 int floor_openat(void *context)
 {
-    return count();
+    return count(0);
 }
 
 SEC("tracepoint/syscalls/sys_exit_connect")
 int floor_connect(void *context)
 {
-    return count();
+    return count(1);
 }
 
 SEC("tp_btf/sched_process_exec")
 int floor_exec(void *context)
 {
-    return count();
+    return count(2);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -2,10 +2,12 @@
 // input ends.
 #include "../../native/tracepoint.h"
 
+#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <cstdio>
 #include <string>
 #include <unistd.h>
+#include <vector>
 
 namespace
 {
@@ -19,6 +21,15 @@ bool attach(bpf_program *program, picket::Tracefs &tracefs)
     // libbpf would look for the tracepoint in a mounted tracefs only.
     const int event = tracefs.open_event(section.substr(kind.size()));
     return event >= 0 && bpf_program__attach_perf_event(program, event) != nullptr;
+}
+
+unsigned long long total(int map, unsigned int key, std::vector<unsigned long long> &of_cpus)
+{
+    unsigned long long sum = 0;
+    if (bpf_map_lookup_elem(map, &key, of_cpus.data()) == 0)
+        for (unsigned long long value : of_cpus)
+            sum += value;
+    return sum;
 }
 
 } // namespace
@@ -44,5 +55,9 @@ int main(int count, char **arguments)
     char byte;
     while (read(0, &byte, 1) > 0) {
     }
+    const int map = bpf_object__find_map_fd_by_name(object, "counts");
+    std::vector<unsigned long long> of_cpus(libbpf_num_possible_cpus());
+    printf("{\"opens\":%llu,\"connects\":%llu,\"execs\":%llu}\n", total(map, 0, of_cpus),
+           total(map, 1, of_cpus), total(map, 2, of_cpus));
     return 0;
 }
