@@ -1,7 +1,7 @@
 // Load for the capture benchmark: does one kind of operation many times, on one core, and prints
 // how many and in how long as one JSON object. Static, so that it opens nothing by itself.
 //
-// load [-c CORE] [-r RATE] [-s SECONDS] KIND COUNT [ARGUMENT]
+// load [-c CORE] [-r RATE] [-s SECONDS] KIND COUNT [ARGUMENT [MARK]]
 // RATE is operations a second (as fast as it goes without); COUNT 0 goes on until SECONDS are over.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static const char *argument, *program;
+static const char *argument, *mark;
 static int folder = -1;
 static int listener = -1;
 static struct sockaddr_in peer;
@@ -86,16 +86,15 @@ static void do_create(uint64_t index)
         die("unlink");
 }
 
-// Itself as the program that does nothing: static, so that an execution is not mostly a dynamic
-// linker.
+// ARGUMENT is the program, MARK, if given, its only argument.
 static void do_exec(uint64_t index)
 {
     (void)index;
-    char *arguments[] = {"load", "nothing", (char *)argument, NULL};
+    char *arguments[] = {(char *)argument, (char *)mark, NULL};
     char *environment[] = {NULL};
     pid_t child;
     int status;
-    errno = posix_spawn(&child, program, NULL, NULL, arguments, environment);
+    errno = posix_spawn(&child, argument, NULL, NULL, arguments, environment);
     if (errno)
         die("spawn");
     if (waitpid(child, &status, 0) != child || status != 0)
@@ -143,9 +142,6 @@ static const struct {
 
 int main(int count, char **arguments)
 {
-    if (count > 1 && !strcmp(arguments[1], "nothing"))
-        return 0;
-    program = arguments[0];
     uint64_t rate = 0, seconds = 0;
     for (int option; (option = getopt(count, arguments, "+c:r:s:")) != -1;) {
         if (option == 'c') {
@@ -167,6 +163,7 @@ int main(int count, char **arguments)
     const char *kind = arguments[optind];
     uint64_t wanted = strtoull(arguments[optind + 1], NULL, 10);
     argument = arguments[optind + 2];
+    mark = argument ? arguments[optind + 3] : NULL;
     void (*once)(uint64_t) = NULL;
     for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
         if (!strcmp(kinds[i].name, kind))

@@ -24,7 +24,7 @@ interface Loop {
 export const loopNames = ["getppid", "read", "write", "writes", "create", "exec", "connect"] as const;
 
 /** `folder` holds as many files as `writes` opens. */
-function loopsIn(folder: string): Loop[] {
+function loopsIn(folder: string, nothing: string): Loop[] {
 	const plain = join(folder, "plain");
 	const many = 100_000;
 	return [
@@ -45,7 +45,10 @@ function loopsIn(folder: string): Loop[] {
 			...{ name: "create", title: "create+unlink", kind: "create", count: 200_000 },
 			...{ argument: join(folder, "new"), wanted: true },
 		},
-		{ name: "exec", title: "exec", kind: "exec", count: 20_000, slowdown: 1.08, cpu: 4, wanted: true },
+		{
+			...{ name: "exec", title: "exec", kind: "exec", count: 20_000, argument: nothing },
+			...{ slowdown: 1.08, cpu: 4, wanted: true },
+		},
 		{
 			name: "connect",
 			title: "connect",
@@ -165,7 +168,7 @@ export async function measureLoops(
 ): Promise<Found> {
 	const folder = temporaryFolder();
 	writeFileSync(join(folder, "plain"), "");
-	const loops = loopsIn(folder).filter((loop) => names.has(loop.name));
+	const loops = loopsIn(folder, programs.nothing).filter((loop) => names.has(loop.name));
 	for (const loop of loops) {
 		if (loop.kind === "writes") await runLoad(programs.load, ["make", String(loop.count), folder]);
 	}

@@ -1,7 +1,7 @@
 // The processes and files of a benchmark run: whatever it starts or makes is registered here and is gone afterwards,
 // however the run ends.
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { availableParallelism, homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -61,6 +61,8 @@ export async function output(command: readonly string[], cwd?: string): Promise<
 
 export interface Programs {
 	readonly load: string;
+	/** What `load exec` executes. */
+	readonly nothing: string;
 	readonly floor: string;
 	readonly floorObject: string;
 }
@@ -84,9 +86,9 @@ export function buildPrograms(): Programs {
 	const unused = "-Wno-unused-parameter";
 	build("clang", ...target, ...warnings, unused, "-c", source("floor.bpf.c"), "-o", floorObject);
 	// What runs out of /tmp or /dev/shm, where this checkout may lie, is an alert each time.
-	const place = join(temporaryFolder(join(homedir(), ".cache")), "load");
-	copyFileSync(load, place);
-	return { load: place, floor, floorObject };
+	const nothing = join(temporaryFolder(join(homedir(), ".cache")), "nothing");
+	build("cc", ...warnings, "-static", "-nostdlib", "-o", nothing, source("nothing.c"));
+	return { load, nothing, floor, floorObject };
 }
 
 /** The last core and the one before it; the same one where there is only one. */
