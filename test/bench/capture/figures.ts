@@ -10,6 +10,7 @@ export interface Figure {
 
 /** A figure that must not exceed `limit`. */
 export function atMost(name: string, value: number, limit: number, text: (value: number) => string): Figure {
+	if (limit === 0) return exactly(name, value, 0);
 	return { name, goal: `≤ ${text(limit)}`, measured: text(value), met: value <= limit };
 }
 
