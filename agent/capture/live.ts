@@ -175,7 +175,7 @@ export class LiveCapture {
 		if (!way || (way.tier !== "fentry" && (failed.code !== "LOAD" || isPermission(failed))))
 			throw explain(failed);
 		this.#options.logger.debug({ program: failed.program, log: failed.log }, "a program was refused");
-		const reason = lastLine(failed);
+		const reason = way.tier === "fentry" ? failed.message.replace(/^.*: /, "") : lastLine(failed);
 		this.#missing.set(way.program, reason);
 		// A kernel that refuses one hook on a function refuses them all, unless it is that function it has not.
 		if (way.tier !== "fentry" || (failed.code === "LOAD" && failed.errno === noSuchFunction)) return;
@@ -343,7 +343,16 @@ export class LiveCapture {
 				const reasons = [...new Set(capability.ways.map(({ program }) => this.#missing.get(program)))];
 				return { name, available: false, tier: "none", lost: `${lost} (${reasons.join("; ")})`, remedy };
 			}
-			return { name, available: true, tier: way.tier, lost: "", remedy: "" };
+			const [best] = capability.ways;
+			if (best === undefined || way === best)
+				return { name, available: true, tier: way.tier, lost: "", remedy: "" };
+			return {
+				name,
+				available: true,
+				tier: way.tier,
+				lost: `a few ns of every system call (hooks on functions: ${this.#missing.get(best.program)})`,
+				remedy: "a kernel from 5.13 with CONFIG_FUNCTION_TRACER",
+			};
 		});
 	}
 

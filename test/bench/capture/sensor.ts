@@ -7,7 +7,7 @@ import { imbalance } from "../../../agent/health/status.ts";
 import type * as wire from "../../../agent/model/picket.v1.ts";
 import { start, temporaryFolder } from "./processes.ts";
 
-const cli = new URL("../../../agent/cli.ts", import.meta.url).pathname;
+const cli = new URL("../../../agent/main.mjs", import.meta.url).pathname;
 
 /** ms after which start-up is over, its garbage collected and its code compiled. */
 const settleMs = 1500;
@@ -38,7 +38,10 @@ export class Sensor {
 		const out = openSync(this.outputFile, "w");
 		const log = openSync(this.#logFile, "w");
 		const options = ["--config", config, "--output", "json", ...args];
-		this.#child = start([process.execPath, cli, "run", ...options], { stdio: ["ignore", out, log] });
+		this.#child = start(
+			[process.execPath, "--v8-pool-size=1", "--max-semi-space-size=1", cli, "run", ...options],
+			{ stdio: ["ignore", out, log] },
+		);
 		this.#child.ended.catch(() => {});
 		closeSync(out);
 		closeSync(log);
