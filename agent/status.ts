@@ -64,7 +64,7 @@ export function createStatusBoard(parts: BoardParts): StatusBoard {
 				class: name,
 				generated: String(count.generated),
 				delivered: String(read),
-				lost: String(count.lost),
+				lost: String(count.lost + count.limited),
 				limited: String(count.limited),
 				suppressed: String(count.repeated),
 				pending: String(Math.max(0, count.submitted - read)),
