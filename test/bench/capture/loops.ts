@@ -61,11 +61,16 @@ function loopsIn(folder: string, nothing: string): Loop[] {
 	];
 }
 
+/** Of one operation, ns. */
+interface Cost {
+	readonly time: number;
+	readonly cpu: number;
+}
+
 interface Round {
-	/** ns an operation. */
-	readonly bare: number;
-	readonly floor: number;
-	readonly watched: number;
+	readonly bare: Cost;
+	readonly floor: Cost;
+	readonly watched: Cost;
 	/** Cores that others kept busy while the loop ran bare. */
 	readonly others: number;
 	readonly use: Use;
@@ -99,17 +104,17 @@ function busySeconds(): number {
 
 async function oneRound(programs: Programs, loop: Loop): Promise<Round> {
 	const arguments_ = loop.argument === undefined ? [] : [loop.argument];
-	const times = async (count: number): Promise<number> => {
+	const times = async (count: number): Promise<Cost> => {
 		const args = ["-c", String(cores[0]), loop.kind, String(count), ...arguments_];
-		const { ns, operations } = await runLoad(programs.load, args);
-		return ns / operations;
+		const { ns, cpu, operations } = await runLoad(programs.load, args);
+		return { time: ns / operations, cpu: cpu / operations };
 	};
 	await times(loop.count / 10);
 	const busy = busySeconds();
 	const begin = performance.now();
 	const before = await times(loop.count);
 	const took = (performance.now() - begin) / 1000;
-	const others = Math.max(0, (busySeconds() - busy) / took - 1);
+	const others = Math.max(0, busySeconds() - busy - (before.cpu * loop.count) / 1e9) / took;
 
 	const endFloor = await startFloor(programs);
 	const floor = await times(loop.count);
@@ -117,17 +122,18 @@ async function oneRound(programs: Programs, loop: Loop): Promise<Round> {
 
 	const sensor = await Sensor.start();
 	await times(loop.count / 10);
-	let watched = 0;
+	let watched = before;
 	const use = await sensor.during(async () => {
 		watched = await times(loop.count);
 	});
 	await sensor.stop();
 	const after = await times(loop.count);
-	return { bare: (before + after) / 2, floor, watched, others, use };
+	const bare = { time: (before.time + after.time) / 2, cpu: (before.cpu + after.cpu) / 2 };
+	return { bare, floor, watched, others, use };
 }
 
 function figuresOf(loop: Loop, rounds: readonly Round[]): Figure[] {
-	const slower = median(rounds.map(({ watched, bare }) => watched / bare));
+	const slower = median(rounds.map(({ watched, bare }) => watched.time / bare.time));
 	const cpu = median(rounds.map(({ use }) => (use.cpuSeconds / loop.count) * 1e6));
 	const lost = rounds.reduce((sum, { use }) => sum + sumOf(use, "lost"), 0);
 	const { title } = loop;
@@ -144,14 +150,15 @@ function figuresOf(loop: Loop, rounds: readonly Round[]): Figure[] {
 
 function detailsOf(loop: Loop, rounds: readonly Round[]): string[] {
 	const of = (pick: (round: Round) => number) => rounds.map(pick);
-	const [bare, floor] = [median(of((one) => one.bare)), median(of((one) => one.floor / one.bare))];
-	const slower = of((one) => one.watched / one.bare);
+	const slower = of((one) => one.watched.time / one.bare.time);
 	return [
 		loop.title,
-		bare.toFixed(0),
-		floor.toFixed(2),
+		median(of((one) => one.bare.time)).toFixed(0),
+		median(of((one) => one.floor.time / one.bare.time)).toFixed(2),
 		median(slower).toFixed(2),
 		`${Math.min(...slower).toFixed(2)}–${Math.max(...slower).toFixed(2)}`,
+		median(of((one) => one.floor.cpu / one.bare.cpu)).toFixed(2),
+		median(of((one) => one.watched.cpu / one.bare.cpu)).toFixed(2),
 		median(of((one) => (one.use.cpuSeconds / loop.count) * 1e6)).toFixed(3),
 		String(of((one) => sumOf(one.use, "lost")).reduce((a, b) => a + b, 0)),
 		String(Math.max(...of((one) => one.use.alerts))),
@@ -189,9 +196,11 @@ export async function measureLoops(
 			counts.push(`- ${loop.title}, ${loop.count} times: ${countsText(last.use) || "no event"}${unbalanced}`);
 		}
 	}
-	const head = ["loop", "bare ns", "floor ×", "sensor ×", "range", "CPU s/M", "lost", "alerts", "others"];
+	const ratios = ["floor ×", "sensor ×", "range", "floor × of CPU", "sensor × of CPU"];
+	const head = ["loop", "bare ns", ...ratios, "CPU s/M", "lost", "alerts", "others"];
 	const explained =
-		"`others`: cores that other processes kept busy while the loop ran bare; where that is not near 0, the figures are theirs, too.";
+		"`others`: cores that other processes kept busy while the loop ran bare. Where that is not near 0, the ratios of " +
+		"time are theirs, too, and those of the loop's own CPU time say more.";
 	return {
 		figures,
 		details: [table(head, rows), "", explained, "", "Last round's counts:", ...counts].join("\n"),

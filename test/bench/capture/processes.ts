@@ -100,6 +100,8 @@ export const cores = [
 export interface Loaded {
 	readonly operations: number;
 	readonly ns: number;
+	/** ns of CPU time, its own and that of what it started. */
+	readonly cpu: number;
 }
 
 /** Runs the load to its end. `prefix` is a command that runs it. */
