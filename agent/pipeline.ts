@@ -17,7 +17,7 @@ import type * as wire from "./model/picket.v1.ts";
 import type { Process } from "./model/process.ts";
 import type { Finding, Responder, Response } from "./model/verdict.ts";
 import { ordersFor, responseText } from "./orders.ts";
-import { findingToAlert } from "./report/alert.ts";
+import { findingToAlert, storyOf } from "./report/alert.ts";
 import type { Folder } from "./report/dedup.ts";
 import type { RecordBody } from "./report/record.ts";
 import { eventTime, eventToWire, type WireContext } from "./report/wire.ts";
@@ -34,7 +34,7 @@ export interface Stages {
 	responses(finding: Finding, observation: Observation): readonly Response[];
 	readonly responder: Pick<Responder, "order"> | undefined;
 	emit(body: RecordBody, time?: string): void;
-	readonly folder: Pick<Folder, "push">;
+	readonly folder: Pick<Folder, "push" | "repeat">;
 	readonly wire: WireContext;
 	/** Kinds whose events leave as records of their own. */
 	readonly eventKinds: ReadonlySet<EventName>;
@@ -128,6 +128,11 @@ export class Pipeline {
 	#found(finding: Finding): void {
 		const { responses, folder, wire: context, eventsLost, responder, emit } = this.#stages;
 		const wanted = responses(finding, this.#current);
+		const story = storyOf(finding.rule, this.#current);
+		if (wanted.length === 0 && folder.repeat(story, 1 + this.#view.repeats)) {
+			this.alerts++;
+			return;
+		}
 		const time = this.#time();
 		const alert = findingToAlert(finding, this.#current, {
 			context,
@@ -135,7 +140,7 @@ export class Pipeline {
 			eventsLost: eventsLost(),
 		});
 		this.alerts++;
-		folder.push(alert, time);
+		folder.push(alert, time, story);
 		if (!responder) return;
 		for (const { order, context: why } of ordersFor(
 			wanted,

@@ -162,7 +162,7 @@ export async function replay(file: string, flags: ReplayFlags): Promise<void> {
 				responses: (finding, seen) => policyEngine.responses(finding, seen),
 				responder: undefined,
 				emit: (body, time) => void output.emit(body, time),
-				folder: { push: emitAlert },
+				folder: { push: emitAlert, repeat: () => false },
 				wire: { bootTimeMs: () => header.bootTimeMs, userName, bootId: header.bootId },
 				eventKinds: new Set(kinds === "all" ? eventNames : kinds),
 				activity: () => {},

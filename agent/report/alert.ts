@@ -1,6 +1,6 @@
 // Makes the alert record of a finding: the event, who is above it, and the key its repeats share.
 import { createHash } from "node:crypto";
-import type { Observation } from "../model/event.ts";
+import { EventFlag, EventKind, type Observation, Text } from "../model/event.ts";
 import type * as wire from "../model/picket.v1.ts";
 import type { Process } from "../model/process.ts";
 import type { Finding, Severity } from "../model/verdict.ts";
@@ -73,6 +73,24 @@ function ancestorsOf(process: Process | undefined, context: WireContext): wire.P
 		above = above.parent;
 	}
 	return found;
+}
+
+/** The same for the same dedupKey, and cheap: what an alert would be about, before it is made. */
+export function storyOf(rule: string, { event, process }: Observation): string {
+	const who = `${rule}\0${process?.exe}\0${process?.cgroup?.container?.id}\0${event.kind}`;
+	switch (event.kind) {
+		case EventKind.exec:
+			return `${who}\0${process?.args.join("\0")}`;
+		case EventKind.open:
+			return `${who}\0${event.text(Text.path)}\0${(event.flags & EventFlag.pathIsBase) !== 0 ? event.text(Text.raw) : ""}`;
+		case EventKind.connect: {
+			const start = event.remoteAddressStart;
+			const address = event.bytes.toString("latin1", start, start + 16);
+			return `${who}\0${event.text(Text.path)}\0${address}\0${event.remotePort}\0${event.protocol}`;
+		}
+		default:
+			return `${who}\0${event.text(Text.path)}`;
+	}
 }
 
 /** Same rule, same image of the process, same object, same container: repeats of one story. */

@@ -3,7 +3,13 @@
 import type * as wire from "../model/picket.v1.ts";
 
 export interface Folder {
-	push(alert: wire.Alert, time?: string): void;
+	/** `key` names the story where it is not the alert's dedupKey. */
+	push(alert: wire.Alert, time?: string, key?: string): void;
+	/**
+	 * Counts `count` repeats of a story that is told already. False when it is not, or when they are to be told: then
+	 * nothing was counted and the alert has to be pushed. Spares making alerts that nobody would see.
+	 */
+	repeat(key: string, count: number): boolean;
 	/** Stories that are open now, and how many were closed early for lack of room. */
 	table(): wire.Table;
 	/** Tells all that is counted and not told. */
@@ -23,10 +29,12 @@ interface Story {
 	ends: number;
 	count: number;
 	told: number;
-	/** The newest repeat: it carries the freshest event. */
+	/** The newest repeat that was made into an alert: it carries the freshest event. */
 	last: wire.Alert;
 	time: string | undefined;
 }
+
+const digits = (count: number): number => String(count).length;
 
 export function createFolder(options: FolderOptions): Folder {
 	const windowMs = options.windowMs ?? 60_000;
@@ -57,18 +65,24 @@ export function createFolder(options: FolderOptions): Folder {
 		}
 	};
 	return {
-		push(alert, time) {
-			const key = alert.dedupKey;
+		repeat(key, count) {
+			const known = stories.get(key);
+			if (known === undefined || known.ends <= performance.now()) return false;
+			if (digits(known.count + count) > digits(known.count)) return false;
+			known.count += count;
+			return true;
+		},
+		push(alert, time, key = alert.dedupKey) {
 			if (key === undefined || key === "") return options.emit(alert, time);
 			const now = performance.now();
 			const count = alert.count ?? 1;
 			const known = stories.get(key);
 			if (known !== undefined && known.ends > now) {
-				const digits = String(known.count).length;
+				const before = known.count;
 				known.count += count;
 				known.last = alert;
 				known.time = time;
-				if (String(known.count).length > digits) tell(known);
+				if (digits(known.count) > digits(before)) tell(known);
 				return;
 			}
 			if (known !== undefined) end(key, known);

@@ -109,7 +109,7 @@ export class Harness {
 			emit: (body) => {
 				if (body.event) this.events.push(body.event);
 			},
-			folder: { push: () => {} },
+			folder: { push: () => {}, repeat: () => false },
 			wire: { bootTimeMs: () => bootTime, userName: () => undefined, bootId: "00000000-test" },
 			eventKinds: new Set(kinds ?? eventNames),
 			activity: () => {},

@@ -108,16 +108,18 @@ describe("a cgroup that sends more than its share", () => {
 		harness = new Harness({ kinds: [], limits: { ...noLimits, bulkRate: 1000, bulkBurst: 2000 } });
 		const begun = performance.now();
 		await Promise.all([
-			run(trigger, ["opens", "50000", "/etc/hostname"]),
+			run(trigger, ["opens", "20000", "/etc/hostname"]),
 			run(trigger, ["forks", "300"]),
-			run(trigger, ["opens", "50000", "/etc/hostname"]),
+			run(trigger, ["opens", "20000", "/etc/hostname"]),
 		]);
 		const seconds = (performance.now() - begun) / 1000;
 		const counts = whole("open");
-		expect(counts.generated).toBeGreaterThanOrEqual(100_000);
+		// A kernel that can be preempted within a program skips it for whoever comes next on that CPU, and tells us.
+		const skipped = harness.capture.programs().reduce((sum, { missed }) => sum + missed, 0);
+		expect(counts.generated + skipped).toBeGreaterThanOrEqual(40_000);
 		expect(counts.submitted).toBeGreaterThan(1900);
 		expect(counts.submitted).toBeLessThan(2000 + 1000 * seconds + 200);
-		expect(counts.limited).toBeGreaterThan(50_000);
+		expect(counts.limited).toBeGreaterThan(20_000);
 		for (const kind of ["exec", "fork", "exit"] as const)
 			expect(whole(kind)).toMatchObject({ lost: 0, limited: 0 });
 	});

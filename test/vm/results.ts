@@ -68,7 +68,7 @@ export function sortOut(outcome: Outcome, variants: readonly string[]): Report {
 	for (const off of variants) {
 		if (!report.runs.some((each) => each.off === off)) report.runs.push(newRun(off));
 	}
-	for (const each of report.runs) judge(each);
+	for (const each of report.runs) judge(each, report.release);
 	blameLog(outcome.console, report.runs);
 	for (const line of stray)
 		report.runs[0]?.problems.push(`unreadable on the results port: ${line.slice(0, 200)}`);
@@ -79,7 +79,7 @@ function newRun(off: string): Run {
 	return { off, tests: [], capabilities: [], tiers: [], seconds: 0, done: false, same: "", problems: [] };
 }
 
-function judge(run: Run): void {
+function judge(run: Run, release: string): void {
 	if (!run.done) run.problems.push("the run did not come to its end");
 	else if (run.same === "" && !run.tests.some((test) => test.state === "pass"))
 		run.problems.push("no test passed");
@@ -87,8 +87,13 @@ function judge(run: Run): void {
 	for (const off of run.off.split(",")) {
 		if (used.includes(off)) run.problems.push(`${off} was switched off, and is used all the same`);
 	}
-	if (run.off === "" && run.tiers.includes("fentry") && !used.includes("fentry")) {
-		run.problems.push("this kernel can do fentry, and it is not used");
+	// Before 5.13 such a hook cannot be put on again once it was off, so we do without.
+	const [major = 0, minor = 0] = release.split(".").map(Number);
+	const offers = run.tiers.includes("fentry") && (major > 5 || minor >= 13);
+	if (run.off === "" && offers !== used.includes("fentry")) {
+		run.problems.push(
+			`this kernel ${offers ? "can" : "cannot"} do fentry, and it is ${offers ? "not " : ""}used`,
+		);
 	}
 	if (!run.done || run.same !== "") return;
 	for (const { test } of unfit) {
