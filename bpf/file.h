@@ -14,9 +14,7 @@ static __always_inline struct file *file_of(struct task_struct *task, __u32 desc
     if (descriptor >= LOAD(table, max_fds))
         return 0;
     struct file **slots = LOAD(table, fd);
-    struct file *file = 0;
-    bpf_probe_read_kernel(&file, sizeof(file), &slots[descriptor]);
-    return file;
+    return (struct file *)word_at(&slots[descriptor]);
 }
 
 /* An open that is about to return. */
@@ -25,6 +23,8 @@ struct open_call {
     struct file *file; /* of a successful one; 0 when the descriptor was closed before we looked */
     struct path path;  /* the file's; of a failed open what `raw` starts from */
     __u64 fingerprint; /* of `path`; 0 for none */
+    struct path_text *text; /* of `path`, when it was needed already */
+    __u32 text_flags;
     const char *raw;
     long result;
     __u32 flags;
@@ -45,61 +45,40 @@ static __always_inline __u32 file_interest(const struct settings *settings, stru
     __u32 *known = bpf_map_lookup_elem(&verdicts, &call->fingerprint);
     if (known && call->fingerprint)
         return all | *known;
-    __u32 flags = 0;
-    struct path_text *text = path_resolve(call->path, call->slot, &flags);
+    call->text = path_resolve(call->path, call->slot, &call->text_flags);
     __u32 interest =
-        text ? path_interest(call->slot, (__u64)call->path.dentry) : (OPEN_READ | OPEN_WRITE);
+        call->text ? path_interest(call->slot, (__u64)call->path.dentry) : (OPEN_READ | OPEN_WRITE);
     if (call->fingerprint)
         bpf_map_update_elem(&verdicts, &call->fingerprint, &interest, BPF_ANY);
     return all | interest;
 }
 
-/* The same thread of the same image, with the same rights, opens the same file by the same words
- * with the same outcome as within the window before: nothing that a rule could tell apart. Returns
- * the entry in which it is remembered; `told` when it is within the window. */
-static __always_inline struct open_repeat *open_repeat(const struct settings *settings,
-                                                       struct open_call *call,
-                                                       struct open_event *event, bool *told)
+/* By this an open is the same as another: the same thread of the same image, with the same rights,
+ * opens the same file by the same words with the same outcome. Nothing that a rule could tell
+ * apart. Returns false when this open cannot be told apart from others well enough. */
+static __always_inline bool open_repeat_key(const struct settings *settings, struct open_call *call,
+                                            struct open_event *event, struct open_repeat_key *key)
 {
-    *told = false;
-    if (!settings->repeat_window || event->raw.size >= RAW_HASHED ||
-        event->header.flags & FLAG_RAW_UNREADABLE)
-        return 0;
+    if (!settings->repeat_window || settings->scope & SCOPE_PATHS || !call->path.dentry ||
+        event->raw.size >= RAW_HASHED || event->header.flags & FLAG_RAW_UNREADABLE)
+        return false;
     if (!call->fingerprint)
         call->fingerprint =
             path_fingerprint(settings->seed, (__u64)call->path.dentry, (__u64)call->path.mnt);
-    if (!call->fingerprint)
-        return 0;
     struct task_struct *task = call->task;
-    struct open_repeat_key key = {
-        .start = LOAD(task, start_boottime),
-        .image = LOAD(task, self_exec_id),
-        .credentials = (__u64)LOAD(task, cred),
-        .path = call->fingerprint,
-        .raw = raw_hash(call->slot, settings->seed, event->raw.size),
-        .inode = event->inode,
-        .device = event->device,
-        .generation = call->generation,
-        .tid = event->header.tid,
-        .flags = event->open_flags,
-        .result = event->result,
-    };
-    struct open_repeat *repeat = bpf_map_lookup_elem(&open_repeats, &key);
-    if (!repeat) {
-        struct open_repeat first = {.since = event->header.time};
-        bpf_map_update_elem(&open_repeats, &key, &first, BPF_ANY);
-        return bpf_map_lookup_elem(&open_repeats, &key);
-    }
-    /* Only this thread writes to it. */
-    if (event->header.time - repeat->since < settings->repeat_window) {
-        repeat->count++;
-        *told = true;
-        return repeat;
-    }
-    event->repeats = repeat->count;
-    repeat->since = event->header.time;
-    repeat->count = 0;
-    return repeat;
+    key->start = LOAD(task, start_boottime);
+    key->image = LOAD(task, self_exec_id);
+    key->credentials = (__u64)LOAD(task, cred);
+    key->path = call->fingerprint;
+    key->raw = raw_hash(call->slot, settings->seed, event->raw.size);
+    key->inode = event->inode;
+    key->device = event->device;
+    key->generation = call->generation;
+    key->tid = event->header.tid;
+    key->flags = event->open_flags;
+    key->result = event->result;
+    key->reserved = 0;
+    return call->fingerprint;
 }
 
 static __always_inline void open_report(const struct settings *settings, struct open_call *call)
@@ -133,19 +112,26 @@ static __always_inline void open_report(const struct settings *settings, struct 
     if (end <= TAIL_LIMIT) /* raw_hash() takes whole words */
         __builtin_memset(&scratch->bytes[end], 0, 8);
 
-    bool told = false;
-    struct open_repeat *repeat = 0;
-    if (call->path.dentry && !(settings->scope & SCOPE_PATHS))
-        repeat = open_repeat(settings, call, event, &told);
+    /* Only this thread has this key, so nobody else writes to the entry. */
+    struct open_repeat_key key;
+    const bool repeatable = open_repeat_key(settings, call, event, &key);
+    struct open_repeat *repeat = repeatable ? bpf_map_lookup_elem(&open_repeats, &key) : 0;
     struct class_counters *count;
-    if (told) {
-        count = count_generated(EVENT_OPEN);
-        if (count)
-            __sync_fetch_and_add(&count->repeated, 1);
-        return;
+    if (repeat) {
+        if (event->header.time - repeat->since < settings->repeat_window) {
+            count = count_generated(EVENT_OPEN);
+            if (count)
+                __sync_fetch_and_add(&count->repeated, 1);
+            repeat->count++;
+            return;
+        }
+        event->repeats = repeat->count;
     }
-    struct path_text *path = 0;
-    if (call->path.dentry)
+
+    struct path_text *path = call->text;
+    if (path)
+        event->header.flags |= call->text_flags;
+    else if (call->path.dentry)
         path = path_resolve(call->path, call->slot, &event->header.flags);
     if (!path)
         event->header.flags |= FLAG_PATH_INCOMPLETE;
@@ -156,8 +142,15 @@ static __always_inline void open_report(const struct settings *settings, struct 
     if (size > sizeof(*scratch))
         return;
     count = count_generated(EVENT_OPEN);
-    if (count && !record_put(settings, count, &event->header, size, true) && repeat)
-        repeat->since = 0; /* nobody heard of it */
+    if (!count || !record_put(settings, count, &event->header, size, true))
+        return; /* nobody heard of it: the next one is no repeat */
+    if (repeat) {
+        repeat->since = event->header.time;
+        repeat->count = 0;
+    } else if (repeatable) {
+        struct open_repeat first = {.since = event->header.time};
+        bpf_map_update_elem(&open_repeats, &key, &first, BPF_ANY);
+    }
 }
 
 static __always_inline int open_returns(const struct settings *settings, long result,

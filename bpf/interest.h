@@ -21,28 +21,35 @@ struct mount_names {
 };
 
 /* Neighbours in every kernel so far, and then read at once. */
-static __always_inline void dentry_names(struct dentry *dentry, struct dentry_names *names)
+static __always_inline struct dentry_names dentry_names(struct dentry *dentry)
 {
-    if (bpf_core_field_offset(struct dentry, d_name) ==
-        bpf_core_field_offset(struct dentry, d_parent) + 8) {
-        bpf_probe_read_kernel(names, sizeof(*names),
-                              (void *)dentry + bpf_core_field_offset(struct dentry, d_parent));
+    const __u32 parent = bpf_core_field_offset(struct dentry, d_parent);
+    struct dentry_names names;
+    if (bpf_core_field_offset(struct dentry, d_name) == parent + 8) {
+        const struct words words = words_at((void *)dentry + parent);
+        names.parent = (struct dentry *)words.first;
+        names.name_hash = words.second;
     } else {
-        names->parent = BPF_CORE_READ(dentry, d_parent);
-        names->name_hash = BPF_CORE_READ(dentry, d_name.hash_len);
+        names.parent = BPF_CORE_READ(dentry, d_parent);
+        names.name_hash = BPF_CORE_READ(dentry, d_name.hash_len);
     }
+    return names;
 }
-static __always_inline void mount_names(struct mount *mount, struct mount_names *names)
+static __always_inline struct mount_names mount_names(struct mount *mount)
 {
     const __u32 parent = bpf_core_field_offset(struct mount, mnt_parent);
-    if (bpf_core_field_offset(struct mount, mnt_mountpoint) == parent + 8 &&
-        bpf_core_field_offset(struct mount, mnt.mnt_root) == parent + 16) {
-        bpf_probe_read_kernel(names, sizeof(*names), (void *)mount + parent);
+    struct mount_names names;
+    if (bpf_core_field_offset(struct mount, mnt_mountpoint) == parent + 8) {
+        const struct words words = words_at((void *)mount + parent);
+        names.parent = (struct mount *)words.first;
+        names.mountpoint = (struct dentry *)words.second;
     } else {
-        names->parent = BPF_CORE_READ(mount, mnt_parent);
-        names->mountpoint = BPF_CORE_READ(mount, mnt_mountpoint);
-        names->root = BPF_CORE_READ(mount, mnt.mnt_root);
+        names.parent = BPF_CORE_READ(mount, mnt_parent);
+        names.mountpoint = BPF_CORE_READ(mount, mnt_mountpoint);
     }
+    const __u32 root = bpf_core_field_offset(struct mount, mnt.mnt_root);
+    names.root = (struct dentry *)word_at((void *)mount + root);
+    return names;
 }
 
 static __always_inline __u64 mix(__u64 sum, __u64 value)
@@ -71,7 +78,7 @@ __noinline __u64 path_fingerprint(__u64 seed, __u64 dentry_address, __u64 vfsmou
     struct mount *mount = mount_of((struct vfsmount *)vfsmount_address);
     struct mount_names up = {};
     if (mount != root_mount)
-        mount_names(mount, &up);
+        up = mount_names(mount);
     __u64 sum = seed;
     for (int i = 0; i < FINGERPRINT_STEPS; i++) {
         if (mount == root_mount && dentry == root_dentry)
@@ -82,11 +89,10 @@ __noinline __u64 path_fingerprint(__u64 seed, __u64 dentry_address, __u64 vfsmou
             dentry = up.mountpoint;
             mount = up.parent;
             if (mount != root_mount)
-                mount_names(mount, &up);
+                up = mount_names(mount);
             continue;
         }
-        struct dentry_names names = {};
-        dentry_names(dentry, &names);
+        const struct dentry_names names = dentry_names(dentry);
         if (names.parent == dentry || !names.parent)
             return 0;
         sum = mix(sum, names.name_hash);

@@ -159,9 +159,9 @@ static __always_inline struct path_text *path_resolve(struct path path, __u32 sl
 
 static __always_inline struct path path_of(struct path *of)
 {
-    struct path path = {};
-    bpf_probe_read_kernel(&path, sizeof(path), of);
-    return path;
+    const struct words words = words_at(of);
+    return (struct path){.mnt = (struct vfsmount *)words.first,
+                         .dentry = (struct dentry *)words.second};
 }
 
 /* Is the path in a trie of prefixes (exact paths are prefixes that include the NUL)? */

@@ -30,7 +30,7 @@ export async function measureSaturated(programs: Programs): Promise<Found> {
 	const figures: Figure[] = [];
 	const details: string[] = [];
 	for (const [kind, title] of [
-		["write", "both cores saturated, opens of interest"],
+		["create", "both cores saturated, opens of interest"],
 		["read", "both cores saturated, opens of no interest"],
 	] as const) {
 		const sensor = await Sensor.start();

@@ -1,6 +1,6 @@
 // The real sensor as a process of its own, and what it uses: CPU, memory and its counts.
 import { closeSync, openSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { callControl } from "../../../agent/control/client.ts";
 import { imbalance } from "../../../agent/health/status.ts";
@@ -25,6 +25,16 @@ export interface Use {
 	readonly unbalanced: readonly string[];
 }
 
+/** Asks for every write-open of the loads, each of which is in a folder like ours, and never matches. */
+function askingRule(base: string): string {
+	return `- rule: Files of the benchmark
+  desc: Makes the loads' files of interest.
+  condition: evt.is_open_write = true and evt.rawres >= 0 and fd.name startswith ${base}/picket-bench- and proc.name = nobody-at-all
+  output: none
+  priority: info
+`;
+}
+
 export class Sensor {
 	readonly folder = temporaryFolder();
 	readonly #child: ReturnType<typeof start>;
@@ -35,9 +45,11 @@ export class Sensor {
 		const paths = `paths: {run: ${this.folder}/run, state: ${this.folder}/state}`;
 		writeFileSync(config, `${paths}\npolicy: ${policy}\ndocker: {enabled: false}\n`);
 		writeFileSync(policy, "scopes: []\n");
+		const rules = join(this.folder, "rules.yaml");
+		writeFileSync(rules, askingRule(dirname(this.folder)));
 		const out = openSync(this.outputFile, "w");
 		const log = openSync(this.#logFile, "w");
-		const options = ["--config", config, "--output", "json", ...args];
+		const options = ["--config", config, "--output", "json", "--rules", rules, ...args];
 		this.#child = start(
 			[process.execPath, "--v8-pool-size=1", "--max-semi-space-size=1", cli, "run", ...options],
 			{ stdio: ["ignore", out, log] },
