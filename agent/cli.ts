@@ -47,8 +47,8 @@ function withCapture(command: Command): Command {
 		.option("--run-dir <folder>", "folder of the control socket (default: /run/picket)")
 		.option("--state-dir <folder>", "folder of what outlives a restart (default: /var/lib/picket)")
 		.option(
-			"--off <program>",
-			"do not load this BPF program, as if the kernel refused it (repeatable)",
+			"--off <hook>",
+			"do without this capability, tier or BPF program, as if the kernel refused it (repeatable)",
 			append(text),
 		)
 		.option("--simulate-loss <n>", "lose one event in n on purpose", wholeNumber);
@@ -89,7 +89,7 @@ program
 	.description("what this host supports, what is lost, what would bring it back")
 	.option("--config <file>", "configuration")
 	.option("--json", "print JSON")
-	.option("--off <program>", "as if the kernel refused this BPF program (repeatable)", append(text))
+	.option("--off <hook>", "as if the kernel refused this capability, tier or BPF program (repeatable)", append(text))
 	.action(async (flags) => end(await (await import("./commands/inspect.ts")).doctor(flags)));
 
 const rules = program.command("rules").description("look at rules");

@@ -114,7 +114,7 @@ await check("buf lint", join(bin, "buf"), ["lint", "proto"]);
 await check("clang-format", "clang-format", [
 	"--dry-run",
 	"--Werror",
-	...sources("bpf", "native", "test/trigger", "test/vm"),
+	...sources("bpf", "native", "test/trigger", "test/vm", "test/bench"),
 ]);
 for (const name of ["unit", "kernel", "network", "sensor", "container"]) await suite(name);
 await virtualMachines();
