@@ -37,7 +37,13 @@ export async function measureSaturated(programs: Programs): Promise<Found> {
 		const use = await sensor.during(() =>
 			Promise.all(
 				cores.map((core, index) =>
-					runLoad(programs.load, ["-c", String(core), kind, "500000", files[index] ?? ""]),
+					runLoad(programs.load, [
+						"-c",
+						String(core),
+						kind,
+						"500000",
+						`${files[index]}${kind === "create" ? "-new" : ""}`,
+					]),
 				),
 			),
 		);

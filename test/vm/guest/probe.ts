@@ -4,7 +4,7 @@ import { capabilities } from "../../../agent/capture/hooks.ts";
 import { LiveCapture, noLimits } from "../../../agent/capture/live.ts";
 import { everything } from "../../../agent/model/interest.ts";
 
-export function probe(): object {
+export function probe(): { capabilities: ReturnType<LiveCapture["capabilities"]>; tiers: string[] } {
 	const off = (process.env.PICKET_OFF ?? "").split(",").filter((name) => name !== "");
 	const capture = new LiveCapture({
 		ringBytes: 262_144,
