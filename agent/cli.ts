@@ -89,7 +89,11 @@ program
 	.description("what this host supports, what is lost, what would bring it back")
 	.option("--config <file>", "configuration")
 	.option("--json", "print JSON")
-	.option("--off <hook>", "as if the kernel refused this capability, tier or BPF program (repeatable)", append(text))
+	.option(
+		"--off <hook>",
+		"as if the kernel refused this capability, tier or BPF program (repeatable)",
+		append(text),
+	)
 	.action(async (flags) => end(await (await import("./commands/inspect.ts")).doctor(flags)));
 
 const rules = program.command("rules").description("look at rules");
