@@ -428,6 +428,11 @@ static __always_inline __u64 syscall_argument(struct pt_regs *regs, int index)
 /* What the wrappers of system calls are called, for hooks on the functions themselves. Their one
  * argument is the registers, which such a hook must not take from its context: before 5.16 the
  * kernel's own types leave them open there ("FWD is not a struct"). The result follows. */
+#if defined(__TARGET_ARCH_x86)
+#define NUMBER_OF(call) X86_64_##call
+#else
+#define NUMBER_OF(call) ARM64_##call
+#endif
 #define SYSCALL_RESULT(context) ((long)(context)[1])
 #if defined(__TARGET_ARCH_x86)
 #define SYSCALL_FUNCTION(name) "__x64_sys_" name

@@ -30,13 +30,13 @@ static __always_inline bool unmap_v4(__u8 *address)
 }
 
 /* Abstract and unnamed sockets have no file: their name is the address itself. */
-static __always_inline void unix_name(struct connect_event *event, struct tail *tail,
+static __always_inline void unix_name(struct socket_event *event, struct tail *tail,
                                       struct unix_sock *peer)
 {
     struct dentry *dentry = BPF_CORE_READ(peer, path.dentry);
     if (dentry) {
         tail_path(tail, &event->path,
-                  path_resolve(path_of(&peer->path), SCRATCH_CONNECT, &event->header.flags));
+                  path_resolve(path_of(&peer->path), SCRATCH_SOCKET, &event->header.flags));
         return;
     }
     struct unix_address *address = BPF_CORE_READ(peer, addr);
@@ -63,7 +63,7 @@ static __always_inline bool family_asked(const struct settings *settings, __u16 
 
 /* A peer that only the caller's memory names is not left out because of what stands there. */
 static __always_inline bool port_asked(const struct settings *settings,
-                                       const struct connect_event *event)
+                                       const struct socket_event *event)
 {
     if (settings->connect_mask & CONNECT_IP || event->header.flags & FLAG_PEER_FROM_USER)
         return true;
@@ -73,7 +73,7 @@ static __always_inline bool port_asked(const struct settings *settings,
 
 /* What the caller's memory says now. Another thread may have changed it since the kernel read it,
  * so nothing is left out because of what stands there. */
-static __always_inline void peer_from_user(struct connect_event *event, struct tail *tail,
+static __always_inline void peer_from_user(struct socket_event *event, struct tail *tail,
                                            const struct sockaddr_bytes *address, __u32 length)
 {
     event->header.flags |= FLAG_PEER_FROM_USER;
@@ -109,7 +109,7 @@ static __always_inline struct sock *sock_of(struct task_struct *task, __u32 desc
 }
 
 /* Both ends as an IP socket has them. The remote one stays 0 where the kernel knows none. */
-static __always_inline void ends_of(struct connect_event *event, struct sock *sock, bool connected)
+static __always_inline void ends_of(struct socket_event *event, struct sock *sock, bool connected)
 {
     event->protocol = BPF_CORE_READ(sock, sk_protocol);
     event->local_port = BPF_CORE_READ(sock, __sk_common.skc_num);
@@ -155,10 +155,10 @@ static __always_inline int connect_returns(long result)
     bpf_probe_read_user(&address, length & (sizeof(address) - 1),
                         (void *)syscall_argument(regs, 1));
 
-    struct scratch *scratch = scratch_get(SCRATCH_CONNECT);
+    struct scratch *scratch = scratch_get(SCRATCH_SOCKET);
     if (!scratch)
         return 0;
-    struct connect_event *event = &scratch->connect;
+    struct socket_event *event = &scratch->socket;
     struct tail tail = {.scratch = scratch, .at = sizeof(*event)};
     __builtin_memset(event, 0, sizeof(*event));
     header_fill(&event->header, EVENT_CONNECT);

@@ -21,7 +21,15 @@ enum scratch_slot {
     SCRATCH_OPENAT2,
     SCRATCH_OPEN,
     SCRATCH_CREAT,
-    SCRATCH_CONNECT,
+    SCRATCH_SOCKET,
+    SCRATCH_CHANGE,
+    SCRATCH_CHANGE_TARGET,
+    SCRATCH_CHANGE_BEFORE,
+    SCRATCH_CALL,
+    SCRATCH_EXEC_FAILED,
+    SCRATCH_SIGNAL,
+    SCRATCH_IO_URING,
+    SCRATCH_DNS,
     SCRATCH_CGROUP,
     SCRATCH_SLOTS,
 };
@@ -30,7 +38,18 @@ struct scratch {
     union {
         struct exec_event exec;
         struct open_event open;
-        struct connect_event connect;
+        struct exec_failed_event exec_failed;
+        struct file_event file;
+        struct socket_event socket;
+        struct dns_event dns;
+        struct identity_event identity;
+        struct namespace_event namespaces;
+        struct target_event target;
+        struct mount_event mount;
+        struct module_event module;
+        struct bpf_event bpf;
+        struct call_event call;
+        struct protect_event protect;
         struct cgroup_event cgroup;
         char bytes[TAIL_LIMIT + TEXT_MAX + 1];
     };
@@ -75,7 +94,7 @@ static __always_inline bool in_scope(const struct settings *settings)
 
 static __always_inline bool wanted(const struct settings *settings, __u32 kind)
 {
-    return settings && (settings->event_mask & (1u << kind));
+    return settings && (settings->event_mask & (1ull << kind));
 }
 
 static __always_inline void header_fill(struct event_header *header, __u32 kind)
@@ -89,6 +108,7 @@ static __always_inline void header_fill(struct event_header *header, __u32 kind)
     header->pid = id >> 32;
     header->tid = (__u32)id;
     header->kind = kind;
+    header->syscall = 0;
     header->flags = 0;
 }
 
@@ -152,7 +172,7 @@ static __always_inline bool record_put(const struct settings *settings,
         /* A record into an empty ring wakes the agent, which then comes back by itself until the
          * ring stays empty. */
         bool wake = queued == 0 || queued >= settings->wake_limit ||
-                    settings->wake_mask & (1u << (header->kind & 31));
+                    settings->wake_mask & (1ull << (header->kind & 63));
         refused = bpf_ringbuf_output(&ring, header, size,
                                      wake ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP) != 0;
     }

@@ -152,13 +152,19 @@ class Sensor : public Napi::ObjectWrap<Sensor>
 
     void attach(const Napi::CallbackInfo &info)
     {
-        if (Failure failed = kernel_.attach(info[0].As<Napi::String>().Utf8Value()))
+        if (Failure failed =
+                kernel_.attach(info[0].As<Napi::String>().Utf8Value(), target_of(info)))
             raise(info.Env(), failed);
     }
 
     void detach(const Napi::CallbackInfo &info)
     {
-        kernel_.detach(info[0].As<Napi::String>().Utf8Value());
+        kernel_.detach(info[0].As<Napi::String>().Utf8Value(), target_of(info));
+    }
+
+    static std::string target_of(const Napi::CallbackInfo &info)
+    {
+        return info[1].IsString() ? info[1].As<Napi::String>().Utf8Value() : "";
     }
 
     void start(const Napi::CallbackInfo &info)

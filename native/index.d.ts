@@ -51,10 +51,13 @@ export class Sensor {
 	constructor(options: SensorOptions);
 	/** The ring's data area, its beginning mapped behind it again so that no record wraps. Read-only: writing to it ends the process. */
 	readonly ring: ArrayBuffer;
-	/** Hooks one program up. */
-	attach(program: string): void;
+	/**
+	 * Hooks one program up. `target`: of a program that is hooked up in several places which one, a tracepoint
+	 * ("category/name") or the directory of a cgroup.
+	 */
+	attach(program: string, target?: string): void;
 	/** Takes it off again; it stays loaded. */
-	detach(program: string): void;
+	detach(program: string, target?: string): void;
 	/** Calls `ready` when the kernel wakes us, then every `drainMs` for as long as records come. */
 	start(ready: () => void, drainMs: number): void;
 	/**

@@ -9,6 +9,7 @@
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "../bpf/event.h"
@@ -61,8 +62,9 @@ Failure failure(const char *code, int error, const std::string &what)
 
 bool is_contract(const std::string &name)
 {
-    static const char *const tables[] = {"event_header", "text",     "settings",  "class_counters",
-                                         "path_key",     "name_key", "suffix_key"};
+    static const char *const tables[] = {"event_header", "text",           "standard_stream",
+                                         "settings",     "class_counters", "path_key",
+                                         "name_key",     "suffix_key"};
     if (name.ends_with("_event"))
         return true;
     return std::any_of(std::begin(tables), std::end(tables),
@@ -72,7 +74,8 @@ bool is_contract(const std::string &name)
 bool is_contract_enum(const std::string &name)
 {
     return name == "event_kind" || name == "event_flag" || name == "open_interest" ||
-           name == "connect_interest" || name == "scope";
+           name == "connect_interest" || name == "scope" || name == "syscall_x86_64" ||
+           name == "syscall_arm64";
 }
 
 } // namespace
@@ -184,7 +187,7 @@ Failure Kernel::load(const std::string &object, uint32_t ring_bytes,
     return {};
 }
 
-Failure Kernel::attach(const std::string &name)
+Failure Kernel::attach(const std::string &name, const std::string &target)
 {
     library_log.clear();
     bpf_program *program =
@@ -197,8 +200,17 @@ Failure Kernel::attach(const std::string &name)
     const std::string section = bpf_program__section_name(program);
     const std::string prefix = "tracepoint/";
     bpf_link *link = nullptr;
-    if (section.starts_with(prefix)) {
-        const int event = tracefs_.open_event(section.substr(prefix.size()));
+    if (section.starts_with("cgroup")) {
+        const int cgroup = open(target.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (cgroup >= 0) {
+            link = bpf_program__attach_cgroup(program, cgroup);
+            const int error = errno;
+            ::close(cgroup);
+            errno = error;
+        }
+    } else if (section == "tracepoint" || section.starts_with(prefix)) {
+        const int event =
+            tracefs_.open_event(target.empty() ? section.substr(prefix.size()) : target);
         if (event < 0) {
             errno = -event;
         } else {
@@ -213,17 +225,19 @@ Failure Kernel::attach(const std::string &name)
         link = bpf_program__attach(program);
     }
     if (!link) {
-        Failure failed = failure("ATTACH", errno, "cannot attach " + name + " (" + section + ")");
+        Failure failed =
+            failure("ATTACH", errno,
+                    "cannot attach " + name + " (" + (target.empty() ? section : target) + ")");
         failed.program = name;
         return failed;
     }
-    links_[name] = link;
+    links_[{name, target}] = link;
     return {};
 }
 
-void Kernel::detach(const std::string &name)
+void Kernel::detach(const std::string &name, const std::string &target)
 {
-    const auto found = links_.find(name);
+    const auto found = links_.find({name, target});
     if (found == links_.end())
         return;
     bpf_link__destroy(found->second);
@@ -232,7 +246,7 @@ void Kernel::detach(const std::string &name)
 
 void Kernel::close()
 {
-    for (auto &[name, link] : links_)
+    for (auto &[hook, link] : links_)
         bpf_link__destroy(link);
     links_.clear();
     bpf_object__close(object_);
@@ -289,6 +303,12 @@ size_t Kernel::counters(double *out, size_t capacity) const
     return EVENT_KINDS;
 }
 
+bool Kernel::attached(const std::string &program) const
+{
+    return std::any_of(links_.begin(), links_.end(),
+                       [&](const auto &link) { return link.first.first == program; });
+}
+
 std::vector<Program> Kernel::programs() const
 {
     std::vector<Program> out;
@@ -303,7 +323,7 @@ std::vector<Program> Kernel::programs() const
         // Older kernels fill less; what they leave out stays 0.
         bpf_obj_get_info_by_fd(fd, &info, &size);
         const std::string name = bpf_program__name(program);
-        out.push_back({name, links_.contains(name), info.verified_insns, info.recursion_misses});
+        out.push_back({name, attached(name), info.verified_insns, info.recursion_misses});
     }
     return out;
 }

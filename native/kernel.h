@@ -66,10 +66,13 @@ class Kernel
 
     Failure load(const std::string &object, uint32_t ring_bytes,
                  const std::vector<std::string> &programs, const std::string &layout_hash);
-    Failure attach(const std::string &program);
-    void detach(const std::string &program);
+    // `target`: for a program that is hooked up in several places which one, a tracepoint
+    // ("category/name") or the directory of a cgroup; else "".
+    Failure attach(const std::string &program, const std::string &target);
+    void detach(const std::string &program, const std::string &target);
     void close();
 
+    bool attached(const std::string &program) const;
     // -1 when there is no such map.
     int map_fd(const std::string &name) const;
     // `key` and `value` must have the map's sizes.
@@ -82,7 +85,8 @@ class Kernel
 
   private:
     bpf_object *object_ = nullptr;
-    std::map<std::string, bpf_link *> links_;
+    // By program and target.
+    std::map<std::pair<std::string, std::string>, bpf_link *> links_;
     Tracefs tracefs_;
 };
 

@@ -1,5 +1,9 @@
 // Which kernel hooks carry which capability: data, not code.
 import type { EventName } from "../model/event.ts";
+import { acts } from "./hooks-acts.ts";
+import { changes } from "./hooks-changes.ts";
+import { sockets } from "./hooks-sockets.ts";
+import { uring } from "./hooks-uring.ts";
 
 /**
  * "fentry": on the kernel's function itself; "tracepoint": on a place the kernel marks, with its types;
@@ -11,6 +15,12 @@ export interface Way {
 	/** Program name in the BPF object. */
 	readonly program: string;
 	readonly tier: Tier;
+	/** Where the program is hooked up when its name does not say it: system calls; one that the kernel has not is none lost. */
+	readonly calls?: readonly string[];
+	/** Programs it works together with. */
+	readonly also?: readonly string[];
+	/** On the root of the cgroup tree. */
+	readonly cgroup?: true;
 }
 
 export interface Capability {
@@ -118,4 +128,13 @@ export const capabilities: readonly Capability[] = [
 		lost: "timely forgetting of removed containers",
 		remedy: "a kernel with CONFIG_CGROUPS and BTF",
 	},
+	...changes,
+	...sockets,
+	...acts,
+	...uring,
 ];
+
+/** The programs of a way, the one that makes it what it is first. */
+export function programsOf({ program, also = [] }: Way): readonly string[] {
+	return [...also, program];
+}

@@ -2,12 +2,12 @@
 // loop. Everything that can fail here fails with what to do about it.
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import type { Logger } from "pino";
-import { EventKind, type EventName, eventName } from "../model/event.ts";
+import { type EventName, eventName } from "../model/event.ts";
 import { everything, type Interest, noInterest } from "../model/interest.ts";
 import * as layout from "../model/layout.ts";
 import type * as wire from "../model/picket.v1.ts";
 import { addon, type NativeError, objectPath, type ProgramInfo, type Sensor } from "./addon.ts";
-import { type Capability, capabilities, type Way } from "./hooks.ts";
+import { type Capability, capabilities, programsOf, type Way } from "./hooks.ts";
 import { cgroupKey, pidKey, scopePathKeys, Tables } from "./tables.ts";
 
 export interface Scope {
@@ -82,9 +82,10 @@ export class LiveCapture {
 	readonly #sums = new Float64Array(layout.eventKind.EVENT_KINDS * counterFields);
 	/** Programs we do without, and why. */
 	readonly #missing = new Map<string, string>();
-	readonly #attached = new Set<string>();
+	/** Hooks in place, by name. */
+	readonly #attached = new Map<string, Hook>();
 	#scopeBits = 0;
-	#eventMask = 0;
+	#eventKinds: ReadonlySet<EventName> = new Set();
 	#handler: RecordHandler = () => {};
 	#continuing = false;
 	#closed = false;
@@ -110,12 +111,12 @@ export class LiveCapture {
 
 	#switchOff(name: string): void {
 		const meant = here().flatMap((capability) =>
-			capability.ways.filter(({ program, tier }) => [program, tier, capability.name].includes(name)),
+			capability.ways.flatMap((way) => meantBy(name, capability, way)),
 		);
 		if (meant.length === 0) {
 			const known = here().flatMap(({ name, ways }) => [
 				name,
-				...ways.flatMap((way) => [way.program, way.tier]),
+				...ways.flatMap((way) => [...programsOf(way), way.tier]),
 			]);
 			throw new CaptureError(
 				"UNSUPPORTED",
@@ -123,12 +124,12 @@ export class LiveCapture {
 				`name one of ${[...new Set(known)].sort().join(", ")}`,
 			);
 		}
-		for (const { program } of meant) this.#missing.set(program, "switched off");
+		for (const program of meant) this.#missing.set(program, "switched off");
 	}
 
 	/** The best way that is left. */
 	#wayOf(capability: Capability): Way | undefined {
-		return capability.ways.find(({ program }) => !this.#missing.has(program));
+		return capability.ways.find((way) => !programsOf(way).some((program) => this.#missing.has(program)));
 	}
 
 	/** Loads and hooks up all that will do; what the kernel refuses is left out or done another way, and the rest tried again. */
@@ -149,12 +150,14 @@ export class LiveCapture {
 				sensor = new (addon().Sensor)({
 					object: objectPath,
 					ringBytes: this.#options.ringBytes,
-					programs: ways.map(({ program }) => program),
+					programs: [...new Set(ways.flatMap(programsOf))],
 					layoutHash: layout.layoutHash,
 				});
 				// Nothing is reported yet. Some refusals show only here.
-				for (const { program, tier } of ways) {
-					if (tier !== "fentry") continue;
+				const functions = ways
+					.filter(({ tier }) => tier === "fentry")
+					.map((way) => programsOf(way)[0] as string);
+				for (const program of new Set(functions)) {
 					// Twice: before 5.13 (f3a95075549e) what was taken off cannot be put on again.
 					for (let time = 0; time < 2; time++) {
 						sensor.attach(program);
@@ -171,15 +174,18 @@ export class LiveCapture {
 
 	/** Notes what a refusal costs; throws when it costs everything. */
 	#doWithout(failed: NativeError, ways: readonly Way[]): void {
-		const way = ways.find(({ program }) => program === failed.program);
+		const way = ways.find((each) => programsOf(each).includes(failed.program ?? ""));
+		const program = failed.program ?? "";
 		if (!way || (way.tier !== "fentry" && (failed.code !== "LOAD" || isPermission(failed))))
 			throw explain(failed);
 		this.#options.logger.debug({ program: failed.program, log: failed.log }, "a program was refused");
 		const reason = way.tier === "fentry" ? failed.message.replace(/^.*: /, "") : lastLine(failed);
-		this.#missing.set(way.program, reason);
+		this.#missing.set(program, reason);
 		// A kernel that refuses one hook on a function refuses them all, unless it is that function it has not.
 		if (way.tier !== "fentry" || (failed.code === "LOAD" && failed.errno === noSuchFunction)) return;
-		for (const other of ways) if (other.tier === "fentry") this.#missing.set(other.program, reason);
+		for (const other of ways) {
+			if (other.tier === "fentry") this.#missing.set(programsOf(other)[0] as string, reason);
+		}
 	}
 
 	/** Puts the interest in force, hooks everything up and starts delivering. */
@@ -199,25 +205,52 @@ export class LiveCapture {
 
 	/** Hooks up what the interest needs and takes off what it no longer does. */
 	#attach(): void {
+		const needed = new Map<string, Hook>();
 		for (const capability of here()) {
-			const way = this.#wayOf(capability);
-			if (!way) continue;
-			const { program } = way;
-			const needed = this.#eventMask & (1 << EventKind[capability.kind]);
-			if (!needed && this.#attached.delete(program)) this.#sensor.detach(program);
-			if (!needed || this.#attached.has(program)) continue;
-			try {
-				this.#sensor.attach(program);
-				this.#attached.add(program);
-			} catch (error) {
-				const failed = error as NativeError;
-				if (capability.required) throw explain(failed);
-				this.#missing.set(program, failed.message);
-				this.#options.logger.warn(
-					{ program, reason: failed.message },
-					`not captured: ${capability.lost}; needed: ${capability.remedy}`,
-				);
-			}
+			const way = this.#eventKinds.has(capability.kind) ? this.#wayOf(capability) : undefined;
+			for (const hook of way ? this.#hooksOf(capability, way) : []) needed.set(hook.name, hook);
+		}
+		for (const [name, hook] of this.#attached) {
+			if (needed.has(name)) continue;
+			this.#sensor.detach(hook.program, hook.target);
+			this.#attached.delete(name);
+		}
+		for (const [name, hook] of needed) {
+			if (!this.#attached.has(name) && this.#hookUp(hook)) this.#attached.set(name, hook);
+		}
+	}
+
+	#hooksOf(capability: Capability, way: Way): Hook[] {
+		const { program, calls, also = [], cgroup } = way;
+		const targets = cgroup
+			? [this.#options.cgroupRoot ?? "/sys/fs/cgroup"]
+			: (calls?.map((call) => `syscalls/sys_exit_${call}`) ?? [""]);
+		return [
+			...also.map((name) => ({ name, program: name, target: "", capability })),
+			...targets.map((target) => ({
+				name: target === "" ? program : `${program}@${target}`,
+				program,
+				target,
+				capability,
+			})),
+		];
+	}
+
+	/** False when the kernel does not take it: noted and told, unless it has no such system call in the first place. */
+	#hookUp({ program, target, capability }: Hook): boolean {
+		try {
+			this.#sensor.attach(program, target);
+			return true;
+		} catch (error) {
+			const failed = error as NativeError;
+			if (failed.errno === noSuchTracepoint && target.startsWith("syscalls/")) return false;
+			if (capability.required) throw explain(failed);
+			this.#missing.set(program, failed.message);
+			this.#options.logger.warn(
+				{ program, reason: failed.message },
+				`not captured: ${capability.lost}; needed: ${capability.remedy}`,
+			);
+			return false;
 		}
 	}
 
@@ -228,7 +261,7 @@ export class LiveCapture {
 	}
 
 	#steer(interest: Interest): void {
-		const { unbounded, eventMask } = this.#tables.apply({
+		const { unbounded, kinds } = this.#tables.apply({
 			interest,
 			sensorPid: process.pid,
 			ringBytes: this.#options.ringBytes,
@@ -237,7 +270,7 @@ export class LiveCapture {
 			limits: this.#options.limits,
 		});
 		this.unboundedOpens = unbounded;
-		this.#eventMask = eventMask;
+		this.#eventKinds = kinds;
 	}
 
 	#applyScope(): void {
@@ -356,9 +389,9 @@ export class LiveCapture {
 		});
 	}
 
-	/** Programs that run now: those the interest needs. */
+	/** Programs that run now: those the interest needs; one in several places as "program@place". */
 	attached(): ReadonlySet<string> {
-		return this.#attached;
+		return new Set(this.#attached.keys());
 	}
 
 	/**
@@ -404,6 +437,23 @@ export function probe(options: Pick<CaptureOptions, "logger" | "off">): wire.Cap
 function here(): Capability[] {
 	return capabilities.filter(({ only }) => only === undefined || only === process.arch);
 }
+
+/** One program in one place. */
+interface Hook {
+	readonly name: string;
+	readonly program: string;
+	readonly target: string;
+	readonly capability: Capability;
+}
+
+/** The programs to do without when `name` (a program, a tier or a capability) is switched off. */
+function meantBy(name: string, capability: Capability, way: Way): string[] {
+	if (name === capability.name || name === way.tier) return [programsOf(way)[0] as string];
+	return programsOf(way).filter((program) => program === name);
+}
+
+/** ENOENT: the kernel marks no such place. */
+const noSuchTracepoint = 2;
 
 /** ESRCH: what libbpf says of a function that the kernel's types do not name. */
 const noSuchFunction = 3;

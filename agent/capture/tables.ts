@@ -2,7 +2,7 @@
 // adds the new before it takes the old away and no event falls into a gap between.
 import { randomBytes } from "node:crypto";
 import { realpathSync } from "node:fs";
-import { EventKind } from "../model/event.ts";
+import { EventKind, type EventName } from "../model/event.ts";
 import type { ConnectInterest, Interest, OpenInterest } from "../model/interest.ts";
 import * as layout from "../model/layout.ts";
 import type { NativeError, Sensor } from "./addon.ts";
@@ -80,6 +80,12 @@ function add(table: Map<string, number>, text: string, bits: number): void {
 	table.set(text, (table.get(text) ?? 0) | bits);
 }
 
+function maskOf(kinds: Iterable<EventName>): bigint {
+	let mask = 0n;
+	for (const kind of kinds) mask |= 1n << BigInt(EventKind[kind]);
+	return mask;
+}
+
 interface Entry {
 	readonly key: Buffer;
 	readonly value: number;
@@ -130,8 +136,8 @@ export interface Steering {
 export interface Steered {
 	/** Why every open of a sort is sent, "" when not. */
 	readonly unbounded: string;
-	/** Kinds that will come, 1 << kind. */
-	readonly eventMask: number;
+	/** Kinds that will come. */
+	readonly kinds: ReadonlySet<EventName>;
 }
 
 const { OPEN_READ, OPEN_WRITE, OPEN_FAILED, OPEN_PATHS } = layout.openInterest;
@@ -159,19 +165,18 @@ export class Tables {
 		const connectMask = this.#applyConnects(interest.connects);
 		if (interest.failedOpens) openMask |= OPEN_FAILED;
 
-		let eventMask = 0;
-		for (const kind of interest.kinds) eventMask |= 1 << EventKind[kind];
-		if (openMask === 0) eventMask &= ~(1 << EventKind.open);
-		if (connectMask === 0) eventMask &= ~(1 << EventKind.connect);
-		if (!(eventMask & (1 << EventKind.open))) unbounded = "";
+		const kinds = new Set(interest.kinds);
+		if (openMask === 0) kinds.delete("open");
+		if (connectMask === 0) kinds.delete("connect");
+		if (!kinds.has("open")) unbounded = "";
 		const at = layout.settings;
 		const settings = Buffer.alloc(at.bytes);
 		randomBytes(8).copy(settings, at.seed);
 		settings.writeBigUInt64LE(BigInt(limits.repeatWindowMs) * 1_000_000n, at.repeatWindow);
 		settings.writeBigUInt64LE(BigInt(limits.bulkBurst), at.bulkBurst);
 		settings.writeUInt32LE(limits.bulkRate, at.bulkRate);
-		settings.writeUInt32LE(eventMask >>> 0, at.eventMask);
-		settings.writeUInt32LE(limits.wakeOnExec ? 1 << EventKind.exec : 0, at.wakeMask);
+		settings.writeBigUInt64LE(maskOf(kinds), at.eventMask);
+		settings.writeBigUInt64LE(limits.wakeOnExec ? maskOf(["exec"]) : 0n, at.wakeMask);
 		settings.writeUInt32LE(openMask, at.openMask);
 		settings.writeUInt32LE(connectMask, at.connectMask);
 		settings.writeUInt32LE(steering.scopeBits, at.scope);
@@ -180,7 +185,7 @@ export class Tables {
 		settings.writeUInt32LE(steering.ringBytes / 4, at.wakeLimit);
 		settings.writeUInt32LE(steering.simulateLoss, at.simulateLoss);
 		this.#sensor.mapUpdate("settings_map", Buffer.alloc(4), settings);
-		return { unbounded, eventMask };
+		return { unbounded, kinds };
 	}
 
 	#applyOpens({ readOpens, writeOpens }: Interest): { openMask: number; unbounded: string } {

@@ -1,53 +1,43 @@
 // Reads one record in place, straight out of the ring. Never throws, whatever the bytes are: move() refuses a
 // record that is none, and a text that reaches outside its record is empty.
-import { EventKind, type ProcessEventView, Text } from "../model/event.ts";
+import { EventKind, eventNames, type ProcessEventView, Text } from "../model/event.ts";
 import {
 	cgroupEvent,
-	connectEvent,
 	eventHeader,
 	execEvent,
 	exitEvent,
 	forkEvent,
 	openEvent,
+	socketEvent,
 } from "../model/layout.ts";
 import type { Namespaces } from "../model/process.ts";
+import { structs } from "../model/structs.ts";
 
-const kinds = 7;
-const texts = 6;
+const kinds = eventNames.length + 1;
+const texts = Object.keys(Text).length;
 
 /** Smallest size of a record of each kind, 0 for a kind that is none. */
 const fixedBytes = new Uint16Array(kinds);
-fixedBytes[EventKind.exec] = execEvent.bytes;
-fixedBytes[EventKind.fork] = forkEvent.bytes;
-fixedBytes[EventKind.exit] = exitEvent.bytes;
-fixedBytes[EventKind.open] = openEvent.bytes;
-fixedBytes[EventKind.connect] = connectEvent.bytes;
-fixedBytes[EventKind.cgroup] = cgroupEvent.bytes;
-
 /** Where each kind keeps the place of each text, 0 for a text it does not have. */
 const textAt = new Uint16Array(kinds * texts);
-textAt[EventKind.exec * texts + Text.path] = execEvent.path;
-textAt[EventKind.exec * texts + Text.raw] = execEvent.raw;
-textAt[EventKind.exec * texts + Text.interpreter] = execEvent.interpreter;
-textAt[EventKind.exec * texts + Text.args] = execEvent.args;
-textAt[EventKind.exec * texts + Text.cwd] = execEvent.cwd;
-textAt[EventKind.exec * texts + Text.comm] = execEvent.comm;
-textAt[EventKind.open * texts + Text.path] = openEvent.path;
-textAt[EventKind.open * texts + Text.raw] = openEvent.raw;
-textAt[EventKind.connect * texts + Text.path] = connectEvent.path;
-textAt[EventKind.cgroup * texts + Text.path] = cgroupEvent.path;
-
+/** Where each kind keeps what several kinds have, 0 for one that does not. */
 const resultAt = new Uint16Array(kinds);
-resultAt[EventKind.exit] = exitEvent.result;
-resultAt[EventKind.open] = openEvent.result;
-resultAt[EventKind.connect] = connectEvent.result;
-
 const inodeAt = new Uint16Array(kinds);
-inodeAt[EventKind.exec] = execEvent.inode;
-inodeAt[EventKind.open] = openEvent.inode;
 const deviceAt = new Uint16Array(kinds);
-deviceAt[EventKind.exec] = execEvent.device;
-deviceAt[EventKind.open] = openEvent.device;
+const modeAt = new Uint16Array(kinds);
+/** 1 for kinds with the ends of a socket, which lie at the same place in all of them. */
+const hasEnds = new Uint8Array(kinds);
+for (const name of eventNames) {
+	const struct = structs[name];
+	const kind = EventKind[name];
+	fixedBytes[kind] = struct.bytes;
+	for (const [text, index] of Object.entries(Text)) textAt[kind * texts + index] = struct[text] ?? 0;
+	resultAt[kind] = struct.result ?? 0;
+	inodeAt[kind] = struct.inode ?? 0;
+	deviceAt[kind] = struct.device ?? 0;
+	modeAt[kind] = struct.mode ?? 0;
+	hasEnds[kind] = struct === socketEvent ? 1 : 0;
+}
 
 export class RecordView implements ProcessEventView {
 	bytes: Buffer = Buffer.alloc(0);
@@ -72,7 +62,7 @@ export class RecordView implements ProcessEventView {
 	 */
 	move(offset: number, size: number, number: number): boolean {
 		if (offset % 8 !== 0 || offset + size > this.bytes.length || size < eventHeader.bytes) return false;
-		const kind = this.#words[(offset + eventHeader.kind) >> 2] as number;
+		const kind = this.#halves[(offset + eventHeader.kind) >> 1] as number;
 		const least = kind < kinds ? (fixedBytes[kind] as number) : 0;
 		if (least === 0 || size < least) return false;
 		this.kind = kind as EventKind;
@@ -100,6 +90,22 @@ export class RecordView implements ProcessEventView {
 		return this.kind === EventKind.fork ? this.#word(offset) : 0;
 	}
 
+	half(at: number): number {
+		return this.#half(at);
+	}
+	word(at: number): number {
+		return this.#word(at);
+	}
+	signed(at: number): number {
+		return this.#word(at) | 0;
+	}
+	long(at: number): number {
+		return this.#long(at);
+	}
+	big(at: number): bigint {
+		return this.bytes.readBigUInt64LE(this.#at + at);
+	}
+
 	get time(): number {
 		return this.#long(eventHeader.time);
 	}
@@ -114,6 +120,9 @@ export class RecordView implements ProcessEventView {
 	}
 	get tid(): number {
 		return this.#word(eventHeader.tid);
+	}
+	get syscall(): number {
+		return this.#half(eventHeader.syscall);
 	}
 	get flags(): number {
 		return this.#word(eventHeader.flags);
@@ -148,7 +157,8 @@ export class RecordView implements ProcessEventView {
 		return this.kind === EventKind.open ? this.#word(openEvent.openFlags) : 0;
 	}
 	get mode(): number {
-		return this.kind === EventKind.open ? this.#word(openEvent.mode) : 0;
+		const at = modeAt[this.kind] as number;
+		return at === 0 ? 0 : this.#word(at);
 	}
 	get device(): number {
 		const at = deviceAt[this.kind] as number;
@@ -160,22 +170,22 @@ export class RecordView implements ProcessEventView {
 	}
 
 	get family(): number {
-		return this.kind === EventKind.connect ? this.#half(connectEvent.family) : 0;
+		return hasEnds[this.kind] === 1 ? this.#half(socketEvent.family) : 0;
 	}
 	get protocol(): number {
-		return this.kind === EventKind.connect ? this.#half(connectEvent.protocol) : 0;
+		return hasEnds[this.kind] === 1 ? this.#half(socketEvent.protocol) : 0;
 	}
 	get localPort(): number {
-		return this.kind === EventKind.connect ? this.#half(connectEvent.localPort) : 0;
+		return hasEnds[this.kind] === 1 ? this.#half(socketEvent.localPort) : 0;
 	}
 	get remotePort(): number {
-		return this.kind === EventKind.connect ? this.#half(connectEvent.remotePort) : 0;
+		return hasEnds[this.kind] === 1 ? this.#half(socketEvent.remotePort) : 0;
 	}
 	get localAddressStart(): number {
-		return this.#at + connectEvent.localAddress;
+		return this.#at + socketEvent.localAddress;
 	}
 	get remoteAddressStart(): number {
-		return this.#at + connectEvent.remoteAddress;
+		return this.#at + socketEvent.remoteAddress;
 	}
 
 	get childPid(): number {

@@ -66,6 +66,7 @@ class SampleView implements EventView {
 	readonly start = 9e11;
 	readonly cgroupId = 1;
 	readonly flags: number;
+	readonly syscall = 0;
 	readonly result: number;
 	readonly openFlags: number;
 	readonly repeats = 0;
@@ -119,6 +120,21 @@ class SampleView implements EventView {
 		const { family, words } = parseNetwork(connect.address ?? "");
 		this.family = family === 4 ? 2 : 10;
 		for (const [index, word] of words.entries()) this.bytes.writeUInt32BE(word, 16 + 4 * index);
+	}
+	half(): number {
+		return 0;
+	}
+	word(): number {
+		return 0;
+	}
+	signed(): number {
+		return 0;
+	}
+	long(): number {
+		return 0;
+	}
+	big(): bigint {
+		return 0n;
 	}
 	textStart(field: Text): number {
 		return field === Text.raw ? 32 + this.#path : 32;

@@ -10,6 +10,43 @@ export const EventKind = {
 	open: 4,
 	connect: 5,
 	cgroup: 6,
+	execFailed: 7,
+	rename: 8,
+	unlink: 9,
+	rmdir: 10,
+	mkdir: 11,
+	mknod: 12,
+	link: 13,
+	symlink: 14,
+	chmod: 15,
+	chown: 16,
+	truncate: 17,
+	setxattr: 18,
+	accept: 19,
+	bind: 20,
+	listen: 21,
+	send: 22,
+	socket: 23,
+	dup: 24,
+	dns: 25,
+	setuid: 26,
+	setgid: 27,
+	capset: 28,
+	unshare: 29,
+	setns: 30,
+	ptrace: 31,
+	vmWrite: 32,
+	kill: 33,
+	mount: 34,
+	umount: 35,
+	pivotRoot: 36,
+	chroot: 37,
+	module: 38,
+	bpf: 39,
+	memfd: 40,
+	userfaultfd: 41,
+	protect: 42,
+	ioUring: 43,
 } as const;
 export type EventName = keyof typeof EventKind;
 export type EventKind = (typeof EventKind)[EventName];
@@ -36,13 +73,49 @@ export const EventFlag = {
 	/** The destination was read from the caller's memory. */
 	peerFromUser: 1 << 8,
 	cwdTruncated: 1 << 9,
+	/** What the caller named, not what the kernel touched. */
+	pathFromUser: 1 << 10,
+	/** The file is not from the image: overlay's upper layer. */
+	upperLayer: 1 << 11,
+	/** The open made the file. */
+	created: 1 << 12,
+	targetFromUser: 1 << 13,
+	targetTruncated: 1 << 14,
+	targetIncomplete: 1 << 15,
+	targetRawUnreadable: 1 << 16,
+	/** Asked for through a ring, not by a system call. */
+	ioUring: 1 << 17,
+	environmentTruncated: 1 << 18,
+	/** The target's pid is what the caller passed; nothing else of it is known. */
+	pidFromUser: 1 << 19,
+	/** Done in an interrupt or by a kernel thread: the process is a guess. */
+	kernelActor: 1 << 20,
+	dnsResponse: 1 << 21,
+	payloadTruncated: 1 << 22,
+	/** The memory holds pages that were written. */
+	written: 1 << 23,
 } as const;
 
 /**
  * Variable-length fields of a record. `start`/`size` below take one of these; a kind without the field
  * has size 0 for it.
  */
-export const Text = { path: 0, raw: 1, interpreter: 2, args: 3, cwd: 4, comm: 5 } as const;
+export const Text = {
+	path: 0,
+	raw: 1,
+	interpreter: 2,
+	args: 3,
+	cwd: 4,
+	comm: 5,
+	target: 6,
+	targetRaw: 7,
+	name: 8,
+	source: 9,
+	filesystem: 10,
+	options: 11,
+	environment: 12,
+	payload: 13,
+} as const;
 export type Text = (typeof Text)[keyof typeof Text];
 
 /**
@@ -64,24 +137,35 @@ export interface EventView {
 	readonly start: number;
 	readonly cgroupId: number;
 	readonly flags: number;
+	/** Number of the system call on the architecture that captured; 0 where none is at hand. */
+	readonly syscall: number;
 	/** Start of a text in `bytes`; valid only when its size is above 0. */
 	textStart(field: Text): number;
 	/** Bytes. */
 	textSize(field: Text): number;
 	/** The text as latin1: allocates, not for the hot path. */
 	text(field: Text): string;
-	/** open, connect: file descriptor or 0, or minus the errno. exit: wait status. exec: 0. */
+	/**
+	 * A member of the kind's own struct (model/structs.ts), by its offset: 16, 32, 32 signed, 64 bits, the last as a
+	 * number exact up to 2^53. Only for a member that this kind has.
+	 */
+	half(at: number): number;
+	word(at: number): number;
+	signed(at: number): number;
+	long(at: number): number;
+	big(at: number): bigint;
+	/** open, connect and all others that call the kernel: what it answered, or minus the errno. exit: wait status. exec: 0. */
 	readonly result: number;
 	/** open: O_* bits as asked for. */
 	readonly openFlags: number;
 	/** open: how many like it came since the last one that was sent; they were not. */
 	readonly repeats: number;
-	/** open: st_mode of the opened file, 0 when failed. */
+	/** open: st_mode of the opened file, 0 when failed; file changes: what it was before. */
 	readonly mode: number;
-	/** open, exec: device (major << 20 | minor) and inode of the file. */
+	/** Events about a file: its device (major << 20 | minor) and inode, 0 where not known. */
 	readonly device: number;
 	readonly inode: number;
-	/** connect: AF_INET 2, AF_INET6 10, AF_UNIX 1. IPv4-mapped IPv6 is given as AF_INET. */
+	/** Events about a socket: AF_INET 2, AF_INET6 10, AF_UNIX 1. IPv4-mapped IPv6 is given as AF_INET. */
 	readonly family: number;
 	/** connect: IPPROTO_TCP 6, IPPROTO_UDP 17, … */
 	readonly protocol: number;

@@ -1,5 +1,5 @@
 // What the kernel is asked to send: the sum of what rules, policy and outputs need.
-import type { EventName } from "./event.ts";
+import { type EventName, eventNames } from "./event.ts";
 
 /** Paths of opens somebody asks for. `suffixes` are of whole paths. */
 export interface PathInterest {
@@ -37,7 +37,7 @@ export const noInterest: Interest = {
 };
 
 export const everything: Interest = {
-	kinds: new Set(["exec", "fork", "exit", "open", "connect", "cgroup"]),
+	kinds: new Set(eventNames),
 	writeOpens: "all",
 	readOpens: "all",
 	failedOpens: true,

@@ -1,16 +1,10 @@
 // Records as the kernel would write them, byte by byte from the generated layout.
 import { EventKind, type EventName } from "../../../agent/model/event.ts";
 import * as layout from "../../../agent/model/layout.ts";
+import { type Struct, structs } from "../../../agent/model/structs.ts";
 
-export type Struct = { readonly bytes: number } & Readonly<Record<string, number>>;
-export const structs: Readonly<Record<EventName, Struct>> = {
-	exec: layout.execEvent,
-	fork: layout.forkEvent,
-	exit: layout.exitEvent,
-	open: layout.openEvent,
-	connect: layout.connectEvent,
-	cgroup: layout.cgroupEvent,
-};
+export { structs };
+
 const header: Struct = layout.eventHeader;
 
 /** Every member's size, in the order of the struct: up to the next member or the end. */
