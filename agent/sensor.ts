@@ -135,6 +135,7 @@ export function startSensor(options: SensorOptions): Sensor {
 			bulkRate: config.capture.bulk_rate,
 			bulkBurst: config.capture.bulk_burst,
 			wakeOnExec: mode() === "enforce",
+			environmentBytes: config.capture.environment_bytes,
 		},
 		cgroupRoot: enrichment.cgroupMount || undefined,
 		logger,

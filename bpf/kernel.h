@@ -84,15 +84,38 @@ struct qstr {
     };
     const unsigned char *name;
 };
+typedef struct {
+    __u32 val;
+} kuid_t;
+typedef struct {
+    __u32 val;
+} kgid_t;
 struct super_block {
     __u32 s_dev;
+    unsigned long s_magic;
 };
 struct inode {
     __u16 i_mode;
+    kuid_t i_uid;
+    kgid_t i_gid;
+    struct timespec64 i_mtime;
+    struct timespec64 i_ctime;
     struct super_block *i_sb;
     unsigned long i_ino;
     __u32 i_generation;
     const unsigned int i_nlink;
+};
+/* 6.6 (13bc24457850) put underscores in front of the change time, 6.7 (12cd44023651) of the
+ * other, 6.11 (3aa63a569c64) took both apart. */
+struct inode___renamed {
+    struct timespec64 __i_mtime;
+    struct timespec64 __i_ctime;
+};
+struct inode___apart {
+    __s64 i_mtime_sec;
+    __s64 i_ctime_sec;
+    __u32 i_mtime_nsec;
+    __u32 i_ctime_nsec;
 };
 struct dentry {
     struct dentry *d_parent;
@@ -169,12 +192,6 @@ struct pid {
     struct upid numbers[1];
 };
 typedef struct {
-    __u32 val;
-} kuid_t;
-typedef struct {
-    __u32 val;
-} kgid_t;
-typedef struct {
     __u64 val;
 } kernel_cap_t;
 struct cred {
@@ -182,6 +199,8 @@ struct cred {
     kgid_t gid;
     kuid_t euid;
     kgid_t egid;
+    kernel_cap_t cap_inheritable;
+    kernel_cap_t cap_permitted;
     kernel_cap_t cap_effective;
     struct user_namespace *user_ns;
 };
@@ -204,10 +223,13 @@ struct signal_struct {
     unsigned int is_child_subreaper : 1;
     unsigned int has_child_subreaper : 1;
     struct tty_struct *tty;
+    struct pid *pids[4];
 };
 struct mm_struct {
     unsigned long arg_start;
     unsigned long arg_end;
+    unsigned long env_start;
+    unsigned long env_end;
 };
 struct kernfs_node {
     __u64 id;
@@ -312,6 +334,36 @@ struct pt_regs {
 
 #pragma clang attribute pop
 #pragma clang diagnostic pop
+
+/* enum pid_type, include/linux/pid.h; unchanged since 4.19. */
+#define PIDTYPE_PGID 2
+#define PIDTYPE_SID  3
+
+#define OVERLAYFS_SUPER_MAGIC 0x794c7630
+
+/* When a file's content or its attributes last changed, ns since 1970. */
+static __always_inline __u64 inode_time(struct inode *inode, bool changed)
+{
+    struct timespec64 at = {};
+    struct inode___apart *apart = (struct inode___apart *)inode;
+    struct inode___renamed *renamed = (struct inode___renamed *)inode;
+    if (bpf_core_field_exists(apart->i_ctime_sec)) {
+        at.tv_sec = changed ? BPF_CORE_READ(apart, i_ctime_sec) : BPF_CORE_READ(apart, i_mtime_sec);
+        /* The top bit says whether anyone has asked (6.13, 4e40eff0b573). */
+        at.tv_nsec = 0x7fffffff & (changed ? BPF_CORE_READ(apart, i_ctime_nsec)
+                                           : BPF_CORE_READ(apart, i_mtime_nsec));
+    } else if (changed) {
+        if (bpf_core_field_exists(renamed->__i_ctime))
+            bpf_core_read(&at, sizeof(at), &renamed->__i_ctime);
+        else
+            bpf_core_read(&at, sizeof(at), &inode->i_ctime);
+    } else if (bpf_core_field_exists(renamed->__i_mtime)) {
+        bpf_core_read(&at, sizeof(at), &renamed->__i_mtime);
+    } else {
+        bpf_core_read(&at, sizeof(at), &inode->i_mtime);
+    }
+    return at.tv_sec * 1000000000 + at.tv_nsec;
+}
 
 /* SIGNAL_GROUP_EXIT, include/linux/sched/signal.h; unchanged since 2.6. */
 #define SIGNAL_GROUP_EXIT 0x00000004

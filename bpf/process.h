@@ -3,7 +3,7 @@
 #ifndef PICKET_PROCESS_H
 #define PICKET_PROCESS_H
 
-#include "path.h"
+#include "network.h"
 
 /* The process's number in its own pid namespace, and that namespace. */
 static __always_inline struct upid *innermost_pid(struct task_struct *task)
@@ -35,6 +35,15 @@ static __always_inline __u32 terminal_device(struct task_struct *task)
     return major << 20 | minor;
 }
 
+/* Two u32 up to 6.2 (f122a08b197d), one u64 since: the same eight bytes on a little-endian machine.
+ */
+static __always_inline __u64 capabilities_at(const kernel_cap_t *at)
+{
+    __u64 value = 0;
+    bpf_core_read(&value, sizeof(value), at);
+    return value;
+}
+
 static __always_inline void exec_credentials(struct exec_event *event, struct task_struct *task)
 {
     const struct cred *cred = BPF_CORE_READ(task, cred);
@@ -42,10 +51,9 @@ static __always_inline void exec_credentials(struct exec_event *event, struct ta
     event->gid = BPF_CORE_READ(cred, gid.val);
     event->euid = BPF_CORE_READ(cred, euid.val);
     event->egid = BPF_CORE_READ(cred, egid.val);
-    /* Two u32 up to 6.2 (f122a08b197d), one u64 since: the same eight bytes on a little-endian
-     * machine. */
-    bpf_probe_read_kernel(&event->capabilities, sizeof(event->capabilities),
-                          (void *)cred + bpf_core_field_offset(struct cred, cap_effective));
+    event->capabilities = capabilities_at(&cred->cap_effective);
+    event->permitted_capabilities = capabilities_at(&cred->cap_permitted);
+    event->inheritable_capabilities = capabilities_at(&cred->cap_inheritable);
     event->user_namespace = BPF_CORE_READ(cred, user_ns, ns.inum);
     event->login_uid = -1;
     event->session_id = -1;
@@ -68,32 +76,88 @@ static __always_inline void exec_namespaces(struct exec_event *event, struct tas
     event->namespace_pid = namespace_pid(task, &event->pid_namespace);
 }
 
-/* The arguments as the kernel has just laid them out for the new image, before its first
- * instruction: the pages were written a moment ago, so they are resident, and nobody else can have
- * changed them. */
-static __always_inline void exec_arguments(struct exec_event *event, struct tail *tail,
-                                           struct task_struct *task)
+/* What the kernel has just laid out for the new image, before its first instruction: the pages were
+ * written a moment ago, so they are resident, and nobody else can have changed them. At most
+ * `limit` bytes, itself at most TEXT_MAX. Returns `truncated` when that is not all,
+ * FLAG_ARGS_UNREADABLE when it cannot be read. */
+static __always_inline __u32 exec_memory(struct tail *tail, struct text *text, unsigned long start,
+                                         __u64 size, __u64 limit, __u32 truncated)
 {
-    unsigned long start = BPF_CORE_READ(task, mm, arg_start);
-    __u64 size = BPF_CORE_READ(task, mm, arg_end) - start;
     __u32 at = tail->at;
-    event->args_bytes = size;
-    event->args.offset = at;
-    event->args.size = 0;
+    __u32 flags = 0;
+    text->offset = at;
+    text->size = 0;
     if (!size || at > TAIL_LIMIT)
-        return;
+        return size ? truncated : 0;
     bound_to(at);
-    if (size > TEXT_MAX) {
-        size = TEXT_MAX;
-        event->header.flags |= FLAG_ARGS_TRUNCATED;
+    if (size > limit) {
+        size = limit;
+        flags = truncated;
     }
+    bound_to(size);
     size &= TEXT_MAX;
-    if (bpf_probe_read_user(&tail->scratch->bytes[at], size, (void *)start)) {
-        event->header.flags |= FLAG_ARGS_UNREADABLE;
-        return;
-    }
-    event->args.size = size;
+    if (bpf_probe_read_user(&tail->scratch->bytes[at], size, (void *)start))
+        return FLAG_ARGS_UNREADABLE;
+    text->size = size;
     tail->at = at + size;
+    return flags;
+}
+
+static __always_inline void exec_file(struct exec_event *event, struct inode *inode)
+{
+    struct super_block *super = BPF_CORE_READ(inode, i_sb);
+    event->inode = BPF_CORE_READ(inode, i_ino);
+    event->device = BPF_CORE_READ(super, s_dev);
+    event->file_mode = BPF_CORE_READ(inode, i_mode);
+    event->file_uid = BPF_CORE_READ(inode, i_uid.val);
+    event->file_gid = BPF_CORE_READ(inode, i_gid.val);
+    event->file_changed = inode_time(inode, true);
+    event->file_modified = inode_time(inode, false);
+    if (BPF_CORE_READ(inode, i_nlink) == 0)
+        event->header.flags |= FLAG_UNLINKED;
+    if (BPF_CORE_READ(super, s_magic) == OVERLAYFS_SUPER_MAGIC) {
+        /* overlayfs' own inode goes on behind the common one, with the entry in the upper layer:
+         * none for a file that still is the image's (struct ovl_inode, the same since 4.19). */
+        struct dentry *upper = 0;
+        bpf_probe_read_kernel(&upper, sizeof(upper),
+                              (void *)inode + bpf_core_type_size(struct inode));
+        if (upper)
+            event->header.flags |= FLAG_UPPER_LAYER;
+    }
+}
+
+/* `number`: 0 to 2. */
+static __always_inline void exec_stream(struct standard_stream *stream, struct task_struct *task,
+                                        __u32 number)
+{
+    __builtin_memset(stream, 0, sizeof(*stream));
+    struct file *file = file_of(task, number);
+    if (!file)
+        return;
+    struct inode *inode = BPF_CORE_READ(file, f_inode);
+    stream->inode = BPF_CORE_READ(inode, i_ino);
+    stream->type = BPF_CORE_READ(inode, i_mode) >> 12;
+    if (stream->type != S_IFSOCK >> 12)
+        return;
+    struct socket *socket = BPF_CORE_READ(file, private_data);
+    struct sock *sock = BPF_CORE_READ(socket, sk);
+    stream->family = BPF_CORE_READ(sock, __sk_common.skc_family);
+    if (stream->family != AF_INET && stream->family != AF_INET6)
+        return;
+    stream->local_port = BPF_CORE_READ(sock, __sk_common.skc_num);
+    stream->remote_port = __builtin_bswap16(BPF_CORE_READ(sock, __sk_common.skc_dport));
+    if (stream->family == AF_INET) {
+        address_v4(stream->remote_address, BPF_CORE_READ(sock, __sk_common.skc_daddr));
+    } else if (bpf_core_field_exists(sock->__sk_common.skc_v6_daddr)) {
+        bpf_core_read(stream->remote_address, 16, &sock->__sk_common.skc_v6_daddr);
+        if (unmap_v4(stream->remote_address))
+            stream->family = AF_INET;
+    }
+}
+
+static __always_inline __u32 leader_of(struct task_struct *task, int type)
+{
+    return BPF_CORE_READ(task, signal, pids[type], numbers[0].nr);
 }
 
 SEC("tp_btf/sched_process_exec")
@@ -118,10 +182,12 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 
     struct file *file = BPF_CORE_READ(bprm, file);
     struct inode *inode = BPF_CORE_READ(file, f_inode);
-    event->inode = BPF_CORE_READ(inode, i_ino);
-    event->device = BPF_CORE_READ(inode, i_sb, s_dev);
-    if (BPF_CORE_READ(inode, i_nlink) == 0)
-        event->header.flags |= FLAG_UNLINKED;
+    exec_file(event, inode);
+    for (int number = 0; number < 3; number++)
+        exec_stream(&event->stream[number], task, number);
+    event->process_group = leader_of(task, PIDTYPE_PGID);
+    event->session = leader_of(task, PIDTYPE_SID);
+    event->reserved = 0;
 
     tail_string(&tail, &event->comm, (void *)task + bpf_core_field_offset(struct task_struct, comm),
                 false);
@@ -147,13 +213,27 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
     if (interpreter != filename)
         tail_string(&tail, &event->interpreter, interpreter, false);
 
-    exec_arguments(event, &tail, task);
+    struct mm_struct *mm = BPF_CORE_READ(task, mm);
+    unsigned long start = BPF_CORE_READ(mm, arg_start);
+    __u64 bytes = BPF_CORE_READ(mm, arg_end) - start;
+    event->args_bytes = bytes;
+    event->header.flags |=
+        exec_memory(&tail, &event->args, start, bytes, TEXT_MAX, FLAG_ARGS_TRUNCATED);
 
     __u32 cwd_flags = 0;
     struct fs_struct *fs = BPF_CORE_READ(task, fs);
     tail_path(&tail, &event->cwd, path_resolve(path_of(&fs->pwd), SCRATCH_EXEC, &cwd_flags));
     if (cwd_flags || !event->cwd.size)
         event->header.flags |= FLAG_CWD_TRUNCATED;
+
+    start = BPF_CORE_READ(mm, env_start);
+    bytes = BPF_CORE_READ(mm, env_end) - start;
+    event->environment_bytes = bytes;
+    __u64 limit = settings->environment;
+    if (limit > TEXT_MAX)
+        limit = TEXT_MAX;
+    if (exec_memory(&tail, &event->environment, start, limit ? bytes : 0, limit, 1))
+        event->header.flags |= FLAG_ENVIRONMENT_TRUNCATED;
 
     __u32 size = tail.at;
     if (size <= sizeof(*scratch))

@@ -39,9 +39,17 @@ export interface CaptureLimits {
 	readonly bulkBurst: number;
 	/** Executions wake the agent at once instead of within drainMs: for responses that must be quick. */
 	readonly wakeOnExec: boolean;
+	/** Of an execution's environment so many bytes are sent, at most 8191; 0 for none. */
+	readonly environmentBytes: number;
 }
 
-export const noLimits: CaptureLimits = { repeatWindowMs: 0, bulkRate: 0, bulkBurst: 0, wakeOnExec: false };
+export const noLimits: CaptureLimits = {
+	repeatWindowMs: 0,
+	bulkRate: 0,
+	bulkBurst: 0,
+	wakeOnExec: false,
+	environmentBytes: 0,
+};
 
 /** generated = submitted + lost + limited + repeated. */
 export interface Counters {

@@ -179,6 +179,7 @@ export class Tables {
 		settings.writeBigUInt64LE(limits.wakeOnExec ? maskOf(["exec"]) : 0n, at.wakeMask);
 		settings.writeUInt32LE(openMask, at.openMask);
 		settings.writeUInt32LE(connectMask, at.connectMask);
+		settings.writeUInt32LE(limits.environmentBytes, at.environment);
 		settings.writeUInt32LE(steering.scopeBits, at.scope);
 		settings.writeUInt32LE(steering.sensorPid, at.sensorPid);
 		settings.writeUInt32LE((steering.ringBytes / 4) * 3, at.bulkLimit);

@@ -89,6 +89,11 @@ export const configSchema = z.strictObject({
 			bulk_burst: between(1, 1_000_000_000)
 				.default(1_000_000)
 				.describe("Opens and connections one cgroup may send beyond that before the limit holds."),
+			environment_bytes: between(0, 8191)
+				.default(0)
+				.describe(
+					"Of each execution's environment variables so many bytes are captured; 0 for none. They often hold secrets.",
+				),
 		})
 		.prefault({})
 		.describe("How events come out of the kernel."),
