@@ -148,7 +148,7 @@ describe("an execution", () => {
 	});
 
 	it("tells session and process group by their leaders' pids", async () => {
-		await shell(`setsid -w ${trigger} exit 0 sessions`);
+		await shell(`setsid ${trigger} exit 0 sessions`);
 		const exec = await execWhere(
 			"the leader",
 			({ args }) => args.at(-1) === "sessions" && args[0] === trigger,
@@ -181,18 +181,9 @@ describe("an execution", () => {
 					resolve(typeof address === "object" && address ? address.port : 0);
 				});
 			});
-			// What a reverse shell does, with a program that ends by itself.
-			spawnSync("true");
-			const child = spawn(
-				"/bin/bash",
-				["-c", `exec 3<>/dev/tcp/127.0.0.1/${port}; exec ${trigger} exit 0 reverse <&3 >&3`],
-				{
-					stdio: ["pipe", "pipe", "inherit"],
-				},
-			);
-			await new Promise((resolve) => child.on("close", resolve));
+			await run(trigger, ["reverse", String(port), trigger], harness.folder);
 			const { streams } = await execWhere(
-				"the shell's program",
+				"the program",
 				({ args, path }) => args.at(-1) === "reverse" && path === trigger,
 			);
 			for (const stream of streams.slice(0, 2)) {
@@ -248,15 +239,10 @@ describe("what hides what it is", () => {
 	});
 
 	it("behind the dynamic loader, in a script from standard input, under another name", async () => {
-		const loader = /interpreter (\S+)\]/.exec(
-			spawnSync("readelf", ["-l", "/bin/true"], { encoding: "utf8" }).stdout,
-		)?.[1];
-		if (loader !== undefined) {
-			const { pid } = await run(loader, ["/bin/true"], harness.folder);
-			const loaded = await execWhere("the loader", (each) => each.pid === pid);
-			expect(loaded.path).toMatch(/\/ld-linux[^/]*$|\/ld-[\d.]+so$/);
-			expect(loaded.args).toEqual([loader, "/bin/true"]);
-		}
+		const loader = /\S*\/ld-linux\S*/.exec(readFileSync("/proc/self/maps", "latin1"))?.[0] ?? "";
+		const { pid } = await run(loader, ["--verify", trigger], harness.folder);
+		const loaded = await execWhere("the loader", (each) => each.pid === pid);
+		expect(loaded).toMatchObject({ path: loader, args: [loader, "--verify", trigger] });
 		const script = join(harness.folder, "script");
 		writeFileSync(script, ":\n");
 		await shell("sh < script");
@@ -276,25 +262,28 @@ describe("what hides what it is", () => {
 		});
 	});
 
-	it("in an overlay's upper layer, unlike what the lower one came with", async () => {
-		const folder = join(harness.folder, "overlay");
-		for (const name of ["lower", "upper", "work", "merged"])
-			mkdirSync(join(folder, name), { recursive: true });
-		copyFileSync(trigger, join(folder, "lower", "shipped"));
-		copyFileSync(trigger, join(folder, "lower", "changed"));
-		const status = await shell(
-			`exec unshare -m --propagation private sh -ec '
+	it.skipIf(!/\toverlay$/m.test(readFileSync("/proc/filesystems", "utf8")))(
+		"in an overlay's upper layer, unlike what the lower one came with",
+		async () => {
+			const folder = join(harness.folder, "overlay");
+			for (const name of ["lower", "upper", "work", "merged"])
+				mkdirSync(join(folder, name), { recursive: true });
+			copyFileSync(trigger, join(folder, "lower", "shipped"));
+			copyFileSync(trigger, join(folder, "lower", "changed"));
+			const status = await shell(
+				`exec unshare -m --propagation private sh -ec '
 				mount -t tmpfs none ${folder}/upper && mkdir ${folder}/upper/u ${folder}/upper/w
 				mount -t overlay overlay -o lowerdir=${folder}/lower,upperdir=${folder}/upper/u,workdir=${folder}/upper/w ${folder}/merged
 				cp ${folder}/merged/shipped ${folder}/merged/dropped
 				touch ${folder}/merged/changed
 				for name in shipped dropped changed; do ${folder}/merged/$name exit 0 >/dev/null; done'`,
-		);
-		expect(status).toBe(0);
-		const flagsOf = async (name: string) =>
-			(await execWhere(name, ({ path }) => path === `${folder}/merged/${name}`)).flags & bits;
-		expect(await flagsOf("shipped")).toBe(0);
-		expect(await flagsOf("dropped")).toBe(EventFlag.upperLayer);
-		expect(await flagsOf("changed")).toBe(EventFlag.upperLayer);
-	});
+			);
+			expect(status).toBe(0);
+			const flagsOf = async (name: string) =>
+				(await execWhere(name, ({ path }) => path === `${folder}/merged/${name}`)).flags & bits;
+			expect(await flagsOf("shipped")).toBe(0);
+			expect(await flagsOf("dropped")).toBe(EventFlag.upperLayer);
+			expect(await flagsOf("changed")).toBe(EventFlag.upperLayer);
+		},
+	);
 });

@@ -134,6 +134,22 @@ static int act_memfd(char **arguments)
     return 99;
 }
 
+// reverse PORT PROGRAM: runs it with a connection as its standard input and output.
+static int act_reverse(char **arguments)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(atoi(arguments[0]))};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (connect(fd, (struct sockaddr *)&address, sizeof(address)))
+        die("connect");
+    if (dup2(fd, 0) || dup2(fd, 1) != 1)
+        die("dup2");
+    char *program[] = {arguments[1], "exit", "0", "reverse", NULL};
+    execv(program[0], program);
+    die(program[0]);
+    return 99;
+}
+
 static void *thread_exit(void *barrier)
 {
     pthread_barrier_wait(barrier);
@@ -227,6 +243,8 @@ int main(int count, char **arguments)
         return act_open(arguments + 2);
     if (!strcmp(act, "connect") && count > 3)
         return act_connect(arguments + 2);
+    if (!strcmp(act, "reverse") && count > 3)
+        return act_reverse(arguments + 2);
     if (!strcmp(act, "fork"))
         return act_fork();
     if (!strcmp(act, "orphan"))
@@ -255,8 +273,8 @@ int main(int count, char **arguments)
         execv(arguments[2], arguments + 3);
         die(arguments[2]);
     }
-    fprintf(
-        stderr,
-        "usage: trigger open|connect|fork|orphan|opens|forks|threads|memfd|exit|signal|exec …\n");
+    fprintf(stderr,
+            "usage: trigger "
+            "open|connect|fork|orphan|opens|forks|threads|memfd|reverse|exit|signal|exec …\n");
     return 98;
 }
