@@ -25,8 +25,8 @@ export interface Run {
 	tiers: string[];
 	seconds: number;
 	done: boolean;
-	/** The earlier run whose programs this one would have had again, so that it was left out; "" when it was not. */
-	same: string;
+	/** Test files left out: an earlier run had the same programs for what they are about. */
+	notRepeated: string[];
 	/** What is wrong besides tests that failed. */
 	readonly problems: string[];
 }
@@ -59,7 +59,7 @@ export function sortOut(outcome: Outcome, variants: readonly string[]): Report {
 		} else if (!run) stray.push(JSON.stringify(line));
 		else if ("capabilities" in line) Object.assign(run, line);
 		else if ("test" in line) run.tests.push(line as unknown as Test);
-		else if ("same" in line) run.same = String(line.same);
+		else if ("notRepeated" in line) run.notRepeated = line.notRepeated as string[];
 		else if ("done" in line) {
 			run.done = true;
 			run.seconds = Number(line.seconds);
@@ -76,12 +76,21 @@ export function sortOut(outcome: Outcome, variants: readonly string[]): Report {
 }
 
 function newRun(off: string): Run {
-	return { off, tests: [], capabilities: [], tiers: [], seconds: 0, done: false, same: "", problems: [] };
+	return {
+		off,
+		tests: [],
+		capabilities: [],
+		tiers: [],
+		seconds: 0,
+		done: false,
+		notRepeated: [],
+		problems: [],
+	};
 }
 
 function judge(run: Run, release: string): void {
 	if (!run.done) run.problems.push("the run did not come to its end");
-	else if (run.same === "" && !run.tests.some((test) => test.state === "pass"))
+	else if (run.notRepeated.length === 0 && !run.tests.some((test) => test.state === "pass"))
 		run.problems.push("no test passed");
 	const used = run.capabilities.filter((each) => each.available).map((each) => each.tier);
 	for (const off of run.off.split(",")) {
@@ -95,7 +104,7 @@ function judge(run: Run, release: string): void {
 			`this kernel ${offers ? "can" : "cannot"} do fentry, and it is ${offers ? "not " : ""}used`,
 		);
 	}
-	if (!run.done || run.same !== "") return;
+	if (!run.done || run.off !== "") return;
 	for (const { test } of unfit) {
 		if (!run.tests.some((each) => each.test.endsWith(test) && each.state === "skip")) {
 			run.problems.push(`test/vm/unfit.ts names a test that is not there: ${test}`);
@@ -117,11 +126,11 @@ function blameLog(lines: readonly string[], runs: readonly Run[]): void {
 
 /** "fentry 4, tracepoint 5, missing 1". */
 export function tiersOf(run: Run): string {
-	if (run.same !== "") return `as ${run.same}, not repeated`;
 	const counts = new Map<string, number>();
 	for (const { available, tier } of run.capabilities) {
 		const key = available ? tier : "missing";
 		counts.set(key, (counts.get(key) ?? 0) + 1);
 	}
-	return [...counts].map(([tier, count]) => `${tier} ${count}`).join(", ") || "none";
+	const left = run.notRepeated.length === 0 ? "" : `; ${run.notRepeated.length} files not repeated`;
+	return ([...counts].map(([tier, count]) => `${tier} ${count}`).join(", ") || "none") + left;
 }

@@ -1,0 +1,29 @@
+// Which kinds of events the tests of a file are about. On one kernel they are run again in another setting only where
+// that changes the programs which report these kinds; a file that is not named here is run in every setting.
+import type { EventName } from "../../agent/model/event.ts";
+
+export const about: Readonly<Record<string, readonly EventName[]>> = {
+	"act.test.ts": [
+		"setuid",
+		"unshare",
+		"ptrace",
+		"vmWrite",
+		"kill",
+		"mount",
+		"module",
+		"bpf",
+		"protect",
+		"execFailed",
+	],
+	"change.test.ts": ["rename", "unlink", "mkdir", "link", "chmod", "chown", "truncate", "setxattr", "memfd"],
+	"connect.test.ts": ["connect"],
+	"dns.test.ts": ["dns"],
+	"evade.test.ts": ["connect"],
+	"exec.test.ts": ["exec"],
+	"file.test.ts": ["open"],
+	"interest.test.ts": ["open", "connect"],
+	"process.test.ts": ["exec", "fork", "exit"],
+	"socket.test.ts": ["accept", "bind", "listen", "send", "socket", "dup"],
+	"truth.test.ts": ["open"],
+	"uring.test.ts": ["ioUring"],
+};
