@@ -102,6 +102,8 @@ struct event_header {
     __u16 kind;
     __u16 syscall; /* its number on this architecture; 0 where none is at hand */
     __u32 flags;
+    __u32 user; /* real and effective one of who acted, at that time; all ones where not known */
+    __u32 effective_user;
 };
 
 /* What standard input, output or error is at an exec. */

@@ -109,6 +109,9 @@ static __always_inline void header_fill(struct event_header *header, __u32 kind)
     header->tid = (__u32)id;
     header->kind = kind;
     header->syscall = 0;
+    const struct cred *cred = LOAD(task, cred);
+    header->user = LOAD(cred, uid.val);
+    header->effective_user = LOAD(cred, euid.val);
     header->flags = 0;
 }
 

@@ -121,6 +121,12 @@ export class RecordView implements ProcessEventView {
 	get tid(): number {
 		return this.#word(eventHeader.tid);
 	}
+	get user(): number {
+		return known(this.#word(eventHeader.user));
+	}
+	get effectiveUser(): number {
+		return known(this.#word(eventHeader.effectiveUser));
+	}
 	get syscall(): number {
 		return this.#half(eventHeader.syscall);
 	}
@@ -245,10 +251,8 @@ export class RecordView implements ProcessEventView {
 	get sessionId(): number {
 		return this.#unset(execEvent.sessionId);
 	}
-	/** The kernel's word for "nobody logged in" is all ones. */
 	#unset(offset: number): number {
-		const value = this.#exec(offset);
-		return value === 0xffff_ffff ? -1 : value;
+		return known(this.#exec(offset));
 	}
 	get tty(): number {
 		return this.#exec(execEvent.tty);
@@ -271,4 +275,9 @@ export class RecordView implements ProcessEventView {
 			cgroup: this.#exec(execEvent.cgroupNamespace),
 		};
 	}
+}
+
+/** All ones is the kernel's word for "none". */
+function known(id: number): number {
+	return id === 0xffff_ffff ? -1 : id;
 }

@@ -67,6 +67,8 @@ class SampleView implements EventView {
 	readonly cgroupId = 1;
 	readonly flags: number;
 	readonly syscall = 0;
+	readonly user = -1;
+	readonly effectiveUser = -1;
 	readonly result: number;
 	readonly openFlags: number;
 	readonly repeats = 0;

@@ -137,6 +137,9 @@ export interface EventView {
 	readonly start: number;
 	readonly cgroupId: number;
 	readonly flags: number;
+	/** Real and effective user of who acted, at that time; -1 where not known. */
+	readonly user: number;
+	readonly effectiveUser: number;
 	/** Number of the system call on the architecture that captured; 0 where none is at hand. */
 	readonly syscall: number;
 	/** Start of a text in `bytes`; valid only when its size is above 0. */

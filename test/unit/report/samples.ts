@@ -44,6 +44,8 @@ export function fakeEvent(
 		cgroupId: 55,
 		flags: 0,
 		syscall: 0,
+		user: -1,
+		effectiveUser: -1,
 		half: () => 0,
 		word: () => 0,
 		signed: () => 0,
