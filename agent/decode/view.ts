@@ -9,8 +9,9 @@ import {
 	forkEvent,
 	openEvent,
 	socketEvent,
+	standardStream,
 } from "../model/layout.ts";
-import type { Namespaces } from "../model/process.ts";
+import type { Namespaces, StandardStream } from "../model/process.ts";
 import { structs } from "../model/structs.ts";
 
 const kinds = eventNames.length + 1;
@@ -256,9 +257,55 @@ export class RecordView implements ProcessEventView {
 	get argsBytes(): number {
 		return this.#exec(execEvent.argsBytes);
 	}
+	get environmentBytes(): number {
+		return this.#exec(execEvent.environmentBytes);
+	}
 	get capabilities(): bigint {
-		if (this.kind !== EventKind.exec) return 0n;
-		return this.bytes.readBigUInt64LE(this.#at + execEvent.capabilities);
+		return this.kind === EventKind.exec ? this.big(execEvent.capabilities) : 0n;
+	}
+	get capabilitiesPermitted(): bigint {
+		return this.kind === EventKind.exec ? this.big(execEvent.permittedCapabilities) : 0n;
+	}
+	get capabilitiesInheritable(): bigint {
+		return this.kind === EventKind.exec ? this.big(execEvent.inheritableCapabilities) : 0n;
+	}
+	get sessionLeader(): number {
+		return this.#exec(execEvent.session);
+	}
+	get processGroup(): number {
+		return this.#exec(execEvent.processGroup);
+	}
+	get fileMode(): number {
+		return this.#exec(execEvent.fileMode);
+	}
+	get fileUid(): number {
+		return this.#exec(execEvent.fileUid);
+	}
+	get fileGid(): number {
+		return this.#exec(execEvent.fileGid);
+	}
+	get fileChanged(): number {
+		return this.kind === EventKind.exec ? this.#long(execEvent.fileChanged) : 0;
+	}
+	get fileModified(): number {
+		return this.kind === EventKind.exec ? this.#long(execEvent.fileModified) : 0;
+	}
+	streams(): StandardStream[] {
+		if (this.kind !== EventKind.exec) return [];
+		return [0, 1, 2].map((index) => this.#stream(execEvent.stream + index * standardStream.bytes));
+	}
+	#stream(at: number): StandardStream {
+		const family = this.#half(at + standardStream.family);
+		const start = this.#at + at + standardStream.remoteAddress;
+		const size = family === 2 ? 4 : family === 10 ? 16 : 0;
+		return {
+			type: this.#half(at + standardStream.type),
+			inode: this.#long(at + standardStream.inode),
+			family,
+			remotePort: this.#half(at + standardStream.remotePort),
+			localPort: this.#half(at + standardStream.localPort),
+			remoteAddress: size === 0 ? undefined : Buffer.from(this.bytes.subarray(start, start + size)),
+		};
 	}
 	namespaces(): Namespaces {
 		return {

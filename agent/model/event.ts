@@ -1,6 +1,6 @@
 // The words in which the stages speak of one captured event. A stage imports types from here and nothing
 // from another stage.
-import type { Namespaces, Process } from "./process.ts";
+import type { Namespaces, Process, StandardStream } from "./process.ts";
 
 /** Numbers as in bpf/event.h's `enum event_kind`; a test compares them with the built object. */
 export const EventKind = {
@@ -206,7 +206,22 @@ export interface ProcessEventView extends EventView {
 	/** major << 20 | minor; 0 for none. */
 	readonly tty: number;
 	readonly argsBytes: number;
+	readonly environmentBytes: number;
+	/** Effective, permitted, inheritable. */
 	readonly capabilities: bigint;
+	readonly capabilitiesPermitted: bigint;
+	readonly capabilitiesInheritable: bigint;
+	/** Pids of the leaders. */
+	readonly sessionLeader: number;
+	readonly processGroup: number;
+	/** Of the executed file; the times in ns since 1970, to what a double holds (256 ns). */
+	readonly fileMode: number;
+	readonly fileUid: number;
+	readonly fileGid: number;
+	readonly fileChanged: number;
+	readonly fileModified: number;
+	/** Standard input, output, error, in this order; made anew, and may be kept. */
+	streams(): StandardStream[];
 	namespaces(): Namespaces;
 	/** fork. */
 	readonly childCgroupId: number;
