@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { explainRule } from "../../../agent/detect/explain.ts";
 import { loadRules } from "../../../agent/detect/load.ts";
 import { observationOf } from "../../../agent/detect/sample.ts";
+import { eventNames } from "../../../agent/model/event.ts";
 import { errorOf, errorsOf, findings, fired, load, ruleOf, ruleText } from "./rig.ts";
 
 const bash = { process: { exe: "/usr/bin/bash" } };
