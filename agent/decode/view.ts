@@ -8,7 +8,6 @@ import {
 	exitEvent,
 	forkEvent,
 	openEvent,
-	socketEvent,
 	standardStream,
 } from "../model/layout.ts";
 import type { Namespaces, StandardStream } from "../model/process.ts";
@@ -26,8 +25,12 @@ const resultAt = new Uint16Array(kinds);
 const inodeAt = new Uint16Array(kinds);
 const deviceAt = new Uint16Array(kinds);
 const modeAt = new Uint16Array(kinds);
-/** 1 for kinds with the ends of a socket, which lie at the same place in all of them. */
-const hasEnds = new Uint8Array(kinds);
+const familyAt = new Uint16Array(kinds);
+const protocolAt = new Uint16Array(kinds);
+const localPortAt = new Uint16Array(kinds);
+const remotePortAt = new Uint16Array(kinds);
+const localAddressAt = new Uint16Array(kinds);
+const remoteAddressAt = new Uint16Array(kinds);
 for (const name of eventNames) {
 	const struct = structs[name];
 	const kind = EventKind[name];
@@ -37,7 +40,12 @@ for (const name of eventNames) {
 	inodeAt[kind] = struct.inode ?? 0;
 	deviceAt[kind] = struct.device ?? 0;
 	modeAt[kind] = struct.mode ?? 0;
-	hasEnds[kind] = struct === socketEvent ? 1 : 0;
+	familyAt[kind] = struct.family ?? 0;
+	protocolAt[kind] = struct.protocol ?? 0;
+	localPortAt[kind] = struct.localPort ?? 0;
+	remotePortAt[kind] = struct.remotePort ?? 0;
+	localAddressAt[kind] = struct.localAddress ?? 0;
+	remoteAddressAt[kind] = struct.remoteAddress ?? 0;
 }
 
 export class RecordView implements ProcessEventView {
@@ -171,22 +179,26 @@ export class RecordView implements ProcessEventView {
 	}
 
 	get family(): number {
-		return hasEnds[this.kind] === 1 ? this.#half(socketEvent.family) : 0;
+		const at = familyAt[this.kind] as number;
+		return at === 0 ? 0 : this.#half(at);
 	}
 	get protocol(): number {
-		return hasEnds[this.kind] === 1 ? this.#half(socketEvent.protocol) : 0;
+		const at = protocolAt[this.kind] as number;
+		return at === 0 ? 0 : this.#half(at);
 	}
 	get localPort(): number {
-		return hasEnds[this.kind] === 1 ? this.#half(socketEvent.localPort) : 0;
+		const at = localPortAt[this.kind] as number;
+		return at === 0 ? 0 : this.#half(at);
 	}
 	get remotePort(): number {
-		return hasEnds[this.kind] === 1 ? this.#half(socketEvent.remotePort) : 0;
+		const at = remotePortAt[this.kind] as number;
+		return at === 0 ? 0 : this.#half(at);
 	}
 	get localAddressStart(): number {
-		return this.#at + socketEvent.localAddress;
+		return this.#at + (localAddressAt[this.kind] as number);
 	}
 	get remoteAddressStart(): number {
-		return this.#at + socketEvent.remoteAddress;
+		return this.#at + (remoteAddressAt[this.kind] as number);
 	}
 
 	get childPid(): number {

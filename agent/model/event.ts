@@ -167,11 +167,11 @@ export interface EventView {
 	readonly inode: number;
 	/** Events about a socket: AF_INET 2, AF_INET6 10, AF_UNIX 1. IPv4-mapped IPv6 is given as AF_INET. */
 	readonly family: number;
-	/** connect: IPPROTO_TCP 6, IPPROTO_UDP 17, … */
+	/** IPPROTO_TCP 6, IPPROTO_UDP 17, … */
 	readonly protocol: number;
 	readonly localPort: number;
 	readonly remotePort: number;
-	/** connect: where the 4 (AF_INET) or 16 bytes of the addresses start in `bytes`. */
+	/** Where the 4 (AF_INET) or 16 bytes of a socket's addresses start in `bytes`; of no use for a kind without a family. */
 	readonly localAddressStart: number;
 	readonly remoteAddressStart: number;
 	/** fork: the child. */

@@ -307,17 +307,16 @@ describe.each(eventNames)("a record of %s", (kind) => {
 		/** Members of other kinds may share a name with what only the kind `of` has. */
 		const only = (of: EventName, name: string): number => (kind === of ? number(name) : 0);
 		const own = kind === "exec";
-		const socket = structs[kind] === structs.connect;
 		expect(view.result).toBe(number("result"));
 		expect(view.openFlags).toBe(number("openFlags"));
 		expect(view.mode).toBe(number("mode"));
 		expect(view.repeats).toBe(number("repeats"));
 		expect(view.device).toBe(number("device"));
 		expect(view.inode).toBe(number("inode"));
-		expect(view.family).toBe(socket ? number("family") : 0);
-		expect(view.protocol).toBe(socket ? number("protocol") : 0);
-		expect(view.localPort).toBe(socket ? number("localPort") : 0);
-		expect(view.remotePort).toBe(socket ? number("remotePort") : 0);
+		expect(view.family).toBe(number("family"));
+		expect(view.protocol).toBe(number("protocol"));
+		expect(view.localPort).toBe(number("localPort"));
+		expect(view.remotePort).toBe(number("remotePort"));
 		expect(view.childPid).toBe(number("childPid"));
 		expect(view.childStart).toBe(number("childStart"));
 		expect(view.childCgroupId).toBe(number("childCgroupId"));
@@ -359,10 +358,10 @@ describe.each(eventNames)("a record of %s", (kind) => {
 });
 
 describe("a view", () => {
-	it("finds the addresses of a connection", () => {
-		const { bytes, localAddressStart, remoteAddressStart } = viewOf("connect", {
+	it.each(["connect", "accept", "dns"] as const)("finds the addresses of %s", (kind) => {
+		const { bytes, localAddressStart, remoteAddressStart } = viewOf(kind, {
 			...header,
-			...members.connect,
+			...members[kind],
 		});
 		expect([...bytes.subarray(localAddressStart, localAddressStart + 4)]).toEqual([1, 2, 3, 4]);
 		expect([...bytes.subarray(remoteAddressStart, remoteAddressStart + 4)]).toEqual([5, 6, 7, 8]);
