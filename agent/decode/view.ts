@@ -8,9 +8,9 @@ import {
 	exitEvent,
 	forkEvent,
 	openEvent,
-	socketEvent,
+	standardStream,
 } from "../model/layout.ts";
-import type { Namespaces } from "../model/process.ts";
+import type { Namespaces, StandardStream } from "../model/process.ts";
 import { structs } from "../model/structs.ts";
 
 const kinds = eventNames.length + 1;
@@ -25,8 +25,12 @@ const resultAt = new Uint16Array(kinds);
 const inodeAt = new Uint16Array(kinds);
 const deviceAt = new Uint16Array(kinds);
 const modeAt = new Uint16Array(kinds);
-/** 1 for kinds with the ends of a socket, which lie at the same place in all of them. */
-const hasEnds = new Uint8Array(kinds);
+const familyAt = new Uint16Array(kinds);
+const protocolAt = new Uint16Array(kinds);
+const localPortAt = new Uint16Array(kinds);
+const remotePortAt = new Uint16Array(kinds);
+const localAddressAt = new Uint16Array(kinds);
+const remoteAddressAt = new Uint16Array(kinds);
 for (const name of eventNames) {
 	const struct = structs[name];
 	const kind = EventKind[name];
@@ -36,7 +40,12 @@ for (const name of eventNames) {
 	inodeAt[kind] = struct.inode ?? 0;
 	deviceAt[kind] = struct.device ?? 0;
 	modeAt[kind] = struct.mode ?? 0;
-	hasEnds[kind] = struct === socketEvent ? 1 : 0;
+	familyAt[kind] = struct.family ?? 0;
+	protocolAt[kind] = struct.protocol ?? 0;
+	localPortAt[kind] = struct.localPort ?? 0;
+	remotePortAt[kind] = struct.remotePort ?? 0;
+	localAddressAt[kind] = struct.localAddress ?? 0;
+	remoteAddressAt[kind] = struct.remoteAddress ?? 0;
 }
 
 export class RecordView implements ProcessEventView {
@@ -176,22 +185,26 @@ export class RecordView implements ProcessEventView {
 	}
 
 	get family(): number {
-		return hasEnds[this.kind] === 1 ? this.#half(socketEvent.family) : 0;
+		const at = familyAt[this.kind] as number;
+		return at === 0 ? 0 : this.#half(at);
 	}
 	get protocol(): number {
-		return hasEnds[this.kind] === 1 ? this.#half(socketEvent.protocol) : 0;
+		const at = protocolAt[this.kind] as number;
+		return at === 0 ? 0 : this.#half(at);
 	}
 	get localPort(): number {
-		return hasEnds[this.kind] === 1 ? this.#half(socketEvent.localPort) : 0;
+		const at = localPortAt[this.kind] as number;
+		return at === 0 ? 0 : this.#half(at);
 	}
 	get remotePort(): number {
-		return hasEnds[this.kind] === 1 ? this.#half(socketEvent.remotePort) : 0;
+		const at = remotePortAt[this.kind] as number;
+		return at === 0 ? 0 : this.#half(at);
 	}
 	get localAddressStart(): number {
-		return this.#at + socketEvent.localAddress;
+		return this.#at + (localAddressAt[this.kind] as number);
 	}
 	get remoteAddressStart(): number {
-		return this.#at + socketEvent.remoteAddress;
+		return this.#at + (remoteAddressAt[this.kind] as number);
 	}
 
 	get childPid(): number {
@@ -260,9 +273,55 @@ export class RecordView implements ProcessEventView {
 	get argsBytes(): number {
 		return this.#exec(execEvent.argsBytes);
 	}
+	get environmentBytes(): number {
+		return this.#exec(execEvent.environmentBytes);
+	}
 	get capabilities(): bigint {
-		if (this.kind !== EventKind.exec) return 0n;
-		return this.bytes.readBigUInt64LE(this.#at + execEvent.capabilities);
+		return this.kind === EventKind.exec ? this.big(execEvent.capabilities) : 0n;
+	}
+	get capabilitiesPermitted(): bigint {
+		return this.kind === EventKind.exec ? this.big(execEvent.permittedCapabilities) : 0n;
+	}
+	get capabilitiesInheritable(): bigint {
+		return this.kind === EventKind.exec ? this.big(execEvent.inheritableCapabilities) : 0n;
+	}
+	get sessionLeader(): number {
+		return this.#exec(execEvent.session);
+	}
+	get processGroup(): number {
+		return this.#exec(execEvent.processGroup);
+	}
+	get fileMode(): number {
+		return this.#exec(execEvent.fileMode);
+	}
+	get fileUid(): number {
+		return this.#exec(execEvent.fileUid);
+	}
+	get fileGid(): number {
+		return this.#exec(execEvent.fileGid);
+	}
+	get fileChanged(): number {
+		return this.kind === EventKind.exec ? this.#long(execEvent.fileChanged) : 0;
+	}
+	get fileModified(): number {
+		return this.kind === EventKind.exec ? this.#long(execEvent.fileModified) : 0;
+	}
+	streams(): StandardStream[] {
+		if (this.kind !== EventKind.exec) return [];
+		return [0, 1, 2].map((index) => this.#stream(execEvent.stream + index * standardStream.bytes));
+	}
+	#stream(at: number): StandardStream {
+		const family = this.#half(at + standardStream.family);
+		const start = this.#at + at + standardStream.remoteAddress;
+		const size = family === 2 ? 4 : family === 10 ? 16 : 0;
+		return {
+			type: this.#half(at + standardStream.type),
+			inode: this.#long(at + standardStream.inode),
+			family,
+			remotePort: this.#half(at + standardStream.remotePort),
+			localPort: this.#half(at + standardStream.localPort),
+			remoteAddress: size === 0 ? undefined : Buffer.from(this.bytes.subarray(start, start + size)),
+		};
 	}
 	namespaces(): Namespaces {
 		return {

@@ -8,8 +8,8 @@ import type { Container, Process } from "../model/process.ts";
 import {
 	ancestor,
 	argumentLine,
-	capabilityNames,
 	commandLine,
+	effectiveCapabilities,
 	sayArgumentLine,
 	sayCommandLine,
 } from "./process-text.ts";
@@ -430,7 +430,7 @@ const withoutArgument: Readonly<Record<string, Field>> = {
 	"proc.is_exe_unlinked": bool(({ process }) => process?.unlinked),
 	"proc.loginshellid": numberOfProcess(() => undefined),
 	"thread.tid": { type: "number", get: ({ event }) => event.tid },
-	"thread.cap_effective": ofProcess(capabilityNames),
+	"thread.cap_effective": ofProcess(effectiveCapabilities),
 
 	"user.uid": numberOfProcess((process) => process.euid),
 	"user.name": {

@@ -1,4 +1,5 @@
 // Texts made of a process, made once a process and kept with it: conditions ask for them again and again.
+import { capabilityNames } from "../model/capabilities.ts";
 import type { Process } from "../model/process.ts";
 
 interface Derived {
@@ -53,17 +54,8 @@ export function ancestor(process: Process, level: number): Process | undefined {
 	return at;
 }
 
-/** In the order of include/uapi/linux/capability.h. */
-const names =
-	"CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE".split(
-		" ",
-	);
-
-export function capabilityNames(process: Process): string {
+export function effectiveCapabilities(process: Process): string {
 	const known = derived(process);
-	known.capabilities ??= names
-		.filter((_, bit) => (process.capabilities >> BigInt(bit)) & 1n)
-		.map((name) => `CAP_${name}`)
-		.join(" ");
+	known.capabilities ??= capabilityNames(process.capabilities).join(" ");
 	return known.capabilities;
 }

@@ -2,7 +2,7 @@
 // /proc; gives every other event its process. Bounded. Main thread, on the hot path: an event of a known process
 // makes no object here.
 import { EventFlag, EventKind, type ProcessEventView, Text } from "../model/event.ts";
-import type { Cgroup, Namespaces, Process } from "../model/process.ts";
+import type { Cgroup, Namespaces, Process, StandardStream } from "../model/process.ts";
 import type { ProcessFacts } from "./proc.ts";
 
 /** A start time from /proc is rounded down to 10 ms. */
@@ -93,6 +93,42 @@ class Image implements Process {
 	get inode(): number {
 		return this.#facts.inode;
 	}
+	get sessionLeader(): number {
+		return this.#facts.sessionLeader;
+	}
+	get processGroup(): number {
+		return this.#facts.processGroup;
+	}
+	get capabilitiesPermitted(): bigint {
+		return this.#facts.capabilitiesPermitted;
+	}
+	get capabilitiesInheritable(): bigint {
+		return this.#facts.capabilitiesInheritable;
+	}
+	get streams(): readonly StandardStream[] {
+		return this.#facts.streams;
+	}
+	get environment(): readonly string[] {
+		return this.#facts.environment;
+	}
+	get fileMode(): number {
+		return this.#facts.fileMode;
+	}
+	get fileUid(): number {
+		return this.#facts.fileUid;
+	}
+	get fileGid(): number {
+		return this.#facts.fileGid;
+	}
+	get fileChanged(): number {
+		return this.#facts.fileChanged;
+	}
+	get fileModified(): number {
+		return this.#facts.fileModified;
+	}
+	get upperLayer(): boolean {
+		return this.#facts.upperLayer;
+	}
 	get fromMemfd(): boolean {
 		return this.#facts.fromMemfd;
 	}
@@ -163,6 +199,18 @@ const unknownImage: ImageFacts = {
 	namespaces: { mount: 0, pid: 0, network: 0, user: 0, uts: 0, ipc: 0, cgroup: 0 },
 	device: 0,
 	inode: 0,
+	sessionLeader: 0,
+	processGroup: 0,
+	capabilitiesPermitted: 0n,
+	capabilitiesInheritable: 0n,
+	streams: [],
+	environment: [],
+	fileMode: 0,
+	fileUid: 0,
+	fileGid: 0,
+	fileChanged: 0,
+	fileModified: 0,
+	upperLayer: false,
 	fromMemfd: false,
 	unlinked: false,
 	rawPath: "",
@@ -400,11 +448,10 @@ export class ProcessTree {
 		node.namespacePid = event.namespacePid;
 		// An exit was lost, or came through another thread: the kernel's word is right.
 		if (node.parentPid !== event.parentPid || !node.parent) this.#setParent(node, event.parentPid);
-		const args = event.text(Text.args);
 		node.image = new Image(node, {
 			comm: event.text(Text.comm),
 			exe: event.text(Text.path),
-			args: args === "" ? [] : (args.endsWith("\0") ? args.slice(0, -1) : args).split("\0"),
+			args: argumentsOf(event.text(Text.args)),
 			argsTruncated: (event.flags & EventFlag.argsTruncated) !== 0,
 			argsBytes: event.argsBytes,
 			cwd: event.text(Text.cwd),
@@ -419,6 +466,18 @@ export class ProcessTree {
 			namespaces: event.namespaces(),
 			device: event.device,
 			inode: event.inode,
+			sessionLeader: event.sessionLeader,
+			processGroup: event.processGroup,
+			capabilitiesPermitted: event.capabilitiesPermitted,
+			capabilitiesInheritable: event.capabilitiesInheritable,
+			streams: event.streams(),
+			environment: argumentsOf(event.text(Text.environment)),
+			fileMode: event.fileMode,
+			fileUid: event.fileUid,
+			fileGid: event.fileGid,
+			fileChanged: event.fileChanged,
+			fileModified: event.fileModified,
+			upperLayer: (event.flags & EventFlag.upperLayer) !== 0,
 			fromMemfd: (event.flags & EventFlag.fromMemfd) !== 0,
 			unlinked: (event.flags & EventFlag.unlinked) !== 0,
 			rawPath: event.text(Text.raw),
@@ -427,6 +486,11 @@ export class ProcessTree {
 			execTime: event.time,
 		});
 	}
+}
+
+/** NUL-separated, with or without a NUL at the end. */
+function argumentsOf(text: string): string[] {
+	return text === "" ? [] : (text.endsWith("\0") ? text.slice(0, -1) : text).split("\0");
 }
 
 /** `rough`: the given start comes from /proc, or the node's own does. */

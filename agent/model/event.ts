@@ -1,6 +1,6 @@
 // The words in which the stages speak of one captured event. A stage imports types from here and nothing
 // from another stage.
-import type { Namespaces, Process } from "./process.ts";
+import type { Namespaces, Process, StandardStream } from "./process.ts";
 
 /** Numbers as in bpf/event.h's `enum event_kind`; a test compares them with the built object. */
 export const EventKind = {
@@ -170,11 +170,11 @@ export interface EventView {
 	readonly inode: number;
 	/** Events about a socket: AF_INET 2, AF_INET6 10, AF_UNIX 1. IPv4-mapped IPv6 is given as AF_INET. */
 	readonly family: number;
-	/** connect: IPPROTO_TCP 6, IPPROTO_UDP 17, … */
+	/** IPPROTO_TCP 6, IPPROTO_UDP 17, … */
 	readonly protocol: number;
 	readonly localPort: number;
 	readonly remotePort: number;
-	/** connect: where the 4 (AF_INET) or 16 bytes of the addresses start in `bytes`. */
+	/** Where the 4 (AF_INET) or 16 bytes of a socket's addresses start in `bytes`; of no use for a kind without a family. */
 	readonly localAddressStart: number;
 	readonly remoteAddressStart: number;
 	/** fork: the child. */
@@ -209,7 +209,22 @@ export interface ProcessEventView extends EventView {
 	/** major << 20 | minor; 0 for none. */
 	readonly tty: number;
 	readonly argsBytes: number;
+	readonly environmentBytes: number;
+	/** Effective, permitted, inheritable. */
 	readonly capabilities: bigint;
+	readonly capabilitiesPermitted: bigint;
+	readonly capabilitiesInheritable: bigint;
+	/** Pids of the leaders. */
+	readonly sessionLeader: number;
+	readonly processGroup: number;
+	/** Of the executed file; the times in ns since 1970, to what a double holds (256 ns). */
+	readonly fileMode: number;
+	readonly fileUid: number;
+	readonly fileGid: number;
+	readonly fileChanged: number;
+	readonly fileModified: number;
+	/** Standard input, output, error, in this order; made anew, and may be kept. */
+	streams(): StandardStream[];
 	namespaces(): Namespaces;
 	/** fork. */
 	readonly childCgroupId: number;

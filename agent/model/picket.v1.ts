@@ -5,12 +5,52 @@ export interface Event {
 	id?: string;
 	process?: Process;
 	container?: Container;
+	syscall?: string;
+	throughIoUring?: boolean;
+	processUncertain?: boolean;
 	exec?: Exec;
 	fork?: Fork;
 	exit?: Exit;
 	open?: Open;
 	connect?: Connect;
 	cgroup?: Cgroup;
+	execFailed?: ExecFailed;
+	rename?: FileChange;
+	unlink?: FileChange;
+	rmdir?: FileChange;
+	mkdir?: FileChange;
+	mknod?: FileChange;
+	link?: FileChange;
+	symlink?: FileChange;
+	chmod?: FileChange;
+	chown?: FileChange;
+	truncate?: FileChange;
+	setxattr?: FileChange;
+	accept?: Socket;
+	bind?: Socket;
+	listen?: Socket;
+	send?: Socket;
+	socket?: Socket;
+	dup?: Socket;
+	dns?: Dns;
+	setuid?: IdentityChange;
+	setgid?: IdentityChange;
+	capset?: IdentityChange;
+	unshare?: NamespaceChange;
+	setns?: NamespaceChange;
+	ptrace?: ProcessTarget;
+	vmWrite?: ProcessTarget;
+	kill?: ProcessTarget;
+	mount?: Mount;
+	umount?: Mount;
+	pivotRoot?: FileChange;
+	chroot?: FileChange;
+	module?: ModuleLoad;
+	bpf?: BpfCall;
+	memfd?: FileChange;
+	userfaultfd?: SystemCall;
+	protect?: MemoryProtection;
+	ioUring?: SystemCall;
 }
 
 export interface Process {
@@ -41,6 +81,8 @@ export interface Process {
 	argsBytes?: number;
 	fromProc?: boolean;
 	parentNamespacePid?: number;
+	session?: number;
+	processGroup?: number;
 }
 
 export interface Namespaces {
@@ -78,6 +120,39 @@ export interface Exec {
 	fromMemfd?: boolean;
 	previousExecutable?: string;
 	unlinked?: boolean;
+	fileMode?: number;
+	fileUid?: number;
+	fileGid?: number;
+	fileChanged?: string;
+	fileModified?: string;
+	upperLayer?: boolean;
+	writable?: boolean;
+	permittedCapabilities?: string;
+	inheritableCapabilities?: string;
+	streams?: StandardStream[];
+	environment?: string[];
+	environmentTruncated?: boolean;
+	environmentBytes?: number;
+}
+
+export interface StandardStream {
+	type?: string;
+	inode?: string;
+	family?: string;
+	remoteAddress?: string;
+	remotePort?: number;
+	localPort?: number;
+}
+
+export interface ExecFailed {
+	path?: string;
+	rawPath?: string;
+	args?: string[];
+	argsTruncated?: boolean;
+	argsBytes?: number;
+	workingDirectory?: string;
+	result?: string;
+	returnValue?: number;
 }
 
 export interface Fork {
@@ -101,6 +176,27 @@ export interface Open {
 	result?: string;
 	returnValue?: number;
 	repeats?: number;
+	created?: boolean;
+	pathUnverified?: boolean;
+}
+
+export interface FileChange {
+	path?: string;
+	rawPath?: string;
+	targetPath?: string;
+	rawTargetPath?: string;
+	name?: string;
+	file?: FileId;
+	mode?: number;
+	newMode?: number;
+	newUid?: number;
+	newGid?: number;
+	size?: string;
+	flags?: string[];
+	result?: string;
+	returnValue?: number;
+	pathUnverified?: boolean;
+	targetUnverified?: boolean;
 }
 
 export interface Connect {
@@ -114,6 +210,148 @@ export interface Connect {
 	result?: string;
 	returnValue?: number;
 	destinationUnverified?: boolean;
+	destinationName?: string;
+}
+
+export interface Socket {
+	family?: string;
+	type?: string;
+	protocol?: string;
+	localAddress?: string;
+	localPort?: number;
+	remoteAddress?: string;
+	remotePort?: number;
+	path?: string;
+	descriptor?: number;
+	newDescriptor?: number;
+	backlog?: number;
+	result?: string;
+	returnValue?: number;
+	addressUnverified?: boolean;
+	remoteName?: string;
+}
+
+export interface Dns {
+	response?: boolean;
+	id?: number;
+	code?: string;
+	questions?: DnsQuestion[];
+	answers?: DnsAnswer[];
+	localAddress?: string;
+	localPort?: number;
+	serverAddress?: string;
+	serverPort?: number;
+	truncated?: boolean;
+	bytes?: number;
+}
+
+export interface DnsQuestion {
+	name?: string;
+	type?: string;
+}
+
+export interface DnsAnswer {
+	name?: string;
+	type?: string;
+	data?: string;
+	ttlSeconds?: number;
+}
+
+export interface IdentityChange {
+	asked?: string[];
+	uid?: number;
+	gid?: number;
+	euid?: number;
+	egid?: number;
+	savedUid?: number;
+	savedGid?: number;
+	fileUid?: number;
+	fileGid?: number;
+	capabilities?: string;
+	permittedCapabilities?: string;
+	inheritableCapabilities?: string;
+	result?: string;
+	returnValue?: number;
+}
+
+export interface NamespaceChange {
+	flags?: string[];
+	namespaces?: Namespaces;
+	result?: string;
+	returnValue?: number;
+}
+
+export interface ProcessTarget {
+	targetPid?: number;
+	targetTid?: number;
+	targetStartTime?: string;
+	targetNamespacePid?: number;
+	targetUid?: number;
+	targetEuid?: number;
+	request?: string;
+	signal?: string;
+	address?: string;
+	size?: string;
+	result?: string;
+	returnValue?: number;
+	targetUnverified?: boolean;
+}
+
+export interface Mount {
+	path?: string;
+	rawPath?: string;
+	source?: string;
+	filesystem?: string;
+	options?: string;
+	flags?: string[];
+	device?: number;
+	result?: string;
+	returnValue?: number;
+	pathUnverified?: boolean;
+}
+
+export interface ModuleLoad {
+	operation?: ModuleLoadOperation;
+	name?: string;
+	path?: string;
+	file?: FileId;
+	args?: string;
+	flags?: string[];
+	result?: string;
+	returnValue?: number;
+}
+
+export type ModuleLoadOperation =
+	| "OPERATION_UNSPECIFIED"
+	| "OPERATION_LOADED"
+	| "OPERATION_REMOVED";
+
+export interface BpfCall {
+	command?: string;
+	type?: string;
+	name?: string;
+	id?: number;
+	result?: string;
+	returnValue?: number;
+}
+
+export interface SystemCall {
+	arguments?: string[];
+	result?: string;
+	returnValue?: number;
+}
+
+export interface MemoryProtection {
+	address?: string;
+	size?: string;
+	protection?: string[];
+	previousProtection?: string[];
+	flags?: string[];
+	path?: string;
+	file?: FileId;
+	written?: boolean;
+	result?: string;
+	returnValue?: number;
 }
 
 export interface Cgroup {

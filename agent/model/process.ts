@@ -56,11 +56,28 @@ export interface Process {
 	readonly tty: number;
 	readonly ttyName: string;
 	readonly namespacePid: number;
-	/** Effective capabilities. */
+	/** Pids of the leaders of its session and its process group; 0 where not known. */
+	readonly sessionLeader: number;
+	readonly processGroup: number;
+	/** Effective capabilities; the permitted and the inheritable ones below. */
 	readonly capabilities: bigint;
+	readonly capabilitiesPermitted: bigint;
+	readonly capabilitiesInheritable: bigint;
+	/** Standard input, output and error as the exec found them; empty where not known. */
+	readonly streams: readonly StandardStream[];
+	/** NAME=value each; only when capture was asked for it. */
+	readonly environment: readonly string[];
 	readonly namespaces: Readonly<Namespaces>;
 	readonly device: number;
 	readonly inode: number;
+	/** Of the executed file: st_mode (0 where not known), owner, when it was changed and written, ns since 1970. */
+	readonly fileMode: number;
+	readonly fileUid: number;
+	readonly fileGid: number;
+	readonly fileChanged: number;
+	readonly fileModified: number;
+	/** The executed file is not from the container's image: it lies in overlayfs's upper layer. */
+	readonly upperLayer: boolean;
 	readonly fromMemfd: boolean;
 	readonly unlinked: boolean;
 	readonly rawPath: string;
@@ -72,6 +89,19 @@ export interface Process {
 	readonly fromProc: boolean;
 	/** ns since boot; 0 while it runs. */
 	readonly exited: number;
+}
+
+/** What standard input, output or error is. */
+export interface StandardStream {
+	/** S_IFMT >> 12: 1 pipe, 2 character device, 4 directory, 6 block device, 8 file, 12 socket; 0 closed. */
+	readonly type: number;
+	readonly inode: number;
+	/** Of a socket: AF_*; the rest is for AF_INET and AF_INET6. */
+	readonly family: number;
+	readonly remotePort: number;
+	readonly localPort: number;
+	/** 4 or 16 bytes in network order. */
+	readonly remoteAddress: Buffer | undefined;
 }
 
 export interface Namespaces {

@@ -1,6 +1,7 @@
 // Makes the alert record of a finding: the event, who is above it, and the key its repeats share.
 import { createHash } from "node:crypto";
-import { EventFlag, EventKind, type Observation, Text } from "../model/event.ts";
+import { EventFlag, EventKind, type EventView, eventNames, type Observation, Text } from "../model/event.ts";
+import { bpfEvent, identityEvent, namespaceEvent, targetEvent } from "../model/layout.ts";
 import type * as wire from "../model/picket.v1.ts";
 import type { Process } from "../model/process.ts";
 import type { Finding, Severity } from "../model/verdict.ts";
@@ -89,9 +90,37 @@ export function storyOf(rule: string, { event, process }: Observation): string {
 			return `${who}\0${event.text(Text.path)}\0${address}\0${event.remotePort}\0${event.protocol}`;
 		}
 		default:
-			return `${who}\0${event.text(Text.path)}`;
+			return `${who}\0${storyTexts.map((text) => event.text(text)).join("\0")}\0${numbersOf(event)}`;
 	}
 }
+
+const storyTexts = [Text.path, Text.raw, Text.target, Text.targetRaw, Text.name, Text.source];
+
+/** To whom it was done, and what, where texts do not say so. */
+function numbersOf(event: EventView): string {
+	if (event.family !== 0) {
+		const [local, remote] = [event.localAddressStart, event.remoteAddressStart].map((start) =>
+			event.bytes.toString("latin1", start, start + 16),
+		);
+		return `${event.family} ${local} ${event.localPort} ${remote} ${event.remotePort}`;
+	}
+	return (storyMembers[event.kind] ?? []).map((at) => event.word(at)).join(" ");
+}
+const { asked } = identityEvent;
+const ids = [asked, asked + 4, asked + 8];
+const { targetPid, targetNamespacePid, request } = targetEvent;
+const target = [targetPid, targetNamespacePid, request];
+const storyMembers: Partial<Record<EventKind, readonly number[]>> = {
+	[EventKind.setuid]: ids,
+	[EventKind.setgid]: ids,
+	[EventKind.capset]: [identityEvent.capabilities, identityEvent.capabilities + 4],
+	[EventKind.unshare]: [namespaceEvent.callFlags],
+	[EventKind.setns]: [namespaceEvent.callFlags],
+	[EventKind.ptrace]: target,
+	[EventKind.vmWrite]: target,
+	[EventKind.kill]: target,
+	[EventKind.bpf]: [bpfEvent.command, bpfEvent.type],
+};
 
 /** Same rule, same image of the process, same object, same container: repeats of one story. */
 export function dedupKey(rule: string, event: wire.Event): string {
@@ -108,9 +137,31 @@ function objectOf(event: wire.Event): string {
 		const { path, destinationAddress, destinationPort, protocol } = event.connect;
 		return `connect ${path ?? `${protocol} ${destinationAddress} ${destinationPort}`}`;
 	}
-	if (event.cgroup !== undefined) return `cgroup ${event.cgroup.path}`;
-	return event.fork !== undefined ? "fork" : "exit";
+	const kind = eventNames.find((name) => event[name] !== undefined);
+	if (kind === undefined) return "";
+	const act = event[kind] as Readonly<Record<string, unknown>>;
+	return `${kind} ${JSON.stringify(objectKeys.flatMap((key) => act[key] ?? []))}`;
 }
+
+/** What of an act says to whom or what it was done; how it went, and by which call, makes no other story. */
+const objectKeys = [
+	"path",
+	"targetPath",
+	"rawTargetPath",
+	"name",
+	"source",
+	"localPort",
+	"remoteAddress",
+	"questions",
+	"asked",
+	"flags",
+	"targetPid",
+	"targetNamespacePid",
+	"request",
+	"signal",
+	"command",
+	"type",
+];
 
 function digest(text: string): string {
 	return createHash("sha256").update(text).digest("hex");

@@ -1,32 +1,36 @@
 // Turns what the agent knows into canonical proto3 JSON of picket.v1. Called only for what somebody wants to
 // see; text becomes shown text here and nowhere earlier.
-import { posix } from "node:path";
-import { showIpv4, showIpv6 } from "../model/address-text.ts";
-import { EventFlag, EventKind, type EventView, type Observation, Text } from "../model/event.ts";
 import {
-	type Architecture,
-	hostArchitecture,
-	openFlagNames,
-	protocolName,
-	resultName,
-} from "../model/kernel-names.ts";
+	EventFlag,
+	EventKind,
+	type EventName,
+	type EventView,
+	eventNames,
+	type Observation,
+	Text,
+} from "../model/event.ts";
+import { hostArchitecture } from "../model/kernel-names.ts";
 import type * as wire from "../model/picket.v1.ts";
 import type { Container, Process } from "../model/process.ts";
+import { syscallName } from "../model/syscalls.ts";
 import { showText } from "./shown.ts";
 import { formatSince, formatUnixMs, parseTime } from "./time.ts";
+import type { WireContext } from "./wire-context.ts";
+import { fileChangeToWire, moduleToWire, mountToWire, openToWire } from "./wire-file.ts";
+import {
+	bpfToWire,
+	callToWire,
+	execFailedToWire,
+	execToWire,
+	exitToWire,
+	identityToWire,
+	namespaceToWire,
+	protectToWire,
+	targetToWire,
+} from "./wire-process.ts";
+import { connectToWire, dnsToWire, socketToWire } from "./wire-socket.ts";
 
-export interface WireContext {
-	/**
-	 * Unix ms at which CLOCK_BOOTTIME was 0. Must stay the same for a run: a process is known outside by pid and
-	 * start time, which is reckoned from this.
-	 */
-	bootTimeMs(): number;
-	userName(uid: number): string | undefined;
-	/** As in /proc/sys/kernel/random/boot_id. */
-	readonly bootId: string;
-	/** Of the host that captured; this one when left out. O_* flags depend on it. */
-	readonly architecture?: Architecture;
-}
+export type { WireContext } from "./wire-context.ts";
 
 /** Time of the event, for the record it goes out in. */
 export function eventTime(event: EventView, context: WireContext): string {
@@ -58,35 +62,97 @@ export function eventToWire(observation: Observation, context: WireContext): wir
 	};
 	const container = process?.cgroup?.container;
 	if (container !== undefined) shown.container = containerToWire(container);
-	switch (event.kind) {
+	const call = syscallName(event.syscall, context.architecture ?? hostArchitecture);
+	if (call !== undefined) shown.syscall = call;
+	if ((event.flags & EventFlag.ioUring) !== 0) shown.throughIoUring = true;
+	if ((event.flags & EventFlag.kernelActor) !== 0) shown.processUncertain = true;
+	return Object.assign(shown, actOf(observation, context, call));
+}
+
+/** The one member of the event's oneof. */
+function actOf(observation: Observation, context: WireContext, call: string | undefined): wire.Event {
+	const { event, process } = observation;
+	const { kind } = event;
+	const name = eventNames[kind - 1] as EventName;
+	switch (kind) {
 		case EventKind.exec:
-			shown.exec = execToWire(event, process);
-			break;
+			return { exec: execToWire(event, process) };
 		case EventKind.fork:
-			shown.fork = {
-				childPid: event.childPid,
-				childStartTime: formatSince(context.bootTimeMs(), event.childStart),
-				childNamespacePid: event.childNamespacePid,
-			};
-			break;
+			return { fork: forkToWire(event, context) };
 		case EventKind.exit:
-			shown.exit = exitToWire(event.result);
-			break;
+			return { exit: exitToWire(event.result) };
 		case EventKind.open:
-			shown.open = openToWire(event, context.architecture ?? hostArchitecture);
-			break;
+			return { open: openToWire(event, context.architecture ?? hostArchitecture) };
 		case EventKind.connect:
-			shown.connect = connectToWire(event);
-			break;
+			return { connect: connectToWire(observation, context) };
 		case EventKind.cgroup:
-			shown.cgroup = {
-				operation: event.cgroupOperation === 1 ? "OPERATION_CREATED" : "OPERATION_REMOVED",
-				id: String(event.targetCgroupId),
-				path: showText(event.text(Text.path)),
-			};
-			break;
+			return { cgroup: cgroupToWire(event) };
+		case EventKind.execFailed:
+			return { execFailed: execFailedToWire(event) };
+		case EventKind.rename:
+		case EventKind.unlink:
+		case EventKind.rmdir:
+		case EventKind.mkdir:
+		case EventKind.mknod:
+		case EventKind.link:
+		case EventKind.symlink:
+		case EventKind.chmod:
+		case EventKind.chown:
+		case EventKind.truncate:
+		case EventKind.setxattr:
+		case EventKind.pivotRoot:
+		case EventKind.chroot:
+		case EventKind.memfd:
+			return { [name]: fileChangeToWire(event) };
+		case EventKind.accept:
+		case EventKind.bind:
+		case EventKind.listen:
+		case EventKind.send:
+		case EventKind.socket:
+		case EventKind.dup:
+			return { [name]: socketToWire(observation, context) };
+		case EventKind.dns:
+			return { dns: dnsToWire(event, context) };
+		case EventKind.setuid:
+		case EventKind.setgid:
+		case EventKind.capset:
+			return { [name]: identityToWire(event, call) };
+		case EventKind.unshare:
+		case EventKind.setns:
+			return { [name]: namespaceToWire(event) };
+		case EventKind.ptrace:
+		case EventKind.vmWrite:
+		case EventKind.kill:
+			return { [name]: targetToWire(event, context) };
+		case EventKind.mount:
+		case EventKind.umount:
+			return { [name]: mountToWire(event) };
+		case EventKind.module:
+			return { module: moduleToWire(event) };
+		case EventKind.bpf:
+			return { bpf: bpfToWire(event) };
+		case EventKind.protect:
+			return { protect: protectToWire(event) };
+		case EventKind.userfaultfd:
+		case EventKind.ioUring:
+			return { [name]: callToWire(event) };
 	}
-	return shown;
+}
+
+function forkToWire(event: EventView, context: WireContext): wire.Fork {
+	return {
+		childPid: event.childPid,
+		childStartTime: formatSince(context.bootTimeMs(), event.childStart),
+		childNamespacePid: event.childNamespacePid,
+	};
+}
+
+function cgroupToWire(event: EventView): wire.Cgroup {
+	return {
+		operation: event.cgroupOperation === 1 ? "OPERATION_CREATED" : "OPERATION_REMOVED",
+		id: String(event.targetCgroupId),
+		path: showText(event.text(Text.path)),
+	};
 }
 
 /** What the event alone tells of a process that is not known. */
@@ -139,6 +205,8 @@ export function processToWire(process: Process, context: WireContext, tid = proc
 	if (process.inode !== 0) {
 		shown.executableId = { device: process.device, inode: String(process.inode) };
 	}
+	if (process.sessionLeader !== 0) shown.session = process.sessionLeader;
+	if (process.processGroup !== 0) shown.processGroup = process.processGroup;
 	if (process.capabilities !== 0n) shown.capabilities = String(process.capabilities);
 	if (process.argsTruncated) {
 		shown.argsTruncated = true;
@@ -165,84 +233,4 @@ export function containerToWire(container: Container): wire.Container {
 	if (service !== undefined) shown.composeService = service;
 	if (container.created > 0) shown.created = formatUnixMs(container.created);
 	return shown;
-}
-
-function execToWire(event: EventView, process: Process | undefined): wire.Exec {
-	const exec: wire.Exec = { path: showText(event.text(Text.path)) };
-	if (event.textSize(Text.raw) > 0) exec.rawPath = showText(event.text(Text.raw));
-	if (event.textSize(Text.interpreter) > 0) exec.interpreter = showText(event.text(Text.interpreter));
-	if ((event.flags & EventFlag.fromMemfd) !== 0) exec.fromMemfd = true;
-	if (process !== undefined && process.previousExe !== "") {
-		exec.previousExecutable = showText(process.previousExe);
-	}
-	if ((event.flags & EventFlag.unlinked) !== 0) exec.unlinked = true;
-	return exec;
-}
-
-/** `status` as wait(2) gives it. */
-function exitToWire(status: number): wire.Exit {
-	const exit: wire.Exit = { code: (status >> 8) & 0xff, signal: status & 0x7f };
-	if ((status & 0x80) !== 0) exit.coreDumped = true;
-	return exit;
-}
-
-function openToWire(event: EventView, architecture: Architecture): wire.Open {
-	const path = openedPath(event);
-	const open: wire.Open = path === "" ? {} : { path: showText(path) };
-	if (event.textSize(Text.raw) > 0) open.rawPath = showText(event.text(Text.raw));
-	open.flags = openFlagNames(event.openFlags, architecture);
-	if (event.mode !== 0) open.mode = event.mode;
-	if (event.inode !== 0) open.file = { device: event.device, inode: String(event.inode) };
-	open.result = resultName(event.result);
-	open.returnValue = event.result;
-	if (event.repeats > 0) open.repeats = event.repeats;
-	return open;
-}
-
-/**
- * Path of an open, latin1: the kernel's own; for a failed open what was asked for, made absolute. "" when
- * that cannot be told, rather than a directory passed off as the file.
- */
-export function openedPath(event: EventView): string {
-	const path = event.text(Text.path);
-	if ((event.flags & EventFlag.pathIsBase) === 0) return path;
-	const raw = event.text(Text.raw);
-	if (raw === "") return (event.flags & EventFlag.rawUnreadable) === 0 ? path : "";
-	if (raw.startsWith("/")) return posix.normalize(raw);
-	return path === "" ? "" : posix.join(path, raw);
-}
-
-const familyNames: Readonly<Record<number, string>> = { 1: "unix", 2: "ipv4", 10: "ipv6" };
-
-function connectToWire(event: EventView): wire.Connect {
-	const connect: wire.Connect = { family: familyNames[event.family] ?? String(event.family) };
-	if (event.family === 1) {
-		connect.path = showText(socketName(event.text(Text.path)));
-	} else {
-		connect.protocol = protocolName(event.protocol);
-		const source = addressAt(event, event.localAddressStart);
-		if (source !== undefined && (event.localPort !== 0 || (source !== "0.0.0.0" && source !== "::"))) {
-			connect.sourceAddress = source;
-			connect.sourcePort = event.localPort;
-		}
-		const destination = addressAt(event, event.remoteAddressStart);
-		if (destination !== undefined) connect.destinationAddress = destination;
-		connect.destinationPort = event.remotePort;
-	}
-	connect.result = resultName(event.result);
-	connect.returnValue = event.result;
-	if ((event.flags & EventFlag.peerFromUser) !== 0) connect.destinationUnverified = true;
-	return connect;
-}
-
-function addressAt(event: EventView, start: number): string | undefined {
-	if (start === 0) return undefined;
-	if (event.family === 2) return showIpv4(event.bytes, start);
-	return event.family === 10 ? showIpv6(event.bytes, start) : undefined;
-}
-
-/** Abstract names start with NUL and are shown with "@"; a file of that name must not pass for one. */
-function socketName(path: string): string {
-	if (path.startsWith("\0")) return `@${path.slice(1)}`;
-	return path.startsWith("@") ? `./${path}` : path;
 }

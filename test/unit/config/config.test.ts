@@ -78,7 +78,7 @@ describe("a mistake", () => {
 		["docker: [a]\n", 1, "docker", 'must be a section with keys below it, not ["a"]'],
 		["rules:\n  files: /etc/x\n", 2, "rules.files", 'must be a list, such as [a, b], not "/etc/x"'],
 		["rules: {files: [1]}\n", 1, "rules.files[0]", "must be a text, not 1"],
-		["output:\n  events:\n    - exec\n    - mount\n", 4, "output.events[1]", "must be one of exec, fork"],
+		["output:\n  events:\n    - exec\n    - coffee\n", 4, "output.events[1]", "must be one of exec, fork"],
 		["output: {events: 3}\n", 1, "output.events", "cannot be 3"],
 		["paths: {state: var}\n", 1, "paths.state", "must be an absolute path"],
 		["protect: {addresses: [10.0.0.1/8]}\n", 1, "protect.addresses[0]", "must be an address"],

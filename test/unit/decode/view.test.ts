@@ -32,15 +32,39 @@ const header = {
 	cgroupId: 0x1f_0000_0001n,
 	pid: 0x8000_0001,
 	tid: 4_000_000_000,
+	syscall: 0x8101,
 	flags: 0x3ff,
 };
-const texts = ["path", "raw", "interpreter", "args", "cwd", "comm"] as const;
+const texts = Object.keys(Text) as (keyof typeof Text)[];
+
+/** A socket to 192.0.2.9:443 as standard input, a pipe as output, a closed standard error. */
+const streams = Buffer.alloc(3 * layout.standardStream.bytes);
+streams.writeBigUInt64LE(2n ** 35n, layout.standardStream.inode);
+streams.writeUInt16LE(12, layout.standardStream.type);
+streams.writeUInt16LE(2, layout.standardStream.family);
+streams.writeUInt16LE(443, layout.standardStream.remotePort);
+streams.writeUInt16LE(40_001, layout.standardStream.localPort);
+streams.set([192, 0, 2, 9], layout.standardStream.remoteAddress);
+streams.writeBigUInt64LE(9n, layout.standardStream.bytes + layout.standardStream.inode);
+streams.writeUInt16LE(1, layout.standardStream.bytes + layout.standardStream.type);
 
 const members: Partial<Record<EventName, Record<string, Value>>> = {
 	exec: {
 		parentStart: 1_000_000_007n,
 		inode: 2n ** 40n + 3n,
 		capabilities: 0xffff_ffff_ffff_fff1n,
+		permittedCapabilities: 0xffff_ffff_ffff_fff2n,
+		inheritableCapabilities: 3n,
+		fileChanged: 1_750_000_000_000_000_000n,
+		fileModified: 1_750_000_000_000_000_256n,
+		stream: streams,
+		processGroup: 101,
+		session: 102,
+		fileMode: 0o104755,
+		fileUid: 103,
+		fileGid: 104,
+		environmentBytes: 4096,
+		environment: "A=1\0B=\xff\0",
 		parentPid: 11,
 		namespacePid: 12,
 		device: 13,
@@ -93,10 +117,115 @@ const members: Partial<Record<EventName, Record<string, Value>>> = {
 		localPort: 40_000,
 		remotePort: 65_535,
 		result: -115,
+		type: 1,
+		descriptor: 3,
+		argument: 128,
 		path: "",
+	},
+	execFailed: { result: -2, argsBytes: 9, path: "/x/y", raw: "y", args: "y\0-a\0", cwd: "/x" },
+	rename: {
+		inode: 2n ** 41n,
+		size: 2n ** 42n,
+		device: 7,
+		mode: 0o100600,
+		result: -1,
+		callFlags: 1,
+		newMode: 0o4755,
+		newUid: 0xffff_ffff,
+		newGid: 12,
+		path: "/a/old",
+		raw: "old",
+		target: "/a/new",
+		targetRaw: "new",
+		name: "security.capability",
+	},
+	dns: {
+		localAddress: Buffer.from([1, 2, 3, 4]),
+		remoteAddress: Buffer.from([5, 6, 7, 8]),
+		family: 2,
+		localPort: 40_000,
+		remotePort: 53,
+		payloadBytes: 12,
+		payload: "\x12\x34\x01\0\0\x01\0\0\0\0\0\0",
+	},
+	setuid: {
+		capabilities: 0xffff_ffff_ffff_fff1n,
+		permittedCapabilities: 2n,
+		inheritableCapabilities: 3n,
+		uid: 1,
+		gid: 2,
+		euid: 3,
+		egid: 4,
+		savedUid: 5,
+		savedGid: 6,
+		fileUid: 7,
+		fileGid: 8,
+		asked: Buffer.from([1, 0, 0, 0, 255, 255, 255, 255, 2, 0, 0, 0]),
+		result: -1,
+	},
+	unshare: {
+		callFlags: 0x2_0000,
+		result: -1,
+		mountNamespace: 1,
+		pidNamespace: 2,
+		networkNamespace: 3,
+		userNamespace: 4,
+		utsNamespace: 5,
+		ipcNamespace: 6,
+		cgroupNamespace: 7,
+	},
+	ptrace: {
+		targetStart: 2n ** 44n,
+		address: 0x7fff_ffff_f000n,
+		size: 8n,
+		targetPid: 1,
+		targetNamespacePid: 2,
+		targetTid: 3,
+		targetUid: 4,
+		targetEuid: 5,
+		request: 16,
+		result: -1,
+	},
+	mount: {
+		callFlags: 2n ** 32n + 4096n,
+		result: -16,
+		device: 8,
+		path: "/mnt",
+		raw: "mnt",
+		source: "/dev/sda1",
+		filesystem: "ext4",
+		options: "ro",
+	},
+	module: {
+		inode: 2n ** 40n,
+		device: 1,
+		result: -1,
+		callFlags: 2,
+		operation: 2,
+		path: "/m.ko",
+		name: "m",
+		args: "a=1",
+	},
+	bpf: { command: 5, type: 2, id: 77, result: -1, name: "prog" },
+	userfaultfd: { argument: Buffer.alloc(16, 1), result: -1 },
+	protect: {
+		address: 2n ** 46n,
+		size: 4096n,
+		inode: 2n ** 40n,
+		device: 1,
+		protection: 5,
+		callFlags: 0x22,
+		previous: 3,
+		result: -13,
+		path: "/lib/x.so",
 	},
 	cgroup: { targetCgroupId: 2n ** 34n + 5n, operation: 2, path: "/docker/abc" },
 };
+
+// Kinds of one struct are read alike.
+for (const kind of eventNames)
+	members[kind] ??=
+		Object.entries(members).find(([name]) => structs[name as EventName] === structs[kind])?.[1] ?? {};
 
 describe("numbers of kinds and flags", () => {
 	it("are those of the built object", () => {
@@ -119,7 +248,7 @@ describe("numbers of kinds and flags", () => {
 	});
 });
 
-describe.each(Object.keys(members) as EventName[])("a record of %s", (kind) => {
+describe.each(eventNames)("a record of %s", (kind) => {
 	const values = members[kind] ?? {};
 	const view = viewOf(kind, { ...header, ...values });
 	const number = (name: string): number => Number(values[name] ?? 0);
@@ -132,6 +261,25 @@ describe.each(Object.keys(members) as EventName[])("a record of %s", (kind) => {
 		expect(known.filter((name) => !covered.has(name))).toEqual([]);
 	});
 
+	it("gives every member by its offset", () => {
+		let read = 0;
+		for (const [name, offset, size] of sizesOf(structs[kind])) {
+			const value = values[name];
+			if (typeof value !== "number" && typeof value !== "bigint") continue;
+			read++;
+			const label = `${name} at ${offset}`;
+			if (size === 2) expect(view.half(offset), label).toBe(value);
+			else if (size === 8) {
+				expect(view.big(offset), label).toBe(value);
+				expect(view.long(offset), label).toBe(Number(value));
+			} else {
+				expect(view.word(offset), label).toBe(Number(BigInt.asUintN(32, BigInt(value))));
+				expect(view.signed(offset), label).toBe(Number(BigInt.asIntN(32, BigInt(value))));
+			}
+		}
+		expect(read).toBeGreaterThan(0);
+	});
+
 	it("has its header", () => {
 		expect(view.kind).toBe(EventKind[kind]);
 		expect(view.number).toBe(77);
@@ -141,6 +289,7 @@ describe.each(Object.keys(members) as EventName[])("a record of %s", (kind) => {
 		expect(view.pid).toBe(header.pid);
 		expect(view.tid).toBe(header.tid);
 		expect(view.flags).toBe(header.flags);
+		expect(view.syscall).toBe(header.syscall);
 	});
 
 	it("has its texts, byte for byte, and no others", () => {
@@ -155,6 +304,8 @@ describe.each(Object.keys(members) as EventName[])("a record of %s", (kind) => {
 	});
 
 	it("has its numbers, and 0 for what it has not", () => {
+		/** Members of other kinds may share a name with what only the kind `of` has. */
+		const only = (of: EventName, name: string): number => (kind === of ? number(name) : 0);
 		const own = kind === "exec";
 		expect(view.result).toBe(number("result"));
 		expect(view.openFlags).toBe(number("openFlags"));
@@ -173,15 +324,32 @@ describe.each(Object.keys(members) as EventName[])("a record of %s", (kind) => {
 		expect(view.childParentPid).toBe(number("childParentPid"));
 		expect(view.childPidNamespace).toBe(number("childPidNamespace"));
 		expect(view.reaperPid).toBe(number("reaperPid"));
-		expect(view.cgroupOperation).toBe(number("operation"));
+		expect(view.cgroupOperation).toBe(only("cgroup", "operation"));
 		expect(view.targetCgroupId).toBe(number("targetCgroupId"));
 		expect(view.parentPid).toBe(number("parentPid"));
 		expect(view.parentStart).toBe(number("parentStart"));
 		expect(view.namespacePid).toBe(number("namespacePid"));
-		expect([view.uid, view.gid, view.euid, view.egid]).toEqual(["uid", "gid", "euid", "egid"].map(number));
+		expect([view.uid, view.gid, view.euid, view.egid]).toEqual(
+			["uid", "gid", "euid", "egid"].map((name) => only("exec", name)),
+		);
 		expect([view.loginUid, view.sessionId]).toEqual([number("loginUid"), number("sessionId")]);
-		expect([view.tty, view.argsBytes]).toEqual([number("tty"), number("argsBytes")]);
-		expect(view.capabilities).toBe(values.capabilities ?? 0n);
+		expect([view.tty, view.argsBytes]).toEqual([number("tty"), only("exec", "argsBytes")]);
+		expect([view.sessionLeader, view.processGroup]).toEqual([
+			only("exec", "session"),
+			only("exec", "processGroup"),
+		]);
+		expect([view.fileMode, view.fileUid, view.fileGid, view.environmentBytes]).toEqual(
+			["fileMode", "fileUid", "fileGid", "environmentBytes"].map((name) => only("exec", name)),
+		);
+		expect([view.fileChanged, view.fileModified]).toEqual([
+			only("exec", "fileChanged"),
+			only("exec", "fileModified"),
+		]);
+		expect([view.capabilities, view.capabilitiesPermitted, view.capabilitiesInheritable]).toEqual(
+			["capabilities", "permittedCapabilities", "inheritableCapabilities"].map((name) =>
+				own ? values[name] : 0n,
+			),
+		);
 		const namespaces = ["mount", "pid", "network", "user", "uts", "ipc", "cgroup"];
 		expect(view.namespaces()).toEqual(
 			Object.fromEntries(namespaces.map((name) => [name, own ? number(`${name}Namespace`) : 0])),
@@ -190,13 +358,33 @@ describe.each(Object.keys(members) as EventName[])("a record of %s", (kind) => {
 });
 
 describe("a view", () => {
-	it("finds the addresses of a connection", () => {
-		const { bytes, localAddressStart, remoteAddressStart } = viewOf("connect", {
+	it.each(["connect", "accept", "dns"] as const)("finds the addresses of %s", (kind) => {
+		const { bytes, localAddressStart, remoteAddressStart } = viewOf(kind, {
 			...header,
-			...members.connect,
+			...members[kind],
 		});
 		expect([...bytes.subarray(localAddressStart, localAddressStart + 4)]).toEqual([1, 2, 3, 4]);
 		expect([...bytes.subarray(remoteAddressStart, remoteAddressStart + 4)]).toEqual([5, 6, 7, 8]);
+	});
+
+	it("tells what standard input, output and error are, in memory of its own", () => {
+		const view = viewOf("exec", { stream: streams });
+		const told = view.streams();
+		view.bytes.fill(0);
+		const none = { inode: 0, family: 0, remotePort: 0, localPort: 0, remoteAddress: undefined };
+		expect(told).toEqual([
+			{
+				type: 12,
+				inode: 2 ** 35,
+				family: 2,
+				remotePort: 443,
+				localPort: 40_001,
+				remoteAddress: Buffer.from([192, 0, 2, 9]),
+			},
+			{ ...none, type: 1, inode: 9 },
+			{ ...none, type: 0 },
+		]);
+		expect(viewOf("open", {}).streams()).toEqual([]);
 	});
 
 	it("reads nobody's login as -1", () => {
@@ -236,8 +424,8 @@ describe("a view", () => {
 			[Number.NaN, 72],
 		] as const)
 			expect(view.move(offset, size, 1), `${offset}, ${size}`).toBe(false);
-		for (const kind of [0, 7, 8, 255, 0x8000_0004, 0xffff_ffff]) {
-			new DataView(memory).setUint32(layout.eventHeader.kind, kind, true);
+		for (const kind of [0, eventNames.length + 1, 255, 0xffff]) {
+			new DataView(memory).setUint16(layout.eventHeader.kind, kind, true);
 			expect(view.move(0, record.length, 1), `kind ${kind}`).toBe(false);
 		}
 	});
@@ -272,6 +460,7 @@ describe("a view", () => {
 			"time start cgroupId pid tid flags result openFlags repeats mode device inode family protocol localPort remotePort",
 			"childPid childStart childCgroupId childNamespacePid childParentPid childPidNamespace cgroupOperation",
 			"targetCgroupId parentPid parentStart namespacePid uid gid euid egid loginUid sessionId tty argsBytes",
+			"environmentBytes sessionLeader processGroup fileMode fileUid fileGid fileChanged fileModified",
 		]
 			.join(" ")
 			.split(" ") as (keyof RecordView)[];
@@ -284,7 +473,7 @@ describe("a view", () => {
 			if (random.chance(0.3)) {
 				for (let i = 0; i < 64; i += 4) bytes.writeUInt32LE(random.word(), (offset + i) % 4092);
 				if (random.chance(0.8) && offset + 40 < 4096)
-					bytes.writeUInt32LE(random.below(9), offset + layout.eventHeader.kind);
+					bytes.writeUInt16LE(random.below(eventNames.length + 2), offset + layout.eventHeader.kind);
 				size = random.below(400);
 			} else if (offset + size <= 4096) {
 				record.copy(bytes, offset);
@@ -302,7 +491,8 @@ describe("a view", () => {
 				if (view.text(field).length !== length) expect.fail(`text ${field} is not as long as it says`);
 			}
 			for (const name of numbers) if (!Number.isFinite(view[name])) expect.fail(`${name} is no number`);
-			if (typeof view.capabilities !== "bigint" || view.namespaces().pid < 0) expect.fail("no value");
+			if (typeof view.capabilities !== "bigint" || view.namespaces().pid < 0 || view.streams().length > 3)
+				expect.fail("no value");
 		}
 		expect(taken).toBeGreaterThan(50_000);
 		expect(performance.now() - begin).toBeLessThan(8_000);

@@ -19,7 +19,7 @@ describe("the interest of a rule", () => {
 		expect([...interest("evt.type = execve").kinds]).toEqual(["exec"]);
 		expect([...interest("evt.type = connect and fd.sport = 1").kinds]).toEqual(["connect"]);
 		expect([...interest("fd.name = /x").kinds]).toEqual(["open", "connect"]);
-		expect([...interest("evt.type = unlink").kinds]).toEqual([]);
+		expect([...interest("evt.type = personality").kinds]).toEqual([]);
 		expect(interest("evt.type = execve")).toMatchObject({
 			writeOpens: "none",
 			failedOpens: false,

@@ -75,7 +75,7 @@ function randomRegex(random: Random): string {
 function randomCheck(random: Random): string {
 	const kind = random.below(10);
 	if (kind === 0) {
-		const types = ["execve", "open", "openat", "connect", "creat", "unlink"];
+		const types = ["execve", "open", "openat", "connect", "creat", "personality"];
 		const [first, second] = [random.pick(types), random.pick(types)];
 		return random.pick([`evt.type = ${first}`, `evt.type in (${first}, ${second})`, `evt.type != ${first}`]);
 	}

@@ -1,9 +1,20 @@
 import { constants } from "node:os";
 import { describe, expect, test } from "vitest";
 import { showIpv6 } from "../../../agent/model/address-text.ts";
-import { EventFlag } from "../../../agent/model/event.ts";
+import { capabilityNames } from "../../../agent/model/capabilities.ts";
+import { EventFlag, eventNames } from "../../../agent/model/event.ts";
+import { flagNames, protectionNames } from "../../../agent/model/flag-names.ts";
 import { openFlagNames, protocolName, resultName } from "../../../agent/model/kernel-names.ts";
+import {
+	bpfCommandName,
+	bpfTypeName,
+	familyName,
+	ptraceName,
+	signalName,
+	socketTypeName,
+} from "../../../agent/model/number-names.ts";
 import type { Container } from "../../../agent/model/process.ts";
+import { syscallName, syscallNumber } from "../../../agent/model/syscalls.ts";
 import { dedupKey, findingToAlert } from "../../../agent/report/alert.ts";
 import { codecOf } from "../../../agent/report/protojson.ts";
 import {
@@ -289,7 +300,7 @@ describe("events", () => {
 	test("are valid messages of the contract, whatever bytes they hold", () => {
 		const codec = codecOf("Event", { strict: true });
 		const texts = { path: "/\xff\\x", raw: "\0\x1b", interpreter: "\xc3", cwd: "x", comm: "\x80" };
-		for (const kind of ["exec", "fork", "exit", "open", "connect", "cgroup"] as const) {
+		for (const kind of eventNames) {
 			const event = fakeEvent(kind, { texts, family: 1, cgroupOperation: 1, result: -13 });
 			const shown = eventToWire({ event, process: fakeProcess({ exe: "\xff" }) }, context);
 			expect(codec.decode(codec.encode(shown))).toEqual(shown);
@@ -357,6 +368,13 @@ describe("alerts", () => {
 			dedupKey("r", open("/a", "/bin/cat", "c1")),
 			dedupKey("r", { process: { executable: "/bin/cat" }, exec: { path: "/a" } }),
 			dedupKey("r", { process: { executable: "/bin/cat" }, connect: { path: "/a" } }),
+			dedupKey("r", { process: { executable: "/bin/cat" }, unlink: { path: "/a" } }),
+			dedupKey("r", { process: { executable: "/bin/cat" }, rename: { path: "/a", targetPath: "/b" } }),
+			dedupKey("r", { process: { executable: "/bin/cat" }, rename: { path: "/a", targetPath: "/c" } }),
+			dedupKey("r", { process: { executable: "/bin/cat" }, kill: { targetPid: 5, signal: "SIGKILL" } }),
+			dedupKey("r", { process: { executable: "/bin/cat" }, kill: { targetPid: 6, signal: "SIGKILL" } }),
+			dedupKey("r", { process: { executable: "/bin/cat" }, accept: { remoteAddress: "10.0.0.1" } }),
+			dedupKey("r", { process: { executable: "/bin/cat" }, dns: { questions: [{ name: "a" }] } }),
 			dedupKey("r", {
 				process: { executable: "/bin/cat" },
 				connect: { destinationAddress: "1.1.1.1", destinationPort: 53, protocol: "udp" },
@@ -364,6 +382,10 @@ describe("alerts", () => {
 		];
 		expect(new Set(keys).size).toBe(keys.length);
 		expect(dedupKey("r", { ...open("/a"), id: "other" })).toBe(keys[0]);
+		const unlink = { process: { executable: "/bin/cat" }, unlink: { path: "/a" } };
+		expect(dedupKey("r", { ...unlink, unlink: { ...unlink.unlink, result: "EPERM", returnValue: -1 } })).toBe(
+			dedupKey("r", unlink),
+		);
 	});
 });
 
@@ -398,6 +420,78 @@ describe("names of the kernel's numbers", () => {
 		expect(openFlagNames(0o20200002, "x64")).toEqual(["O_RDWR", "O_TMPFILE"]);
 		expect(openFlagNames(0o20040002, "arm64")).toEqual(["O_RDWR", "O_TMPFILE"]);
 		expect(openFlagNames(0x8000_0000 | 0)).toEqual(["O_RDONLY", "0x80000000"]);
+	});
+
+	test("signals agree with those of the running system", () => {
+		const synonyms = new Set(["SIGIOT", "SIGPOLL", "SIGUNUSED"]);
+		for (const [name, number] of Object.entries(constants.signals))
+			if (!synonyms.has(name)) expect(signalName(number)).toBe(name);
+		expect([0, 32, 34, 64, 65].map(signalName)).toEqual(["0", "32", "SIGRTMIN+0", "SIGRTMIN+30", "65"]);
+	});
+
+	test("one number, one name, and the number itself where there is none", () => {
+		expect([0, 16, 0x4206, 11, 0x4300].map(ptraceName)).toEqual([
+			"PTRACE_TRACEME",
+			"PTRACE_ATTACH",
+			"PTRACE_SEIZE",
+			"11",
+			String(0x4300),
+		]);
+		expect([1, 16, 17, 38, 40, 99].map(familyName)).toEqual([
+			"AF_UNIX",
+			"AF_NETLINK",
+			"AF_PACKET",
+			"AF_ALG",
+			"AF_VSOCK",
+			"99",
+		]);
+		expect([1, 3 | 0x80800, 5, 0].map(socketTypeName)).toEqual([
+			"SOCK_STREAM",
+			"SOCK_RAW",
+			"SOCK_SEQPACKET",
+			"",
+		]);
+		expect([5, 8, 18, 28, 36, 99].map(bpfCommandName)).toEqual([
+			"BPF_PROG_LOAD",
+			"BPF_PROG_ATTACH",
+			"BPF_BTF_LOAD",
+			"BPF_LINK_CREATE",
+			"BPF_TOKEN_CREATE",
+			"99",
+		]);
+		expect([bpfTypeName(0, 27), bpfTypeName(5, 29), bpfTypeName(28, 27), bpfTypeName(1, 3)]).toEqual([
+			"BPF_MAP_TYPE_RINGBUF",
+			"BPF_PROG_TYPE_LSM",
+			"BPF_LSM_MAC",
+			"",
+		]);
+	});
+
+	test("a name a flag, and the rest in hex", () => {
+		expect(flagNames("clone", 0x7e02_0080)).toEqual(
+			["TIME", "NS", "CGROUP", "UTS", "IPC", "USER", "PID", "NET"].map((name) => `CLONE_NEW${name}`),
+		);
+		expect(flagNames("mount", 0x8000_0000 + 0x4000 + 0x200 + 1)).toEqual([
+			"MS_RDONLY",
+			"MS_REC",
+			"0x80000200",
+		]);
+		expect(flagNames("map", 3)).toEqual(["MAP_SHARED_VALIDATE"]);
+		expect(flagNames("map", 0x2_0122)).toEqual([
+			"MAP_PRIVATE",
+			"MAP_ANONYMOUS",
+			"MAP_GROWSDOWN",
+			"MAP_STACK",
+		]);
+		expect(flagNames("permissions", 0o6001)).toEqual(["S_IXOTH", "S_ISGID", "S_ISUID"]);
+		expect([0, 5].map(protectionNames)).toEqual([["PROT_NONE"], ["PROT_READ", "PROT_EXEC"]]);
+		expect(capabilityNames((1n << 40n) | 1n | (1n << 63n))).toEqual(["CAP_CHOWN", "CAP_CHECKPOINT_RESTORE"]);
+	});
+
+	test("system calls have the names of their architecture", () => {
+		expect([syscallName(263, "x64"), syscallName(35, "arm64")]).toEqual(["unlinkat", "unlinkat"]);
+		expect([syscallName(0, "x64"), syscallName(87, "arm64")]).toEqual([undefined, undefined]);
+		expect([syscallNumber("unlink", "x64"), syscallNumber("unlink", "arm64")]).toEqual([87, undefined]);
 	});
 
 	test("protocols without a name are numbers", () => {
