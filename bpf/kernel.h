@@ -133,6 +133,7 @@ struct ns_common {
 };
 struct mnt_namespace {
     struct ns_common ns;
+    struct mount *root;
 };
 struct pid_namespace {
     struct task_struct *child_reaper;
@@ -297,6 +298,7 @@ struct trace_event_raw_sys_exit {
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
     unsigned long r10;
+    unsigned long r8;
     unsigned long dx;
     unsigned long si;
     unsigned long di;
@@ -395,8 +397,8 @@ static __always_inline struct pt_regs *syscall_regs(void)
 
 #define REGS_LOAD(regs, field) (REGS_TYPED ? (__u64)(regs)->field : BPF_CORE_READ(regs, field))
 
-/* Argument number `index` (0..3) of the system call that is about to return. The result has
- * overwritten arm64's x0, its first argument is kept in orig_x0; on x86 the four stay in their
+/* Argument number `index` (0..4) of the system call that is about to return. The result has
+ * overwritten arm64's x0, its first argument is kept in orig_x0; on x86 the five stay in their
  * registers. */
 static __always_inline __u64 syscall_argument(struct pt_regs *regs, int index)
 {
@@ -408,8 +410,10 @@ static __always_inline __u64 syscall_argument(struct pt_regs *regs, int index)
         return REGS_LOAD(regs, si);
     case 2:
         return REGS_LOAD(regs, dx);
-    default:
+    case 3:
         return REGS_LOAD(regs, r10);
+    default:
+        return REGS_LOAD(regs, r8);
     }
 #else
     switch (index) {
@@ -419,8 +423,10 @@ static __always_inline __u64 syscall_argument(struct pt_regs *regs, int index)
         return REGS_LOAD(regs, regs[1]);
     case 2:
         return REGS_LOAD(regs, regs[2]);
-    default:
+    case 3:
         return REGS_LOAD(regs, regs[3]);
+    default:
+        return REGS_LOAD(regs, regs[4]);
     }
 #endif
 }
