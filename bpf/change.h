@@ -316,7 +316,7 @@ int on_change(struct trace_event_raw_sys_exit *context)
     const struct settings *settings = settings_get();
     struct change *change = change_get();
     struct scratch *scratch = scratch_get(SCRATCH_CHANGE);
-    const __u64 call = context->id;
+    const __u32 call = context->id; /* the other half of the word is left to chance */
     if (!settings || !change || !scratch || call >= CHANGE_CALLS)
         return 0;
     const struct change_shape *shape = &change_shapes[call];

@@ -79,5 +79,6 @@ async function changed(...words: string[]): Promise<{ events: Change[]; results:
 }
 it("x", async () => {
 	writeFileSync(join(folder, "a"), "");
-	console.log(JSON.stringify(await changed("rename,a,b", "unlinkat,#-100,b,#0","fchmod,#1,#0644", "rename,b,..%0a/c"), null, 1));
+	const { events, results } = await changed("unlinkat,#-100,a,#0", "mkdir,q,#0", "unlinkat,#-100,q,#0x200", "unlink,a", "rmdir,a", "unlinkat,#-100,a,#0", "mkdirat,#-100,n,#0777", "symlink,text,link", "memfd_create,name,#0");
+	console.log(results, events.map(({ kind, syscall, result }) => [kind, syscall, result].join()), (["bpf","userfaultfd","ioUring"] as const).map((k) => harness.capture.counters().get(k)?.generated).join());
 });
