@@ -89,7 +89,8 @@ __noinline int change_name(__u32 directory, __u32 raw_offset, __u32 raw_size, __
         tail_kernel(&tail, &rest, "/", 1);
         text.size += rest.size;
     }
-    if (!tail_kernel(&tail, &rest, raw, raw_size))
+    if (!tail_kernel(&tail, &rest, raw, raw_size) ||
+        (raw_size == PATH_MASK && scratch->file.result == -ENAMETOOLONG))
         flags |= FLAG_PATH_TRUNCATED;
     text.offset = change->tail;
     text.size += rest.size;

@@ -43,25 +43,26 @@ enum {
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
 
-#define AF_UNSPEC   0
-#define AF_UNIX     1
-#define AF_INET     2
-#define AF_INET6    10
-#define EINTR       4
-#define EBADF       9
-#define EEXIST      17
-#define ENOTSOCK    88
-#define EALREADY    114
-#define EINPROGRESS 115
-#define ERESTARTSYS 512
-#define AT_FDCWD    (-100)
-#define O_ACCMODE   3
-#define O_WRONLY    1
-#define O_RDWR      2
-#define O_CREAT     0100
-#define O_TRUNC     01000
-#define S_IFMT      0170000
-#define S_IFSOCK    0140000
+#define AF_UNSPEC    0
+#define AF_UNIX      1
+#define AF_INET      2
+#define AF_INET6     10
+#define EINTR        4
+#define EBADF        9
+#define EEXIST       17
+#define ENAMETOOLONG 36
+#define ENOTSOCK     88
+#define EALREADY     114
+#define EINPROGRESS  115
+#define ERESTARTSYS  512
+#define AT_FDCWD     (-100)
+#define O_ACCMODE    3
+#define O_WRONLY     1
+#define O_RDWR       2
+#define O_CREAT      0100
+#define O_TRUNC      01000
+#define S_IFMT       0170000
+#define S_IFSOCK     0140000
 
 #pragma clang diagnostic push
 #pragma clang diagnostic ignored "-Wpadded"
