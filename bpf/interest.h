@@ -9,6 +9,7 @@
 
 #define FINGERPRINT_STEPS 24
 #define RAW_HASHED        512
+#define CHANGE_LOOKED_AT  512
 
 struct dentry_names {
     struct dentry *parent;
@@ -138,7 +139,54 @@ __noinline __u32 path_interest(__u32 slot, __u64 dentry_address)
     struct qstr name = {};
     bpf_core_read(&name, sizeof(name), &dentry->d_name);
     const char *text = (const char *)name.name;
-    return (found ? *found : 0) | name_interest(text, name.len) | suffix_interest(text, name.len);
+    const __u32 interest =
+        (found ? *found : 0) | name_interest(text, name.len) | suffix_interest(text, name.len);
+    return interest & (OPEN_READ | OPEN_WRITE);
+}
+
+__noinline __u32 change_lookup(__u32 slot)
+{
+    struct path_text *path = bpf_map_lookup_elem(&path_texts, &slot);
+    if (!path)
+        return OPEN_CHANGE;
+    path->prefix_bits = PATH_KEY_SIZE * 8;
+    __u32 *found = bpf_map_lookup_elem(&interest_paths, &path->prefix_bits);
+    const __u32 name = path->name & PATH_MASK;
+    const __u32 size = (path->size - name) & PATH_MASK;
+    const __u32 interest = (found ? *found : 0) | name_interest(path->text + name, size) |
+                           suffix_interest(path->text + name, size);
+    return interest & OPEN_CHANGE;
+}
+
+/* What the tables ask of changes of the path in a slot of path_texts: all where the text may stand
+ * for a file of another name ("..", ".", an empty part, more than is looked at here). No branch
+ * within the loop outlives its round, or the ways through it would multiply. */
+__noinline __u32 change_interest(__u32 slot)
+{
+    struct path_text *path = bpf_map_lookup_elem(&path_texts, &slot);
+    if (!path)
+        return OPEN_CHANGE;
+    const __u32 size = path->size;
+    if (size == 0 || size > CHANGE_LOOKED_AT)
+        return OPEN_CHANGE;
+    __u32 last = 0;
+    __u64 name = 0;
+    path->text[size] = '/'; /* "/a/.." ends like "/a/../" */
+    for (__u32 i = 0; i <= CHANGE_LOOKED_AT; i++) {
+        if (i > size)
+            break;
+        __u64 slash = ((__u64)((last & 0xff) ^ '/') - 1) >> 63;
+        bound_to(slash);
+        name += slash * (i - name);
+        last = last << 8 | (__u8)path->text[i];
+        if ((last & 0xffff) == 0x2f2f || (last & 0xffffff) == 0x2f2e2f || last == 0x2f2e2e2f) {
+            path->text[size] = 0;
+            return OPEN_CHANGE;
+        }
+    }
+    path->text[size] = 0;
+    path->name = name;
+    return change_lookup(slot);
 }
 
 /* Over the first `size` bytes behind an open's own record; those up to the next multiple of eight

@@ -43,25 +43,26 @@ enum {
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
 
-#define AF_UNSPEC   0
-#define AF_UNIX     1
-#define AF_INET     2
-#define AF_INET6    10
-#define EINTR       4
-#define EBADF       9
-#define EEXIST      17
-#define ENOTSOCK    88
-#define EALREADY    114
-#define EINPROGRESS 115
-#define ERESTARTSYS 512
-#define AT_FDCWD    (-100)
-#define O_ACCMODE   3
-#define O_WRONLY    1
-#define O_RDWR      2
-#define O_CREAT     0100
-#define O_TRUNC     01000
-#define S_IFMT      0170000
-#define S_IFSOCK    0140000
+#define AF_UNSPEC    0
+#define AF_UNIX      1
+#define AF_INET      2
+#define AF_INET6     10
+#define EINTR        4
+#define EBADF        9
+#define EEXIST       17
+#define ENAMETOOLONG 36
+#define ENOTSOCK     88
+#define EALREADY     114
+#define EINPROGRESS  115
+#define ERESTARTSYS  512
+#define AT_FDCWD     (-100)
+#define O_ACCMODE    3
+#define O_WRONLY     1
+#define O_RDWR       2
+#define O_CREAT      0100
+#define O_TRUNC      01000
+#define S_IFMT       0170000
+#define S_IFSOCK     0140000
 
 #pragma clang diagnostic push
 #pragma clang diagnostic ignored "-Wpadded"
@@ -156,6 +157,7 @@ struct ns_common {
 };
 struct mnt_namespace {
     struct ns_common ns;
+    struct mount *root;
 };
 struct pid_namespace {
     struct task_struct *child_reaper;
@@ -319,6 +321,7 @@ struct trace_event_raw_sys_exit {
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
     unsigned long r10;
+    unsigned long r8;
     unsigned long dx;
     unsigned long si;
     unsigned long di;
@@ -447,8 +450,8 @@ static __always_inline struct pt_regs *syscall_regs(void)
 
 #define REGS_LOAD(regs, field) (REGS_TYPED ? (__u64)(regs)->field : BPF_CORE_READ(regs, field))
 
-/* Argument number `index` (0..3) of the system call that is about to return. The result has
- * overwritten arm64's x0, its first argument is kept in orig_x0; on x86 the four stay in their
+/* Argument number `index` (0..4) of the system call that is about to return. The result has
+ * overwritten arm64's x0, its first argument is kept in orig_x0; on x86 the five stay in their
  * registers. */
 static __always_inline __u64 syscall_argument(struct pt_regs *regs, int index)
 {
@@ -460,8 +463,10 @@ static __always_inline __u64 syscall_argument(struct pt_regs *regs, int index)
         return REGS_LOAD(regs, si);
     case 2:
         return REGS_LOAD(regs, dx);
-    default:
+    case 3:
         return REGS_LOAD(regs, r10);
+    default:
+        return REGS_LOAD(regs, r8);
     }
 #else
     switch (index) {
@@ -471,8 +476,10 @@ static __always_inline __u64 syscall_argument(struct pt_regs *regs, int index)
         return REGS_LOAD(regs, regs[1]);
     case 2:
         return REGS_LOAD(regs, regs[2]);
-    default:
+    case 3:
         return REGS_LOAD(regs, regs[3]);
+    default:
+        return REGS_LOAD(regs, regs[4]);
     }
 #endif
 }

@@ -23,6 +23,7 @@ struct path_walk {
 
 /* The finished path from its first byte, NUL-terminated: also the key for the interest tries. */
 struct path_text {
+    __u32 name; /* where its last part starts, when that was looked for */
     __u32 size;
     __u32 prefix_bits;
     char text[PATH_SIZE + 256];
@@ -107,21 +108,15 @@ __noinline int path_step(__u32 slot)
     return 0;
 }
 
-/* Names what `dentry` and `vfsmount` stand for as a process with the directories `fs` would: the
- * text is then in the slot of path_texts, until this slot's next call. Returns FLAG_PATH_*, or -1.
- * Global and of plain numbers like path_step(). */
-__noinline int path_walk(__u32 slot, __u64 dentry, __u64 vfsmount)
+/* From where the walk in this slot stands up to its root: the text is then in the slot of
+ * path_texts, until this slot's next walk. Returns FLAG_PATH_*, or -1. Global and of plain numbers
+ * like path_step(). */
+__noinline int path_climb(__u32 slot)
 {
     struct path_walk *walk = bpf_map_lookup_elem(&path_walks, &slot);
     struct path_text *out = bpf_map_lookup_elem(&path_texts, &slot);
     if (!walk || !out)
         return -1;
-    struct task_struct *task = current_task();
-    struct fs_struct *fs = LOAD(task, fs);
-    walk->dentry = (struct dentry *)dentry;
-    walk->mount = mount_of((struct vfsmount *)vfsmount);
-    walk->root_dentry = LOAD(fs, root.dentry);
-    walk->root_mount = mount_of(LOAD(fs, root.mnt));
     walk->start = PATH_SIZE - 1;
     walk->flags = 0;
     bool done = false;
@@ -145,6 +140,21 @@ __noinline int path_walk(__u32 slot, __u64 dentry, __u64 vfsmount)
     out->text[size] = 0;
     out->size = size;
     return walk->flags;
+}
+
+/* Names what `dentry` and `vfsmount` stand for as a process with the directories `fs` would. */
+__noinline int path_walk(__u32 slot, __u64 dentry, __u64 vfsmount)
+{
+    struct path_walk *walk = bpf_map_lookup_elem(&path_walks, &slot);
+    if (!walk)
+        return -1;
+    struct task_struct *task = current_task();
+    struct fs_struct *fs = LOAD(task, fs);
+    walk->dentry = (struct dentry *)dentry;
+    walk->mount = mount_of((struct vfsmount *)vfsmount);
+    walk->root_dentry = LOAD(fs, root.dentry);
+    walk->root_mount = mount_of(LOAD(fs, root.mnt));
+    return path_climb(slot);
 }
 
 /* The text of that, or NULL; adds FLAG_PATH_* to `flags`. */

@@ -3,7 +3,12 @@
 import { randomBytes } from "node:crypto";
 import { realpathSync } from "node:fs";
 import { EventKind, type EventName } from "../model/event.ts";
-import type { ConnectInterest, Interest, OpenInterest } from "../model/interest.ts";
+import {
+	type ConnectInterest,
+	fileChangeKinds,
+	type Interest,
+	type OpenInterest,
+} from "../model/interest.ts";
 import * as layout from "../model/layout.ts";
 import type { NativeError, Sensor } from "./addon.ts";
 import type { CaptureLimits } from "./live.ts";
@@ -140,8 +145,18 @@ export interface Steered {
 	readonly kinds: ReadonlySet<EventName>;
 }
 
-const { OPEN_READ, OPEN_WRITE, OPEN_FAILED, OPEN_PATHS } = layout.openInterest;
+const { OPEN_READ, OPEN_WRITE, OPEN_FAILED, OPEN_PATHS, OPEN_CHANGE } = layout.openInterest;
 const { CONNECT_IP, CONNECT_PORTS, CONNECT_UNIX } = layout.connectInterest;
+
+interface FileMasks {
+	readonly openMask: number;
+	readonly changeMask: number;
+	readonly unbounded: string;
+}
+
+function maskOfFiles(asked: OpenInterest, bit: number): number {
+	return asked === "all" ? bit : asked === "none" ? 0 : OPEN_PATHS;
+}
 
 export class Tables {
 	readonly #sensor: Sensor;
@@ -161,12 +176,13 @@ export class Tables {
 	/** Puts interest and settings in force; verdicts that were remembered count no more. */
 	apply(steering: Steering): Steered {
 		const { interest, limits } = steering;
-		let { openMask, unbounded } = this.#applyOpens(interest);
+		let { openMask, changeMask, unbounded } = this.#applyFiles(interest);
 		const connectMask = this.#applyConnects(interest.connects);
 		if (interest.failedOpens) openMask |= OPEN_FAILED;
 
 		const kinds = new Set(interest.kinds);
 		if (openMask === 0) kinds.delete("open");
+		if (changeMask === 0) for (const kind of fileChangeKinds) kinds.delete(kind);
 		if (connectMask === 0) kinds.delete("connect");
 		if (!kinds.has("open")) unbounded = "";
 		const at = layout.settings;
@@ -180,6 +196,7 @@ export class Tables {
 		settings.writeUInt32LE(openMask, at.openMask);
 		settings.writeUInt32LE(connectMask, at.connectMask);
 		settings.writeUInt32LE(limits.environmentBytes, at.environment);
+		settings.writeUInt32LE(changeMask, at.changeMask);
 		settings.writeUInt32LE(steering.scopeBits, at.scope);
 		settings.writeUInt32LE(steering.sensorPid, at.sensorPid);
 		settings.writeUInt32LE((steering.ringBytes / 4) * 3, at.bulkLimit);
@@ -189,43 +206,45 @@ export class Tables {
 		return { unbounded, kinds };
 	}
 
-	#applyOpens({ readOpens, writeOpens }: Interest): { openMask: number; unbounded: string } {
-		const sorts = [
+	#applyFiles({ readOpens, writeOpens, fileChanges }: Interest): FileMasks {
+		const opens = [
 			[readOpens, OPEN_READ, "reading"],
 			[writeOpens, OPEN_WRITE, "writing"],
 		] as const;
 		let openMask = 0;
-		const whole = sorts.filter(([opens]) => opens === "all").map(([, , doing]) => doing);
-		for (const [opens, bit] of sorts) openMask |= opens === "all" ? bit : opens === "none" ? 0 : OPEN_PATHS;
+		for (const [asked, bit] of opens) openMask |= maskOfFiles(asked, bit);
+		let changeMask = maskOfFiles(fileChanges, OPEN_CHANGE);
+		const whole = opens.filter(([asked]) => asked === "all").map(([, , doing]) => doing);
 		let unbounded =
 			whole.length === 0 ? "" : `a rule or an output asks for every file opened for ${whole.join(" and ")}`;
-		if (!(openMask & OPEN_PATHS)) return { openMask, unbounded };
+		if (!((openMask | changeMask) & OPEN_PATHS)) return { openMask, changeMask, unbounded };
 		try {
-			this.#applyPaths(sorts);
+			this.#applyPaths([...opens, [fileChanges, OPEN_CHANGE]]);
 		} catch (error) {
 			unbounded = `the rules name more files than the kernel's tables take (${(error as NativeError).message})`;
-			for (const [opens, bit] of sorts) if (opens !== "none") openMask |= bit;
+			for (const [asked, bit] of opens) if (asked !== "none") openMask |= bit;
+			if (changeMask !== 0) changeMask |= OPEN_CHANGE;
 		}
-		return { openMask, unbounded };
+		return { openMask, changeMask, unbounded };
 	}
 
-	#applyPaths(sorts: readonly (readonly [OpenInterest, number, string])[]): void {
+	#applyPaths(sorts: readonly (readonly [OpenInterest, number, ...unknown[]])[]): void {
 		const paths = new Map<string, number>();
 		const names = new Map<string, number>();
 		const suffixes = new Map<string, number>();
 		const end = (text: string, bit: number) =>
 			add(suffixes, [...text.slice(1 - suffixBytes)].reverse().join(""), bit);
-		for (const [opens, bit] of sorts) {
-			if (typeof opens === "string") continue;
-			for (const path of opens.exact.flatMap(withTarget)) add(paths, `${path}\0`, bit);
-			for (const path of opens.prefixes.flatMap(withTarget)) add(paths, path, bit);
+		for (const [asked, bit] of sorts) {
+			if (typeof asked === "string") continue;
+			for (const path of asked.exact.flatMap(withTarget)) add(paths, `${path}\0`, bit);
+			for (const path of asked.prefixes.flatMap(withTarget)) add(paths, path, bit);
 			// The end of a whole path with a slash in it is at least a whole name.
-			const whole = opens.suffixes.filter((text) => text.includes("/"));
-			for (const name of [...opens.names, ...whole.map((text) => text.slice(text.lastIndexOf("/") + 1))]) {
+			const whole = asked.suffixes.filter((text) => text.includes("/"));
+			for (const name of [...asked.names, ...whole.map((text) => text.slice(text.lastIndexOf("/") + 1))]) {
 				if (name.length < layout.nameKey.bytes) add(names, name, bit);
 				else end(name, bit);
 			}
-			for (const text of opens.suffixes) if (!text.includes("/")) end(text, bit);
+			for (const text of asked.suffixes) if (!text.includes("/")) end(text, bit);
 		}
 		this.#paths.replace(prefixEntries(layout.pathKey, paths));
 		this.#suffixes.replace(prefixEntries(layout.suffixKey, suffixes));

@@ -210,6 +210,7 @@ export function interestOfRule(bound: Bound, predicates: Predicates): RuleIntere
 		writeOpens: paths(opens("write")),
 		readOpens: paths(opens("read")),
 		failedOpens: opens("failed") !== false,
+		fileChanges: "all",
 		connects: {
 			ip: ip === false ? "none" : (portsOf(ip, predicates) ?? "all"),
 			unix: connects("unix") !== false,

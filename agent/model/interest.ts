@@ -1,7 +1,7 @@
 // What the kernel is asked to send: the sum of what rules, policy and outputs need.
 import { type EventName, eventNames } from "./event.ts";
 
-/** Paths of opens somebody asks for. `suffixes` are of whole paths. */
+/** Paths of opens or changes somebody asks for. `suffixes` are of whole paths. */
 export interface PathInterest {
 	readonly exact: readonly string[];
 	readonly prefixes: readonly string[];
@@ -25,14 +25,32 @@ export interface Interest {
 	/** All other successful opens. */
 	readonly readOpens: OpenInterest;
 	readonly failedOpens: boolean;
+	/** Changes of names and attributes of files, done or refused: rename … setxattr. */
+	readonly fileChanges: OpenInterest;
 	readonly connects: ConnectInterest;
 }
+
+/** The kinds that `fileChanges` is about. */
+export const fileChangeKinds = [
+	"rename",
+	"unlink",
+	"rmdir",
+	"mkdir",
+	"mknod",
+	"link",
+	"symlink",
+	"chmod",
+	"chown",
+	"truncate",
+	"setxattr",
+] as const satisfies readonly EventName[];
 
 export const noInterest: Interest = {
 	kinds: new Set(),
 	writeOpens: "none",
 	readOpens: "none",
 	failedOpens: false,
+	fileChanges: "none",
 	connects: { ip: "none", unix: false },
 };
 
@@ -41,6 +59,7 @@ export const everything: Interest = {
 	writeOpens: "all",
 	readOpens: "all",
 	failedOpens: true,
+	fileChanges: "all",
 	connects: { ip: "all", unix: true },
 };
 
@@ -74,6 +93,7 @@ export function sumOfInterests(interests: readonly Interest[]): Interest {
 			writeOpens: sumOfOpens(sum.writeOpens, each.writeOpens),
 			readOpens: sumOfOpens(sum.readOpens, each.readOpens),
 			failedOpens: sum.failedOpens || each.failedOpens,
+			fileChanges: sumOfOpens(sum.fileChanges, each.fileChanges),
 			connects: {
 				ip: sumOfPeers(sum.connects.ip, each.connects.ip),
 				unix: sum.connects.unix || each.connects.unix,
