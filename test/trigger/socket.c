@@ -1,0 +1,164 @@
+// Acts on sockets, and says as one JSON object a line what the kernel answered. Static, so that it
+// does nothing else with sockets.
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+struct address {
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+        struct sockaddr_un local;
+    };
+    socklen_t size;
+};
+
+static void die(const char *what)
+{
+    fprintf(stderr, "socket: %s: %s\n", what, strerror(errno));
+    exit(99);
+}
+
+static long answer(long result)
+{
+    return result < 0 ? -errno : result;
+}
+
+// An IPv4 or IPv6 address, a path, or @ and an abstract name.
+static struct address address_of(const char *text, int port)
+{
+    struct address to = {0};
+    if (inet_pton(AF_INET, text, &to.v4.sin_addr) == 1) {
+        to.v4.sin_family = AF_INET;
+        to.v4.sin_port = htons(port);
+        to.size = sizeof(to.v4);
+    } else if (inet_pton(AF_INET6, text, &to.v6.sin6_addr) == 1) {
+        to.v6.sin6_family = AF_INET6;
+        to.v6.sin6_port = htons(port);
+        to.size = sizeof(to.v6);
+    } else {
+        to.local.sun_family = AF_UNIX;
+        strncpy(to.local.sun_path, text, sizeof(to.local.sun_path) - 1);
+        to.size = offsetof(struct sockaddr_un, sun_path) + strlen(text) + (text[0] != '@');
+        if (text[0] == '@')
+            to.local.sun_path[0] = 0;
+    }
+    return to;
+}
+
+static int port_of(int fd)
+{
+    struct address local = {.size = sizeof(struct sockaddr_in6)};
+    getsockname(fd, &local.any, &local.size);
+    return ntohs(local.v4.sin_port); // at the same place in both
+}
+
+static int open_socket(const struct address *address, int type)
+{
+    int fd = socket(address->any.sa_family, type, 0);
+    if (fd < 0)
+        die("socket");
+    return fd;
+}
+
+// serve ADDRESS PEER-ADDRESS: binds, listens, is connected to from PEER-ADDRESS, accepts both ways.
+static int act_serve(char **arguments)
+{
+    struct address at = address_of(arguments[0], 0);
+    int fd = open_socket(&at, SOCK_STREAM | SOCK_NONBLOCK);
+    long bound = answer(bind(fd, &at.any, at.size));
+    long listening = answer(listen(fd, 7));
+    int port = port_of(fd);
+    long nobody = answer(accept(fd, NULL, NULL));
+    struct address to = address_of(arguments[1], port);
+    for (int i = 0; i < 2; i++) {
+        int client = open_socket(&to, SOCK_STREAM);
+        if (connect(client, &to.any, to.size))
+            die("connect");
+        long accepted = answer(i ? accept4(fd, NULL, NULL, SOCK_CLOEXEC) : accept(fd, NULL, NULL));
+        printf("{\"pid\":%d,\"fd\":%d,\"bind\":%ld,\"listen\":%ld,\"nobody\":%ld,\"accept\":%ld,"
+               "\"port\":%d,\"clientPort\":%d}\n",
+               getpid(), fd, bound, listening, nobody, accepted, port, port_of(client));
+    }
+    return 0;
+}
+
+// fail ADDRESS PORT: a bind that is refused, an accept without listen, a listen without right.
+static int act_fail(char **arguments)
+{
+    struct address at = address_of(arguments[0], atoi(arguments[1]));
+    int fd = open_socket(&at, SOCK_STREAM);
+    long bound = answer(bind(fd, &at.any, at.size));
+    long accepted = answer(accept(fd, NULL, NULL));
+    int datagram = open_socket(&at, SOCK_DGRAM);
+    long listening = answer(listen(datagram, 3));
+    printf("{\"pid\":%d,\"fd\":%d,\"datagram\":%d,\"bind\":%ld,\"accept\":%ld,\"listen\":%ld}\n",
+           getpid(), fd, datagram, bound, accepted, listening);
+    return 0;
+}
+
+// socket FAMILY TYPE PROTOCOL [uid]
+static int act_socket(char **arguments)
+{
+    if (arguments[3] && setresuid(atoi(arguments[3]), atoi(arguments[3]), atoi(arguments[3])))
+        die("setresuid");
+    long result = answer(socket(strtol(arguments[0], NULL, 0), strtol(arguments[1], NULL, 0),
+                                strtol(arguments[2], NULL, 0)));
+    printf("{\"pid\":%d,\"result\":%ld}\n", getpid(), result);
+    return 0;
+}
+
+// dup ADDRESS PORT: a connected socket, six ways onto standard input, and ways that lead elsewhere.
+static int act_dup(char **arguments)
+{
+    struct address to = address_of(arguments[0], atoi(arguments[1]));
+    int fd = open_socket(&to, SOCK_STREAM);
+    if (connect(fd, &to.any, to.size))
+        die("connect");
+    printf("{\"pid\":%d,\"fd\":%d,\"port\":%d}\n", getpid(), fd, port_of(fd));
+    fflush(stdout);
+    dup(fd);            // not to the standard ones
+    dup2(1, 0);         // not a socket
+    fcntl(fd, F_GETFD); // answers 0
+    dup2(1000, 0);      // fails
+#ifdef SYS_dup2
+    syscall(SYS_dup2, fd, 0);
+    syscall(SYS_dup2, 0, 0); // changes nothing
+#endif
+    syscall(SYS_dup3, fd, 0, O_CLOEXEC);
+    close(0);
+    syscall(SYS_dup, fd);
+    close(0);
+    fcntl(fd, F_DUPFD, 0);
+    close(0);
+    fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    return 0;
+}
+
+int main(int count, char **arguments)
+{
+    const char *act = count > 1 ? arguments[1] : "";
+    if (!strcmp(act, "serve") && count > 3)
+        return act_serve(arguments + 2);
+    if (!strcmp(act, "fail") && count > 3)
+        return act_fail(arguments + 2);
+    if (!strcmp(act, "socket") && count > 4)
+        return act_socket(arguments + 2);
+    if (!strcmp(act, "dup") && count > 3)
+        return act_dup(arguments + 2);
+    fprintf(stderr, "usage: socket serve|fail|socket|dup …\n");
+    return 98;
+}
