@@ -6,6 +6,7 @@
 #include "file.h"
 #include "network.h"
 #include "socket.h"
+#include "datagram.h"
 #include "change.h"
 #include "dns.h"
 #include "act.h"

@@ -3,6 +3,7 @@ import type { EventName } from "../model/event.ts";
 import type { Capability } from "./hooks.ts";
 
 const tracefs = "a kernel with CONFIG_FTRACE_SYSCALLS and a readable tracefs";
+const cgroup2 = "a kernel with CONFIG_CGROUP_BPF and a cgroup2 mount";
 
 const socketCall = (kind: EventName, calls: readonly string[], lost: string): Capability => ({
 	name: kind,
@@ -32,5 +33,13 @@ export const sockets: readonly Capability[] = [
 		required: false,
 		lost: "sockets that become standard input or output",
 		remedy: tracefs,
+	},
+	{
+		name: "send",
+		kind: "send",
+		ways: [{ program: "on_send4", tier: "cgroup", cgroup: true, also: ["on_send6"] }],
+		required: false,
+		lost: "datagrams of sockets that are not connected",
+		remedy: cgroup2,
 	},
 ];

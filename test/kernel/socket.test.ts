@@ -169,3 +169,43 @@ describe("a socket", () => {
 		expect(found).toEqual(calls.map((syscall) => expect.objectContaining({ ...dup, syscall })));
 	});
 });
+
+describe("a datagram", () => {
+	it.each([
+		["127.0.0.1", 2, "127.0.0.1"],
+		["::1", 10, "::1"],
+		["::ffff:127.0.0.1", 2, "127.0.0.1"],
+	])(
+		"to %s is seen when its peer is another than the one before, whichever the call",
+		async (to, family, remote) => {
+			const { pid, said } = await act("send", to, "7", "9");
+			expect(said[0]?.sent).toBe(6);
+			const found = witness.of("send", pid);
+			// The kernel names the peer of a connected IPv6 socket anew for each IPv4 datagram.
+		const connected = to.startsWith("::ffff:") ? [9] : [];
+		expect(found.map(({ remotePort }) => remotePort)).toEqual([7, 9, 7, ...connected]);
+			for (const each of found)
+				expect(each).toMatchObject({
+					family,
+					remote,
+					localPort: said[0]?.port,
+					protocol: 17,
+					type: 2,
+					result: 0,
+					descriptor: -1,
+					flags: [],
+				});
+		},
+	);
+
+	it("that no route leads to is seen all the same", async () => {
+		const lonely = await run("unshare", ["-n", trigger, "send", "192.0.2.1", "7", "9"]);
+		await harness.of(lonely.pid);
+		expect(lonely.status).toBe(99);
+		expect(witness.of("send", lonely.pid)).toEqual([
+			expect.objectContaining({ remote: "192.0.2.1", remotePort: 7 }),
+			expect.objectContaining({ remote: "192.0.2.1", remotePort: 9 }),
+			expect.objectContaining({ remote: "192.0.2.1", remotePort: 7 }),
+		]);
+	});
+});

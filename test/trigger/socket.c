@@ -148,6 +148,62 @@ static int act_dup(char **arguments)
     return 0;
 }
 
+// send ADDRESS PORT PORT2: datagrams to the first port by sendto (twice), to the second by sendmsg,
+// to the first by sendmmsg (twice), and one on a connected socket.
+static int act_send(char **arguments)
+{
+    struct address first = address_of(arguments[0], atoi(arguments[1]));
+    struct address second = address_of(arguments[0], atoi(arguments[2]));
+    int fd = open_socket(&first, SOCK_DGRAM);
+    struct iovec text = {.iov_base = "hello", .iov_len = 5};
+    struct mmsghdr messages[3] = {0};
+    for (int i = 0; i < 3; i++) {
+        struct address *to = i ? &first : &second;
+        messages[i].msg_hdr = (struct msghdr){
+            .msg_name = &to->any, .msg_namelen = to->size, .msg_iov = &text, .msg_iovlen = 1};
+    }
+    long sent = 0;
+    for (int i = 0; i < 2; i++)
+        sent += sendto(fd, "hello", 5, 0, &first.any, first.size) == 5;
+    int port = port_of(fd);
+    sent += sendmsg(fd, &messages[0].msg_hdr, 0) == 5;
+    long many = sendmmsg(fd, messages + 1, 2, 0);
+    if (connect(fd, &second.any, second.size))
+        die("connect");
+    sent += send(fd, "hello", 5, 0) == 5;
+    printf("{\"pid\":%d,\"sent\":%ld,\"port\":%d}\n", getpid(), sent + many, port);
+    return 0;
+}
+
+static long nanoseconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000000000L + now.tv_nsec;
+}
+
+// flood N [connected]: datagrams to a socket of our own on loopback, as fast as it goes.
+static int act_flood(char **arguments)
+{
+    struct address at = address_of("127.0.0.1", 0);
+    int to = open_socket(&at, SOCK_DGRAM), fd = open_socket(&at, SOCK_DGRAM);
+    if (bind(to, &at.any, at.size))
+        die("bind");
+    at.v4.sin_port = htons(port_of(to));
+    if (arguments[1] && connect(fd, &at.any, at.size))
+        die("connect");
+    long count = atol(arguments[0]), begun = nanoseconds();
+    char buffer[8];
+    for (long i = 0; i < count; i++) {
+        if (sendto(fd, "hello", 5, 0, arguments[1] ? NULL : &at.any, at.size) != 5)
+            die("sendto");
+        if (recv(to, buffer, sizeof(buffer), 0) != 5)
+            die("recv");
+    }
+    printf("{\"pid\":%d,\"ns\":%ld}\n", getpid(), (nanoseconds() - begun) / count);
+    return 0;
+}
+
 int main(int count, char **arguments)
 {
     const char *act = count > 1 ? arguments[1] : "";
@@ -159,6 +215,10 @@ int main(int count, char **arguments)
         return act_socket(arguments + 2);
     if (!strcmp(act, "dup") && count > 3)
         return act_dup(arguments + 2);
-    fprintf(stderr, "usage: socket serve|fail|socket|dup …\n");
+    if (!strcmp(act, "send") && count > 4)
+        return act_send(arguments + 2);
+    if (!strcmp(act, "flood") && count > 2)
+        return act_flood(arguments + 2);
+    fprintf(stderr, "usage: socket serve|fail|socket|dup|send|flood …\n");
     return 98;
 }
