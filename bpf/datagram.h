@@ -33,6 +33,15 @@ static __always_inline void header_of_task(struct event_header *header, __u32 ki
     header->flags = BPF_CORE_READ(task, mm) ? 0 : FLAG_KERNEL_ACTOR;
 }
 
+static __always_inline void address_v6(__u8 *to, const __u32 *words)
+{
+    __u32 *out = (__u32 *)to;
+    out[0] = words[0];
+    out[1] = words[1];
+    out[2] = words[2];
+    out[3] = words[3];
+}
+
 /* Who last sent a question from a socket, by its cookie: answers come in interrupts, in which the
  * current process is anybody. */
 struct asker {
@@ -62,7 +71,7 @@ static __always_inline void asker_remember(__u64 cookie, const struct event_head
 /* The peer of a socket's last datagram, by its cookie. */
 struct last_peer {
     __u64 address[2];
-    __u64 port_and_family;
+    __u64 port;
 };
 struct {
     __uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -72,70 +81,64 @@ struct {
 } last_peers SEC(".maps");
 
 /* A datagram to the same peer again is no event and is not counted: it costs one look-up. */
-static __always_inline void datagram_sent(struct bpf_sock_addr *context, struct socket_event *event)
+static __always_inline void datagram_sent(struct bpf_sock_addr *context, const __u16 family,
+                                          const struct last_peer *peer)
 {
     const struct settings *settings = settings_get();
+    const __u16 port = peer->port;
     const bool send = wanted(settings, EVENT_SEND);
-    const bool question = event->remote_port == DNS_PORT && wanted(settings, EVENT_DNS);
+    const bool question = port == DNS_PORT && wanted(settings, EVENT_DNS);
     if (!send && !question)
         return;
     __u64 cookie = bpf_get_socket_cookie(context);
-    struct last_peer peer = {.port_and_family = event->remote_port | event->family << 16};
-    __builtin_memcpy(peer.address, event->remote_address, 16);
     const struct last_peer *last = send ? bpf_map_lookup_elem(&last_peers, &cookie) : 0;
-    const bool again = last && last->port_and_family == peer.port_and_family &&
-                       last->address[0] == peer.address[0] && last->address[1] == peer.address[1];
+    const bool again = last && last->port == port && last->address[0] == peer->address[0] &&
+                       last->address[1] == peer->address[1];
     if (again && !question)
         return;
     struct task_struct *task = untyped_task();
-    header_of_task(&event->header, EVENT_SEND, task);
-    const __u32 pid = event->header.pid;
+    struct socket_event event = {.family = family,
+                                 .type = SOCK_DGRAM,
+                                 .protocol = context->protocol,
+                                 .remote_port = port,
+                                 .descriptor = -1,
+                                 .path.offset = sizeof(event)};
+    header_of_task(&event.header, EVENT_SEND, task);
+    const __u32 pid = event.header.pid;
     if (settings->scope & SCOPE_TASKS && !task_in_scope(settings, task, pid))
         return;
     if (question)
-        asker_remember(cookie, &event->header);
+        asker_remember(cookie, &event.header);
     if (!send || again || pid == settings->sensor_pid)
         return;
-    event->type = SOCK_DGRAM;
-    event->protocol = context->protocol;
-    event->descriptor = -1;
-    event->path.offset = sizeof(*event);
+    __builtin_memcpy(event.remote_address, peer->address, 16);
+    if (family == AF_INET)
+        address_v4(event.local_address, context->msg_src_ip4);
+    else
+        address_v6(event.local_address, context->msg_src_ip6);
     struct bpf_sock *sock = context->sk;
     if (sock)
-        event->local_port = sock->src_port;
+        event.local_port = sock->src_port;
     struct class_counters *count = count_generated(EVENT_SEND);
-    if (count && record_put(settings, count, &event->header, sizeof(*event), true))
-        bpf_map_update_elem(&last_peers, &cookie, &peer, BPF_ANY);
+    if (count && record_put(settings, count, &event.header, sizeof(event), true))
+        bpf_map_update_elem(&last_peers, &cookie, peer, BPF_ANY);
 }
 
 SEC("cgroup/sendmsg4")
 int on_send4(struct bpf_sock_addr *context)
 {
-    struct socket_event event = {.family = AF_INET};
-    address_v4(event.remote_address, context->user_ip4);
-    address_v4(event.local_address, context->msg_src_ip4);
-    event.remote_port = __builtin_bswap16(context->user_port);
-    datagram_sent(context, &event);
+    struct last_peer peer = {.port = __builtin_bswap16(context->user_port)};
+    address_v4((__u8 *)peer.address, context->user_ip4);
+    datagram_sent(context, AF_INET, &peer);
     return 1;
-}
-
-static __always_inline void address_v6(__u8 *to, const __u32 *words)
-{
-    __u32 *out = (__u32 *)to;
-    out[0] = words[0];
-    out[1] = words[1];
-    out[2] = words[2];
-    out[3] = words[3];
 }
 
 SEC("cgroup/sendmsg6")
 int on_send6(struct bpf_sock_addr *context)
 {
-    struct socket_event event = {.family = AF_INET6};
-    address_v6(event.remote_address, context->user_ip6);
-    address_v6(event.local_address, context->msg_src_ip6);
-    event.remote_port = __builtin_bswap16(context->user_port);
-    datagram_sent(context, &event);
+    struct last_peer peer = {.port = __builtin_bswap16(context->user_port)};
+    address_v6((__u8 *)peer.address, context->user_ip6);
+    datagram_sent(context, AF_INET6, &peer);
     return 1;
 }
 

@@ -42,4 +42,20 @@ export const sockets: readonly Capability[] = [
 		lost: "datagrams of sockets that are not connected",
 		remedy: cgroup2,
 	},
+	{
+		name: "dns",
+		kind: "dns",
+		ways: [
+			{
+				program: "on_dns_response",
+				tier: "cgroup",
+				cgroup: true,
+				// A packet no longer says what was asked for where its address was translated; sending it did.
+				also: ["on_dns_query", "on_send4", "on_send6"],
+			},
+		],
+		required: false,
+		lost: "the names that are looked up over UDP",
+		remedy: cgroup2,
+	},
 ];

@@ -182,8 +182,8 @@ describe("a datagram", () => {
 			expect(said[0]?.sent).toBe(6);
 			const found = witness.of("send", pid);
 			// The kernel names the peer of a connected IPv6 socket anew for each IPv4 datagram.
-		const connected = to.startsWith("::ffff:") ? [9] : [];
-		expect(found.map(({ remotePort }) => remotePort)).toEqual([7, 9, 7, ...connected]);
+			const connected = to.startsWith("::ffff:") ? [9] : [];
+			expect(found.map(({ remotePort }) => remotePort)).toEqual([7, 9, 7, ...connected]);
 			for (const each of found)
 				expect(each).toMatchObject({
 					family,
@@ -201,7 +201,7 @@ describe("a datagram", () => {
 	it("that no route leads to is seen all the same", async () => {
 		const lonely = await run("unshare", ["-n", trigger, "send", "192.0.2.1", "7", "9"]);
 		await harness.of(lonely.pid);
-		expect(lonely.status).toBe(99);
+		expect(lonely.said[0]?.sent).toBe(-1); // sendmmsg's
 		expect(witness.of("send", lonely.pid)).toEqual([
 			expect.objectContaining({ remote: "192.0.2.1", remotePort: 7 }),
 			expect.objectContaining({ remote: "192.0.2.1", remotePort: 9 }),
