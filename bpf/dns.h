@@ -125,9 +125,8 @@ int on_dns_query(struct __sk_buff *packet)
         return 1;
     /* The packet's address may be translated already, as it is for Docker's own name server: a
      * connected socket still says where it believes to be heading. */
-    const __u16 port = __builtin_bswap16(DNS_PORT);
-    const bool translated = udp.destination != port;
-    if (translated && (__u16)packet->remote_port != port)
+    const bool translated = udp.destination != __builtin_bswap16(DNS_PORT);
+    if (translated && packet->remote_port != __builtin_bswap32(DNS_PORT))
         return 1;
     const struct settings *settings = settings_get();
     if (!wanted(settings, EVENT_DNS) || packet->len <= udp.offset + 8)

@@ -349,7 +349,7 @@ struct __sk_buff {
     __u32 local_ip4;
     __u32 remote_ip6[4];
     __u32 local_ip6[4];
-    __u32 remote_port; /* network byte order, in the lower half; of the socket */
+    __u32 remote_port; /* of the socket; network byte order, as 32 bits */
     __u32 local_port;  /* host byte order */
 };
 #pragma clang diagnostic pop
