@@ -336,6 +336,47 @@ struct pt_regs {
 #endif
 
 #pragma clang attribute pop
+
+/* What programs on cgroups are given, as far as we read it: not the kernel's own structs but
+ * agreed upon (include/uapi/linux/bpf.h), so their places are fixed. */
+struct bpf_sock {
+    __u32 bound_dev_if;
+    __u32 family;
+    __u32 type;
+    __u32 protocol;
+    __u32 mark;
+    __u32 priority;
+    __u32 src_ip4;
+    __u32 src_ip6[4];
+    __u32 src_port; /* host byte order */
+};
+struct bpf_sock_addr {
+    __u32 user_family;
+    __u32 user_ip4;
+    __u32 user_ip6[4];
+    __u32 user_port; /* network byte order */
+    __u32 family;
+    __u32 type;
+    __u32 protocol;
+    __u32 msg_src_ip4;
+    __u32 msg_src_ip6[4];
+    __u32 : 32;
+    struct bpf_sock *sk;
+};
+struct __sk_buff {
+    __u32 len;
+    __u32 other[18];
+    __u32 data;
+    __u32 data_end;
+    __u32 napi_id;
+    __u32 family;
+    __u32 remote_ip4;
+    __u32 local_ip4;
+    __u32 remote_ip6[4];
+    __u32 local_ip6[4];
+    __u32 remote_port; /* of the socket; network byte order, as 32 bits */
+    __u32 local_port;  /* host byte order */
+};
 #pragma clang diagnostic pop
 
 /* enum pid_type, include/linux/pid.h; unchanged since 4.19. */

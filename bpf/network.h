@@ -29,17 +29,40 @@ static __always_inline bool unmap_v4(__u8 *address)
     return true;
 }
 
+static __always_inline void unmap_ends(struct socket_event *event)
+{
+    if (event->family != AF_INET6)
+        return;
+    if (unmap_v4(event->remote_address)) {
+        event->family = AF_INET;
+        if (!unmap_v4(event->local_address))
+            __builtin_memset(event->local_address, 0, 16);
+    } else if (!event->remote_port && unmap_v4(event->local_address)) {
+        event->family = AF_INET;
+    }
+}
+
+static __always_inline struct unix_sock *unix_peer(struct sock *sock)
+{
+    struct unix_sock *unix_sock = (struct unix_sock *)sock;
+    if (!bpf_core_field_exists(unix_sock->peer))
+        return 0;
+    return (struct unix_sock *)BPF_CORE_READ(unix_sock, peer);
+}
+
 /* Abstract and unnamed sockets have no file: their name is the address itself. */
 static __always_inline void unix_name(struct socket_event *event, struct tail *tail,
-                                      struct unix_sock *peer)
+                                      enum scratch_slot slot, struct unix_sock *sock)
 {
-    struct dentry *dentry = BPF_CORE_READ(peer, path.dentry);
+    if (!bpf_core_field_exists(sock->path)) /* no CONFIG_UNIX */
+        return;
+    struct dentry *dentry = BPF_CORE_READ(sock, path.dentry);
     if (dentry) {
         tail_path(tail, &event->path,
-                  path_resolve(path_of(&peer->path), SCRATCH_SOCKET, &event->header.flags));
+                  path_resolve(path_of(&sock->path), slot, &event->header.flags));
         return;
     }
-    struct unix_address *address = BPF_CORE_READ(peer, addr);
+    struct unix_address *address = BPF_CORE_READ(sock, addr);
     if (!address)
         return;
     int length = BPF_CORE_READ(address, len);
@@ -162,6 +185,7 @@ static __always_inline int connect_returns(long result)
     struct tail tail = {.scratch = scratch, .at = sizeof(*event)};
     __builtin_memset(event, 0, sizeof(*event));
     header_fill(&event->header, EVENT_CONNECT);
+    event->header.syscall = NUMBER_OF(CONNECT);
     /* What a signal interrupts goes on in the background; the caller sees EINTR, or calls again. */
     event->result = result == -ERESTARTSYS ? -EINTR : result;
     event->family = family;
@@ -172,12 +196,9 @@ static __always_inline int connect_returns(long result)
     if (!sock) {
         peer_from_user(event, &tail, &address, length);
     } else if (family == AF_UNIX) {
-        struct unix_sock *peer = 0;
-        if (bpf_core_field_exists(peer->path)) {
-            peer = (struct unix_sock *)BPF_CORE_READ((struct unix_sock *)sock, peer);
-            if (connected && peer)
-                unix_name(event, &tail, peer);
-        }
+        struct unix_sock *peer = unix_peer(sock);
+        if (connected && peer)
+            unix_name(event, &tail, SCRATCH_SOCKET, peer);
         /* AF_UNSPEC dissolves an association: no new peer. */
         if (!peer && result == 0 && address.family == AF_UNSPEC)
             return 0;
@@ -189,11 +210,7 @@ static __always_inline int connect_returns(long result)
             return 0;
         if (!connected)
             peer_from_user(event, &tail, &address, length);
-        if (event->family == AF_INET6 && unmap_v4(event->remote_address)) {
-            event->family = AF_INET;
-            if (!unmap_v4(event->local_address))
-                __builtin_memset(event->local_address, 0, 16);
-        }
+        unmap_ends(event);
         if (!port_asked(settings, event))
             return 0;
     }

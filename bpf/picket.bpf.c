@@ -5,6 +5,8 @@
 #include "process.h"
 #include "file.h"
 #include "network.h"
+#include "socket.h"
+#include "datagram.h"
 #include "change.h"
 #include "dns.h"
 #include "act.h"

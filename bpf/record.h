@@ -22,6 +22,7 @@ enum scratch_slot {
     SCRATCH_OPEN,
     SCRATCH_CREAT,
     SCRATCH_SOCKET,
+    SCRATCH_SOCKET_CALL,
     SCRATCH_CHANGE,
     SCRATCH_CHANGE_BEFORE,
     SCRATCH_CALL,
@@ -66,19 +67,18 @@ static __always_inline struct scratch *scratch_get(__u32 slot)
     return bpf_map_lookup_elem(&scratch_map, &slot);
 }
 
-static __always_inline bool in_scope(const struct settings *settings)
+#define SCOPE_TASKS (SCOPE_PIDS | SCOPE_CGROUPS)
+
+static __always_inline bool task_in_scope(const struct settings *settings, struct task_struct *task,
+                                          __u32 pid)
 {
-    if (!(settings->scope & (SCOPE_PIDS | SCOPE_CGROUPS)))
-        return true;
     if (settings->scope & SCOPE_PIDS) {
-        __u32 pid = bpf_get_current_pid_tgid() >> 32;
         if (!bpf_map_lookup_elem(&scope_pids, &pid))
             return false;
     }
     if (settings->scope & SCOPE_CGROUPS) {
         /* From its own upwards: bpf_get_current_ancestor_cgroup_id() is for tracing programs from
          * 5.14 on only (95b861a7935b). Docker and systemd stay well below 16 levels. */
-        struct task_struct *task = current_task();
         struct cgroup *cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp);
         for (int level = 0; level < 16 && cgroup; level++) {
             __u64 id = BPF_CORE_READ(cgroup, kn, id);
@@ -89,6 +89,12 @@ static __always_inline bool in_scope(const struct settings *settings)
         return false;
     }
     return true;
+}
+
+static __always_inline bool in_scope(const struct settings *settings)
+{
+    return !(settings->scope & SCOPE_TASKS) ||
+           task_in_scope(settings, current_task(), bpf_get_current_pid_tgid() >> 32);
 }
 
 static __always_inline bool wanted(const struct settings *settings, __u32 kind)
@@ -155,12 +161,12 @@ static __always_inline struct class_counters *count_generated(__u32 kind)
     return count;
 }
 
-/* Hands the first `size` bytes of the record to the ring; its event is counted as generated
- * already. Bulk kinds leave the last quarter of the ring to the others, so that a flood of them
- * cannot push out what matters. Returns false when the event did not get in. */
-static __always_inline bool record_put(const struct settings *settings,
-                                       struct class_counters *count, struct event_header *header,
-                                       __u32 size, bool bulk)
+/* May the event enter the ring? Counts it as limited or lost when not; else `flags` says how to
+ * hand it over. Bulk kinds leave the last quarter of the ring to the others, so that a flood of
+ * them cannot push out what matters. */
+static __always_inline bool record_admit(const struct settings *settings,
+                                         struct class_counters *count,
+                                         const struct event_header *header, bool bulk, __u64 *flags)
 {
     if (bulk && over_share(settings, header)) {
         __sync_fetch_and_add(&count->limited, 1);
@@ -170,19 +176,33 @@ static __always_inline bool record_put(const struct settings *settings,
     bool refused = bulk && queued >= settings->bulk_limit;
     if (settings->simulate_loss && bpf_get_prandom_u32() % settings->simulate_loss == 0)
         refused = true;
-    if (!refused) {
-        /* A record into an empty ring wakes the agent, which then comes back by itself until the
-         * ring stays empty. */
-        bool wake = queued == 0 || queued >= settings->wake_limit ||
-                    settings->wake_mask & (1ull << (header->kind & 63));
-        refused = bpf_ringbuf_output(&ring, header, size,
-                                     wake ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP) != 0;
-    }
-    if (refused)
+    if (refused) {
         __sync_fetch_and_add(&count->lost, 1);
-    else
-        __sync_fetch_and_add(&count->submitted, 1);
-    return !refused;
+        return false;
+    }
+    /* A record into an empty ring wakes the agent, which then comes back by itself until the ring
+     * stays empty. */
+    bool wake = queued == 0 || queued >= settings->wake_limit ||
+                settings->wake_mask & (1ull << (header->kind & 63));
+    *flags = wake ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+    return true;
+}
+
+/* Hands the first `size` bytes of the record to the ring; its event is counted as generated
+ * already. Returns false when the event did not get in. */
+static __always_inline bool record_put(const struct settings *settings,
+                                       struct class_counters *count, struct event_header *header,
+                                       __u32 size, bool bulk)
+{
+    __u64 flags;
+    if (!record_admit(settings, count, header, bulk, &flags))
+        return false;
+    if (bpf_ringbuf_output(&ring, header, size, flags)) {
+        __sync_fetch_and_add(&count->lost, 1);
+        return false;
+    }
+    __sync_fetch_and_add(&count->submitted, 1);
+    return true;
 }
 
 static __always_inline void record_submit(const struct settings *settings,

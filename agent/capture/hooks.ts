@@ -7,9 +7,10 @@ import { uring } from "./hooks-uring.ts";
 
 /**
  * "fentry": on the kernel's function itself; "tracepoint": on a place the kernel marks, with its types;
- * "syscall-tracepoint": on the return of a system call, which costs every other system call some nanoseconds too.
+ * "syscall-tracepoint": on the return of a system call, which costs every other system call some nanoseconds too;
+ * "cgroup": where the kernel asks a cgroup's programs about a socket or a packet.
  */
-export type Tier = "fentry" | "tracepoint" | "syscall-tracepoint";
+export type Tier = "fentry" | "tracepoint" | "syscall-tracepoint" | "cgroup";
 
 export interface Way {
 	/** Program name in the BPF object. */

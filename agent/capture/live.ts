@@ -230,9 +230,11 @@ export class LiveCapture {
 
 	#hooksOf(capability: Capability, way: Way): Hook[] {
 		const { program, calls, also = [], cgroup } = way;
-		const targets = cgroup
-			? [this.#options.cgroupRoot ?? "/sys/fs/cgroup"]
-			: (calls?.map((call) => `syscalls/sys_exit_${call}`) ?? [""]);
+		if (cgroup) {
+			const target = this.#options.cgroupRoot ?? "/sys/fs/cgroup";
+			return programsOf(way).map((name) => ({ name, program: name, target, capability }));
+		}
+		const targets = calls?.map((call) => `syscalls/sys_exit_${call}`) ?? [""];
 		return [
 			...also.map((name) => ({ name, program: name, target: "", capability })),
 			...targets.map((target) => ({
@@ -422,13 +424,12 @@ export class LiveCapture {
 }
 
 /** Can this kernel carry the sensor? What it lacks, program by program, without starting to capture. */
-export function probe(options: Pick<CaptureOptions, "logger" | "off">): wire.Capability[] {
+export function probe(options: Pick<CaptureOptions, "logger" | "off" | "cgroupRoot">): wire.Capability[] {
 	const capture = new LiveCapture({
 		ringBytes: 262_144,
 		drainMs: 10,
 		scope: { pids: [process.pid], cgroups: [], paths: [] },
 		simulateLoss: 0,
-		cgroupRoot: undefined,
 		limits: noLimits,
 		...options,
 	});

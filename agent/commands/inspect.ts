@@ -7,6 +7,7 @@ import { callControl, subscribeControl } from "../control/client.ts";
 import { explainRule } from "../detect/explain.ts";
 import type { LoadedRule, RuleSet } from "../detect/load.ts";
 import { createDocker } from "../docker.ts";
+import { cgroupMount } from "../enrich/cgroups.ts";
 import { CommandError, failureText, problemText } from "../failure.ts";
 import { doctorJson, renderDoctor } from "../health/doctor.ts";
 import { readHost, readMachine } from "../health/host.ts";
@@ -88,7 +89,7 @@ export async function doctor(flags: DoctorFlags): Promise<number> {
 	let capture: wire.Capability[];
 	let able = true;
 	try {
-		capture = probe({ logger, off: flags.off ?? [] });
+		capture = probe({ logger, off: flags.off ?? [], cgroupRoot: cgroupMount() });
 	} catch (error) {
 		able = false;
 		const { message, remedy } = failureText(error);

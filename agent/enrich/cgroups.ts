@@ -52,6 +52,11 @@ export interface CgroupsOptions {
 	readonly proc?: string;
 }
 
+/** Where cgroup2 is mounted, undefined when it is not. */
+export function cgroupMount(proc = "/proc"): string | undefined {
+	return findMounts(readText(`${proc}/self/mountinfo`) ?? "").mount;
+}
+
 interface Entry {
 	readonly id: number;
 	readonly path: string;

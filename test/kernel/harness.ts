@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { pino } from "pino";
 import { addon } from "../../agent/capture/addon.ts";
 import { type CaptureOptions, LiveCapture, noLimits } from "../../agent/capture/live.ts";
+import { cgroupMount } from "../../agent/enrich/cgroups.ts";
 import { readProcess, readProcesses } from "../../agent/enrich/proc.ts";
 import { ProcessTree } from "../../agent/enrich/tree.ts";
 import { type EventName, eventNames } from "../../agent/model/event.ts";
@@ -88,7 +89,7 @@ export class Harness {
 			simulateLoss: 0,
 			off: (process.env.PICKET_OFF ?? "").split(",").filter(Boolean),
 			limits: noLimits,
-			cgroupRoot: undefined,
+			cgroupRoot: cgroupMount(),
 			logger: pino({ level: "silent" }),
 			...capture,
 		});

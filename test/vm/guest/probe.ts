@@ -2,6 +2,7 @@
 import { pino } from "pino";
 import { capabilities } from "../../../agent/capture/hooks.ts";
 import { LiveCapture, noLimits } from "../../../agent/capture/live.ts";
+import { cgroupMount } from "../../../agent/enrich/cgroups.ts";
 import { everything } from "../../../agent/model/interest.ts";
 
 export function probe(): { capabilities: ReturnType<LiveCapture["capabilities"]>; tiers: string[] } {
@@ -13,7 +14,7 @@ export function probe(): { capabilities: ReturnType<LiveCapture["capabilities"]>
 		simulateLoss: 0,
 		limits: noLimits,
 		off,
-		cgroupRoot: undefined,
+		cgroupRoot: cgroupMount(),
 		logger: pino({ level: "debug" }, { write: (text) => process.stderr.write(text) }),
 	});
 	try {
