@@ -47,6 +47,7 @@ enum {
 #define AF_UNIX     1
 #define AF_INET     2
 #define AF_INET6    10
+#define EPERM       1
 #define EINTR       4
 #define EBADF       9
 #define EEXIST      17
@@ -137,6 +138,7 @@ struct mnt_namespace {
 struct pid_namespace {
     struct task_struct *child_reaper;
     struct ns_common ns;
+    unsigned int level;
 };
 struct net {
     struct ns_common ns;
@@ -159,6 +161,7 @@ struct nsproxy {
     struct mnt_namespace *mnt_ns;
     struct net *net_ns;
     struct cgroup_namespace *cgroup_ns;
+    struct pid_namespace *pid_ns_for_children;
 };
 struct upid {
     int nr;
@@ -184,6 +187,12 @@ struct cred {
     kgid_t egid;
     kernel_cap_t cap_effective;
     struct user_namespace *user_ns;
+    kuid_t suid;
+    kgid_t sgid;
+    kuid_t fsuid;
+    kgid_t fsgid;
+    kernel_cap_t cap_permitted;
+    kernel_cap_t cap_inheritable;
 };
 struct tty_driver {
     int major;
@@ -249,6 +258,8 @@ struct task_struct {
     kuid_t loginuid;
     unsigned int sessionid;
     struct css_set *cgroups;
+    struct list_head ptraced;
+    struct list_head ptrace_entry;
 };
 struct linux_binprm {
     struct file *file;
@@ -293,18 +304,48 @@ struct trace_event_raw_sys_exit {
     long id;
     long ret;
 };
+struct kernel_siginfo {
+    int si_code;
+};
+struct anon_vma;
+struct vm_area_struct {
+    unsigned long vm_start;
+    unsigned long vm_end;
+    const unsigned long vm_flags;
+    struct anon_vma *anon_vma;
+    struct file *vm_file;
+};
+struct bpf_prog_aux {
+    __u32 id;
+    char name[16];
+};
+enum bpf_prog_type {
+    BPF_PROG_TYPE_UNSPEC,
+};
+struct bpf_prog {
+    enum bpf_prog_type type;
+    struct bpf_prog_aux *aux;
+};
+struct bpf_map {
+    enum bpf_map_type map_type;
+    __u32 id;
+    char name[16];
+};
 
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
     unsigned long r10;
+    unsigned long r8;
     unsigned long dx;
     unsigned long si;
     unsigned long di;
+    unsigned long orig_ax;
 };
 #elif defined(__TARGET_ARCH_arm64)
 struct pt_regs {
     __u64 regs[31];
     __u64 orig_x0;
+    int syscallno;
 };
 #else
 #error "unsupported architecture: x86_64 and arm64 are known"
@@ -379,6 +420,13 @@ static __always_inline __u64 word_at(const void *address)
     return word;
 }
 
+/* The number of the system call that returns. Its type says eight bytes; what programs are given
+ * (struct syscall_tp_t of perf_call_bpf_exit) has four, and what was on the stack behind them. */
+static __always_inline __u32 syscall_id(const struct trace_event_raw_sys_exit *context)
+{
+    return (__u32)context->id;
+}
+
 /* The registers as they were when the calling thread entered the kernel. They lie at the top of its
  * kernel stack; bpf_task_pt_regs() knows, before it came they are THREAD_SIZE away from the bottom
  * (16 KiB on both architectures; a KASAN kernel has more and is not one to run a sensor on). */
@@ -395,8 +443,8 @@ static __always_inline struct pt_regs *syscall_regs(void)
 
 #define REGS_LOAD(regs, field) (REGS_TYPED ? (__u64)(regs)->field : BPF_CORE_READ(regs, field))
 
-/* Argument number `index` (0..3) of the system call that is about to return. The result has
- * overwritten arm64's x0, its first argument is kept in orig_x0; on x86 the four stay in their
+/* Argument number `index` (0..4) of the system call that is about to return. The result has
+ * overwritten arm64's x0, its first argument is kept in orig_x0; on x86 the five stay in their
  * registers. */
 static __always_inline __u64 syscall_argument(struct pt_regs *regs, int index)
 {
@@ -408,8 +456,10 @@ static __always_inline __u64 syscall_argument(struct pt_regs *regs, int index)
         return REGS_LOAD(regs, si);
     case 2:
         return REGS_LOAD(regs, dx);
-    default:
+    case 3:
         return REGS_LOAD(regs, r10);
+    default:
+        return REGS_LOAD(regs, r8);
     }
 #else
     switch (index) {
@@ -419,9 +469,21 @@ static __always_inline __u64 syscall_argument(struct pt_regs *regs, int index)
         return REGS_LOAD(regs, regs[1]);
     case 2:
         return REGS_LOAD(regs, regs[2]);
-    default:
+    case 3:
         return REGS_LOAD(regs, regs[3]);
+    default:
+        return REGS_LOAD(regs, regs[4]);
     }
+#endif
+}
+
+/* The system call that the calling thread is in; of no meaning in an interrupt. */
+static __always_inline __u32 syscall_number(struct pt_regs *regs)
+{
+#if defined(__TARGET_ARCH_x86)
+    return REGS_LOAD(regs, orig_ax);
+#else
+    return REGS_LOAD(regs, syscallno);
 #endif
 }
 

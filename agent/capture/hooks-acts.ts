@@ -1,4 +1,25 @@
 // Which kernel hooks carry acts on processes, identities, namespaces, mounts, modules, memory.
+import type { EventName } from "../model/event.ts";
 import type { Capability } from "./hooks.ts";
 
-export const acts: readonly Capability[] = [];
+/** One program at the exits of several system calls. */
+function exits(program: string, kind: EventName, calls: readonly string[], lost: string): Capability {
+	return {
+		name: kind,
+		kind,
+		ways: [{ program, tier: "syscall-tracepoint", calls }],
+		required: false,
+		lost,
+		remedy: "a kernel with CONFIG_FTRACE_SYSCALLS and a readable tracefs",
+	};
+}
+
+export const acts: readonly Capability[] = [
+	exits("on_act", "setuid", ["setuid", "setreuid", "setresuid", "setfsuid"], "changes of user"),
+	exits("on_act", "setgid", ["setgid", "setregid", "setresgid", "setfsgid"], "changes of group"),
+	exits("on_act", "capset", ["capset"], "changes of capabilities"),
+	exits("on_act", "unshare", ["unshare"], "namespaces made by unshare"),
+	exits("on_act", "setns", ["setns"], "namespaces entered"),
+	exits("on_act", "userfaultfd", ["userfaultfd"], "userfaultfd"),
+	exits("on_act", "ioUring", ["io_uring_setup"], "rings of io_uring made"),
+];
