@@ -8,6 +8,7 @@
 #include "change.h"
 #include "dns.h"
 #include "act.h"
+#include "target.h"
 #include "io_uring.h"
 #include "cgroup.h"
 

@@ -14,6 +14,8 @@ function exits(program: string, kind: EventName, calls: readonly string[], lost:
 	};
 }
 
+const signalCalls = ["kill", "tkill", "tgkill", "pidfd_send_signal", "rt_sigqueueinfo", "rt_tgsigqueueinfo"];
+
 export const acts: readonly Capability[] = [
 	exits("on_act", "setuid", ["setuid", "setreuid", "setresuid", "setfsuid"], "changes of user"),
 	exits("on_act", "setgid", ["setgid", "setregid", "setresgid", "setfsgid"], "changes of group"),
@@ -22,4 +24,18 @@ export const acts: readonly Capability[] = [
 	exits("on_act", "setns", ["setns"], "namespaces entered"),
 	exits("on_act", "userfaultfd", ["userfaultfd"], "userfaultfd"),
 	exits("on_act", "ioUring", ["io_uring_setup"], "rings of io_uring made"),
+	exits("on_target", "ptrace", ["ptrace"], "processes taken over by ptrace"),
+	exits("on_target", "vmWrite", ["process_vm_writev"], "writes to other processes' memory"),
+	{
+		name: "kill",
+		kind: "kill",
+		ways: [{ program: "on_kill", tier: "tracepoint" }],
+		required: false,
+		lost: "signals to other users' processes and to the sensor",
+		remedy: "a kernel from 5.10 with CONFIG_DEBUG_INFO_BTF",
+	},
+	{
+		...exits("on_target", "kill", signalCalls, "signals that were refused"),
+		name: "kill_refused",
+	},
 ];

@@ -17,7 +17,18 @@ interface Seen {
 	readonly texts: Record<string, string>;
 }
 
-const kinds: EventName[] = ["setuid", "setgid", "capset", "unshare", "setns", "userfaultfd", "ioUring"];
+const kinds: EventName[] = [
+	"setuid",
+	"setgid",
+	"capset",
+	"unshare",
+	"setns",
+	"userfaultfd",
+	"ioUring",
+	"ptrace",
+	"vmWrite",
+	"kill",
+];
 const trigger = buildTrigger("act");
 const seen: Seen[] = [];
 let harness: Harness;
@@ -50,12 +61,18 @@ beforeAll(() => {
 });
 afterAll(() => harness.close());
 
-/** What the trigger said of its acts, each beside the event it made. There are no other events. */
-async function acted(...args: string[]): Promise<{ said: Record<string, number>; event: Seen }[]> {
+interface Acted {
+	readonly said: Record<string, number>;
+	readonly event: Seen;
+}
+
+/** What the trigger said of its acts, each beside the event it made. There are no other events of these kinds. */
+async function acted(kind: readonly EventName[], ...args: string[]): Promise<Acted[]> {
 	const ran = await run(trigger, args);
 	expect(ran.status).toBe(0);
 	await harness.of(ran.pid);
-	const events = seen.filter(({ pid }) => pid === ran.pid);
+	const actors = new Set(ran.said.map(({ pid }) => pid));
+	const events = seen.filter((event) => actors.has(event.pid) && kind.includes(event.kind));
 	expect(events.map(({ syscall }) => syscall)).toEqual(ran.said.map(({ syscall }) => syscall));
 	return ran.said.map((said, index) => ({ said, event: events[index] as Seen }));
 }
@@ -70,7 +87,7 @@ const unset = 0xffff_ffff;
 
 describe("a change of identity", () => {
 	it("is reported with what holds afterwards and what was asked for", async () => {
-		const acts = await acted("identity");
+		const acts = await acted(["setuid", "setgid", "capset"], "identity");
 		for (const { said, event } of acts) expectSame(event.fields, said);
 		expect(acts.map(({ event }) => event.flags)).toEqual(acts.map(() => 0));
 		const asked = acts.map(({ event: { kind, fields } }) => [
@@ -103,7 +120,7 @@ describe("a change of identity", () => {
 
 describe("a change of namespaces", () => {
 	it("is reported with where the process is afterwards", async () => {
-		const acts = await acted("namespaces");
+		const acts = await acted(["unshare", "setns"], "namespaces");
 		for (const { said, event } of acts.slice(0, -1)) expectSame(event.fields, said);
 		const [newUts, newMount, oldUts, own, any, wrong, refused, newPid] = acts.map(({ event }) => event);
 		expect([newUts, newMount, refused, newPid].map((event) => event?.kind)).toEqual(Array(4).fill("unshare"));
@@ -124,7 +141,7 @@ describe("a change of namespaces", () => {
 
 describe("a call that is telling by itself", () => {
 	it("is reported with its arguments", async () => {
-		const acts = await acted("calls");
+		const acts = await acted(["userfaultfd", "ioUring"], "calls");
 		expect(acts.map(({ event }) => event.kind)).toEqual(["userfaultfd", "userfaultfd", "ioUring", "ioUring"]);
 		for (const { said, event } of acts) {
 			expect(event.fields).toMatchObject({
@@ -141,5 +158,93 @@ describe("a call that is telling by itself", () => {
 			expect.toSatisfy((fd) => fd > 0),
 			-22,
 		]);
+	});
+});
+
+const pidFromUser = 1 << 19;
+const nobody = 0x3ffffff0;
+
+/** Names the target as /proc does, whose clock ticks every 10 ms. */
+function expectTarget({ said, event }: Acted): void {
+	const { targetPid, targetTid, startTicks, targetNamespacePid = targetPid } = said;
+	expect(event.fields).toMatchObject({ targetPid, targetTid, targetNamespacePid });
+	expect(Math.floor((event.fields.targetStart as number) / 1e7)).toBe(startTicks);
+	expect(event.flags).toBe(0);
+}
+
+describe("ptrace", () => {
+	it("is reported with its target, but for what every debugger does all the time", async () => {
+		const acts = await acted(["ptrace"], "ptrace");
+		for (const { said, event } of acts) {
+			const { request, address, result } = said;
+			expect(event.fields).toMatchObject({ request, address, result });
+		}
+		const unknown = acts.filter(({ said }) => said.nobody);
+		expect(unknown.map(({ event: { flags, fields } }) => ({ flags, ...fields }))).toMatchObject([
+			{ flags: pidFromUser, targetNamespacePid: nobody, targetPid: nobody, targetStart: 0, result: -3 },
+		]);
+		const known = acts.filter(({ said }) => !said.nobody);
+		for (const act of known) expectTarget(act);
+		const users = known.map(({ event: { fields } }) => [fields.targetUid, fields.targetEuid]);
+		const middle = known.length - 2;
+		expect(users).toEqual([[0, 0], ...Array(middle).fill([1234, 1235]), [0, 0]]);
+		expect(known.map(({ said }) => said.result).filter((result) => result !== 0)).toEqual([-5, -1]);
+		const traceMe = known.at(-1);
+		expect(traceMe?.event.fields).toMatchObject({ request: 0, targetPid: traceMe?.event.pid });
+	});
+});
+
+describe("a write to another process's memory", () => {
+	it("is reported with what the caller passed", async () => {
+		const acts = await acted(["vmWrite"], "vm_write");
+		for (const { said, event } of acts) {
+			expectSame(event.fields, said);
+			expect(event.flags).toBe(pidFromUser);
+		}
+		expect(acts.map(({ said }) => said.result)).toEqual([24, -14, -3]);
+	});
+});
+
+describe("a signal", () => {
+	it("to another user's process or the sensor is reported, however it is sent", async () => {
+		const acts = await acted(["kill"], "kill");
+		for (const act of acts) {
+			expectTarget(act);
+			const { request, result } = act.said;
+			expect(act.event.fields).toMatchObject({ request, result });
+		}
+		const users = acts.map(({ event: { fields } }) => [fields.targetUid, fields.targetEuid]);
+		const sensor = acts.findIndex(({ said }) => said.targetPid === process.pid);
+		expect(sensor).toBe(acts.length - 2);
+		expect(users).toEqual(acts.map((_, index) => (index === sensor ? [0, 0] : [1234, 1235])));
+	});
+
+	it("that is refused is reported with what the caller passed", async () => {
+		const acts = await acted(["kill"], "refused");
+		expect(acts).toHaveLength(7);
+		for (const { said, event } of acts.slice(0, -1)) {
+			expect(event.flags).toBe(pidFromUser);
+			expect(event.fields).toMatchObject({
+				result: -1,
+				request: said.request,
+				targetPid: process.pid,
+				targetNamespacePid: process.pid,
+				targetStart: 0,
+			});
+		}
+		// A descriptor tells no number.
+		expect(acts.at(-1)?.event.fields).toMatchObject({ result: -1, request: 10 });
+	});
+
+	it("is reported when it crosses the border of a pid namespace, with both numbers of its target", async () => {
+		const acts = await acted(["kill"], "inside");
+		for (const act of acts) expectTarget(act);
+		const [, inside] = acts;
+		expect(inside?.said.result).toBe(0);
+		const traced = seen.filter(({ kind, pid }) => kind === "ptrace" && pid === inside?.event.pid);
+		const [known, unknown] = traced.map((event) => ({ said: inside?.said ?? {}, event }));
+		if (known) expectTarget(known);
+		// Its number says nothing outside.
+		expect(unknown?.event.fields).toMatchObject({ result: -3, targetNamespacePid: 77, targetPid: 0 });
 	});
 });
