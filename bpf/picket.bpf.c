@@ -9,6 +9,7 @@
 #include "dns.h"
 #include "act.h"
 #include "target.h"
+#include "exec_failed.h"
 #include "io_uring.h"
 #include "cgroup.h"
 

@@ -38,4 +38,5 @@ export const acts: readonly Capability[] = [
 		...exits("on_target", "kill", signalCalls, "signals that were refused"),
 		name: "kill_refused",
 	},
+	exits("on_exec_failed", "execFailed", ["execve", "execveat"], "executions that were refused"),
 ];

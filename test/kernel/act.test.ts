@@ -1,6 +1,8 @@
 // What a process does to itself and to others: each act, success and failure, field by field.
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type EventName, eventName, type Observation, Text } from "../../agent/model/event.ts";
+import { EventFlag, type EventName, eventName, type Observation, Text } from "../../agent/model/event.ts";
 import { everything } from "../../agent/model/interest.ts";
 import { structs } from "../../agent/model/structs.ts";
 import { buildTrigger, Harness, run } from "./harness.ts";
@@ -28,6 +30,7 @@ const kinds: EventName[] = [
 	"ptrace",
 	"vmWrite",
 	"kill",
+	"execFailed",
 ];
 const trigger = buildTrigger("act");
 const seen: Seen[] = [];
@@ -161,7 +164,7 @@ describe("a call that is telling by itself", () => {
 	});
 });
 
-const pidFromUser = 1 << 19;
+const { pidFromUser } = EventFlag;
 const nobody = 0x3ffffff0;
 
 /** Names the target as /proc does, whose clock ticks every 10 ms. */
@@ -246,5 +249,36 @@ describe("a signal", () => {
 		if (known) expectTarget(known);
 		// Its number says nothing outside.
 		expect(unknown?.event.fields).toMatchObject({ result: -3, targetNamespacePid: 77, targetPid: 0 });
+	});
+});
+
+describe("an execution that is refused", () => {
+	it("is reported with name, arguments and folder, and with what could not be told", async () => {
+		const folder = join(harness.folder, "exec");
+		mkdirSync(folder);
+		const text = join(folder, "text");
+		writeFileSync(text, "no program\n", { mode: 0o755 });
+		const acts = await acted(["execFailed"], "exec", folder);
+		expect(acts.map(({ said }) => said.result)).toEqual([-8, -2, -8, -8, -8, -14, -14, -2, -9]);
+		const few = "name\0\0tab\there\0";
+		const just = `${"x".repeat(255)}\0`;
+		const { pathFromUser, argsTruncated, argsUnreadable, rawUnreadable, pathIncomplete } = EventFlag;
+		const expected = [
+			[text, text, few, pathFromUser],
+			[`${folder}/./nothing`, "./nothing", "", pathFromUser],
+			[text, "text", just, pathFromUser],
+			[text, "text", just, pathFromUser | argsTruncated],
+			[text, "", just.repeat(8), argsTruncated],
+			["", "", few, rawUnreadable],
+			[text, "text", "name\0", pathFromUser | argsUnreadable],
+			["/nothing", "nothing", "b\0".repeat(16), pathFromUser],
+			["", "nothing", few, pathFromUser | pathIncomplete],
+		] as const;
+		for (const [index, { said, event }] of acts.entries()) {
+			const [path, raw, args, flags] = expected[index] ?? [];
+			expect(event.texts).toEqual({ path, raw, args, cwd: index < 7 ? folder : "/" });
+			expect(event.flags).toBe(flags);
+			expect(event.fields).toMatchObject({ result: said.result, argsBytes: args?.length });
+		}
 	});
 });

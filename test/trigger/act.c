@@ -135,16 +135,16 @@ static void act_namespaces(void)
     namespaces(SYS_setns, uts, CLONE_NEWUTS);
     namespaces(SYS_setns, self, CLONE_NEWUTS | CLONE_NEWIPC);
     namespaces(SYS_setns, uts, 0);
-    namespaces(SYS_setns, uts, CLONE_NEWNET);                         // of another sort
-    namespaces(SYS_unshare, 1 << 30 | CLONE_NEWUTS | CLONE_PIDFD, 0); // no such flag
+    namespaces(SYS_setns, uts, CLONE_NEWNET);               // of another sort
+    namespaces(SYS_unshare, CLONE_NEWUTS | CLONE_PIDFD, 0); // no such flag
     namespaces(SYS_unshare, CLONE_NEWPID, 0);
 }
 
 static void act_calls(void)
 {
     long number = SYS_userfaultfd;
-    say(number, call(number, O_CLOEXEC | 1 /* user mode only */, 0, 0, 0, 0));
-    say_number("argument", O_CLOEXEC | 1);
+    say(number, call(number, O_CLOEXEC | O_NONBLOCK, 0, 0, 0, 0));
+    say_number("argument", O_CLOEXEC | O_NONBLOCK);
     end();
     say(number, call(number, 0x7000, 0, 0, 0, 0));
     say_number("argument", 0x7000);
@@ -386,6 +386,52 @@ static void act_inside(void)
     finish_told(init, 1);
 }
 
+static void execute(long number, int directory, const char *path, char **arguments, int flags)
+{
+    char *environment[] = {NULL};
+    long result =
+        number == SYS_execveat
+            ? call(number, directory, (long)path, (long)arguments, (long)environment, flags)
+            : call(number, (long)path, (long)arguments, (long)environment, 0, 0);
+    say(number, result);
+    end();
+}
+
+// exec FOLDER: a text file, a folder and nothing lie there.
+static void act_exec(const char *folder)
+{
+    static char text[300];
+    memset(text, 'x', sizeof(text) - 1);
+    char just[256];
+    memcpy(just, text, sizeof(just) - 1);
+    just[255] = 0;
+    char *few[] = {"name", "", "tab\there", NULL}, *none[] = {NULL}, *cut[] = {text, NULL};
+    char *many[40], *full[17] = {NULL}, *unreadable[] = {"name", (char *)8, NULL},
+                    *fits[] = {just, NULL};
+    for (int i = 0; i < 39; i++)
+        many[i] = just;
+    many[39] = NULL;
+    for (int i = 0; i < 16; i++)
+        full[i] = "b";
+    if (chdir(folder))
+        die(folder);
+    int directory = open(folder, O_PATH | O_DIRECTORY);
+    int file = open("text", O_RDONLY);
+    char absolute[512];
+    snprintf(absolute, sizeof(absolute), "%s/text", folder);
+    execute(SYS_execve, 0, absolute, few, 0);
+    execute(SYS_execve, 0, "./nothing", none, 0);
+    execute(SYS_execveat, AT_FDCWD, "text", fits, 0);
+    execute(SYS_execveat, directory, "text", cut, 0);
+    execute(SYS_execveat, file, "", many, AT_EMPTY_PATH);
+    execute(SYS_execve, 0, (char *)8, few, 0);
+    execute(SYS_execve, 0, "text", unreadable, 0);
+    if (chdir("/"))
+        die("/");
+    execute(SYS_execve, 0, "nothing", full, 0);
+    execute(SYS_execveat, 77, "nothing", few, 0);
+}
+
 int main(int count, char **arguments)
 {
     const char *act = count > 1 ? arguments[1] : "";
@@ -405,7 +451,9 @@ int main(int count, char **arguments)
         act_refused();
     else if (!strcmp(act, "inside"))
         act_inside();
+    else if (!strcmp(act, "exec") && count > 2)
+        act_exec(arguments[2]);
     else
-        die("usage: act identity|namespaces|calls|ptrace|vm_write|kill|refused|inside");
+        die("usage: act identity|namespaces|calls|ptrace|vm_write|kill|refused|inside|exec FOLDER");
     return 0;
 }
