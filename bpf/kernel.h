@@ -85,8 +85,12 @@ struct qstr {
     };
     const unsigned char *name;
 };
+struct file_system_type {
+    const char *name;
+};
 struct super_block {
     __u32 s_dev;
+    struct file_system_type *s_type;
 };
 struct inode {
     __u16 i_mode;

@@ -10,6 +10,8 @@
 #include "act.h"
 #include "target.h"
 #include "exec_failed.h"
+#include "mount.h"
+#include "module.h"
 #include "io_uring.h"
 #include "cgroup.h"
 

@@ -38,5 +38,9 @@ export const acts: readonly Capability[] = [
 		...exits("on_target", "kill", signalCalls, "signals that were refused"),
 		name: "kill_refused",
 	},
+	exits("on_mount", "mount", ["mount", "move_mount"], "mounts"),
+	exits("on_mount", "umount", ["umount"], "mounts taken away"),
+	exits("on_module", "module", ["init_module", "finit_module", "delete_module"], "kernel modules"),
+	exits("on_bpf", "bpf", ["bpf"], "BPF programs and maps"),
 	exits("on_exec_failed", "execFailed", ["execve", "execveat"], "executions that were refused"),
 ];

@@ -4,15 +4,18 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/bpf.h>
 #include <linux/capability.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <sys/user.h>
 #include <sys/wait.h>
@@ -432,6 +435,132 @@ static void act_exec(const char *folder)
     execute(SYS_execveat, 77, "nothing", few, 0);
 }
 
+static void mounted(long number, long a, long b, long c, long d, long e)
+{
+    say(number, call(number, a, b, c, d, e));
+    end();
+}
+
+static void attach(const char *source, const char *target, const char *type, unsigned long flags,
+                   const void *data)
+{
+    mounted(SYS_mount, (long)source, (long)target, (long)type, flags, (long)data);
+}
+
+// mount FOLDER: in a mount namespace of its own, below a folder that has "a" and "b" in it.
+static void act_mount(const char *folder)
+{
+    static const char binary[] = "some\1bytes";
+    if (unshare(CLONE_NEWNS) || chdir(folder))
+        die(folder);
+    char absolute[512];
+    snprintf(absolute, sizeof(absolute), "%s/a", folder);
+    attach("none", "/", NULL, MS_REC | MS_PRIVATE, NULL);
+    attach("memory", absolute, "tmpfs", MS_NOSUID | MS_NOEXEC, "size=64k,mode=700");
+    attach(absolute, "b", NULL, MS_BIND, NULL);
+    attach("x", "a", "no-such-type", 0, binary);
+    attach("x", (char *)8, "tmpfs", 0, (char *)8);
+    mounted(SYS_umount2, (long)"b", MNT_DETACH, 0, 0, 0);
+    mounted(SYS_umount2, (long)"b", 0, 0, 0, 0);
+    int directory = open(folder, O_PATH | O_DIRECTORY);
+    mounted(SYS_move_mount, AT_FDCWD, (long)"a", directory, (long)"b", 0);
+    int context = syscall(SYS_fsopen, "tmpfs", 0);
+    if (context < 0 || syscall(SYS_fsconfig, context, 6 /* create */, NULL, NULL, 0))
+        die("fsconfig");
+    int fresh = syscall(SYS_fsmount, context, 0, 0);
+    struct stat file;
+    if (fresh < 0 || fstat(fresh, &file))
+        die("fsmount");
+    say(SYS_move_mount, call(SYS_move_mount, fresh, (long)"", directory, (long)"a", 4));
+    say_number("device", (unsigned long)major(file.st_dev) << 20 | minor(file.st_dev));
+    end();
+    mounted(SYS_move_mount, directory, (long)"missing", AT_FDCWD, (long)"/nowhere", 0);
+}
+
+static void module(long number, long a, long b, long c)
+{
+    say(number, call(number, a, b, c, 0, 0));
+    end();
+}
+
+// module FILE: which is none.
+static void act_module(const char *path)
+{
+    int file = open(path, O_RDONLY);
+    if (file < 0)
+        die(path);
+    module(SYS_finit_module, file, (long)"debug=1 name=x", 1);
+    module(SYS_init_module, (long)"no module", 10, (long)"first=2");
+    module(SYS_delete_module, (long)"picket_none", O_NONBLOCK, 0);
+}
+
+// Returns what the kernel answered.
+static int bpf(int command, union bpf_attr *attributes, __u32 id, __u32 type)
+{
+    long result = call(SYS_bpf, command, (long)attributes, sizeof(*attributes), 0, 0);
+    say(SYS_bpf, result);
+    say_number("command", command);
+    if (!id && result > 0) {
+        // The least of both infos: type, id.
+        __u32 info[20] = {0};
+        union bpf_attr ask = {.info = {.bpf_fd = result, .info_len = sizeof(info)}};
+        ask.info.info = (unsigned long)info;
+        if (call(SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, (long)&ask, sizeof(ask), 0, 0))
+            die("info");
+        id = info[1];
+    }
+    say_number("id", id);
+    say_number("type", type);
+    end();
+    return result;
+}
+
+static void act_bpf(void)
+{
+    struct bpf_insn code[] = {
+        {.code = BPF_ALU64 | BPF_MOV | BPF_K},
+        {.code = BPF_JMP | BPF_EXIT},
+    };
+    union bpf_attr map = {.map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 8};
+    map.max_entries = 1;
+    strcpy(map.map_name, "a_map");
+    int made = bpf(BPF_MAP_CREATE, &map, 0, BPF_MAP_TYPE_ARRAY);
+    __u32 key = 0;
+    __u64 value = 1;
+    union bpf_attr element = {.map_fd = made, .key = (unsigned long)&key};
+    element.value = (unsigned long)&value;
+    call(SYS_bpf, BPF_MAP_UPDATE_ELEM, (long)&element, sizeof(element), 0, 0); // no news
+    map.max_entries = 0;
+    bpf(BPF_MAP_CREATE, &map, 0, BPF_MAP_TYPE_ARRAY);
+
+    union bpf_attr load = {.prog_type = BPF_PROG_TYPE_CGROUP_SKB, .insn_cnt = 2};
+    load.insns = (unsigned long)code;
+    load.license = (unsigned long)"GPL";
+    strcpy(load.prog_name, "a_program");
+    int program = bpf(BPF_PROG_LOAD, &load, 0, BPF_PROG_TYPE_CGROUP_SKB);
+    union bpf_attr ask = {.info = {.bpf_fd = program, .info_len = 8}};
+    __u32 info[2];
+    ask.info.info = (unsigned long)info;
+    if (call(SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, (long)&ask, sizeof(ask), 0, 0))
+        die("info");
+    load.insn_cnt = 1; // no exit
+    bpf(BPF_PROG_LOAD, &load, 0, BPF_PROG_TYPE_CGROUP_SKB);
+
+    union bpf_attr attach = {.target_fd = -1, .attach_bpf_fd = program};
+    attach.attach_type = BPF_CGROUP_INET_EGRESS;
+    bpf(BPF_PROG_ATTACH, &attach, info[1], BPF_CGROUP_INET_EGRESS);
+    bpf(BPF_PROG_DETACH, &attach, info[1], BPF_CGROUP_INET_EGRESS);
+    union bpf_attr link = {.link_create = {.prog_fd = program, .target_fd = -1}};
+    link.link_create.attach_type = BPF_CGROUP_INET_INGRESS;
+    bpf(BPF_LINK_CREATE, &link, info[1], BPF_CGROUP_INET_INGRESS);
+    union bpf_attr pin = {.pathname = (unsigned long)"/tmp/not-a-bpf-file-system",
+                          .bpf_fd = program};
+    bpf(BPF_OBJ_PIN, &pin, info[1], 0);
+    union bpf_attr raw = {.raw_tracepoint = {.name = (unsigned long)"no_such_point"}};
+    raw.raw_tracepoint.prog_fd = 0;
+    bpf(BPF_RAW_TRACEPOINT_OPEN, &raw, 0, 0);
+}
+
 int main(int count, char **arguments)
 {
     const char *act = count > 1 ? arguments[1] : "";
@@ -453,7 +582,14 @@ int main(int count, char **arguments)
         act_inside();
     else if (!strcmp(act, "exec") && count > 2)
         act_exec(arguments[2]);
+    else if (!strcmp(act, "mount") && count > 2)
+        act_mount(arguments[2]);
+    else if (!strcmp(act, "module") && count > 2)
+        act_module(arguments[2]);
+    else if (!strcmp(act, "bpf"))
+        act_bpf();
     else
-        die("usage: act identity|namespaces|calls|ptrace|vm_write|kill|refused|inside|exec FOLDER");
+        die("usage: act identity|namespaces|calls|ptrace|vm_write|kill|refused|inside|bpf, "
+            "act exec|mount FOLDER, act module FILE");
     return 0;
 }
