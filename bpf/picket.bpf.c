@@ -10,6 +10,7 @@
 #include "act.h"
 #include "target.h"
 #include "exec_failed.h"
+#include "protect.h"
 #include "mount.h"
 #include "module.h"
 #include "io_uring.h"

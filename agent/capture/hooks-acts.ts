@@ -16,6 +16,8 @@ function exits(program: string, kind: EventName, calls: readonly string[], lost:
 
 const signalCalls = ["kill", "tkill", "tgkill", "pidfd_send_signal", "rt_sigqueueinfo", "rt_tgsigqueueinfo"];
 
+const protectCalls = ["mmap", "mprotect", "pkey_mprotect"];
+
 export const acts: readonly Capability[] = [
 	exits("on_act", "setuid", ["setuid", "setreuid", "setresuid", "setfsuid"], "changes of user"),
 	exits("on_act", "setgid", ["setgid", "setregid", "setresgid", "setfsgid"], "changes of group"),
@@ -42,5 +44,14 @@ export const acts: readonly Capability[] = [
 	exits("on_mount", "umount", ["umount"], "mounts taken away"),
 	exits("on_module", "module", ["init_module", "finit_module", "delete_module"], "kernel modules"),
 	exits("on_bpf", "bpf", ["bpf"], "BPF programs and maps"),
+	{
+		...exits("on_protect", "protect", protectCalls, "memory made executable that was or can be written"),
+		// The second one for kernels before 5.17, which it asks for a memory area without their help.
+		ways: ["on_protect", "on_protect_early"].map((program) => ({
+			program,
+			tier: "syscall-tracepoint",
+			calls: protectCalls,
+		})),
+	},
 	exits("on_exec_failed", "execFailed", ["execve", "execveat"], "executions that were refused"),
 ];

@@ -2,6 +2,7 @@
 import { mkdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Counters } from "../../agent/capture/live.ts";
 import { EventFlag, type EventName, eventName, type Observation, Text } from "../../agent/model/event.ts";
 import { everything } from "../../agent/model/interest.ts";
 import { structs } from "../../agent/model/structs.ts";
@@ -35,6 +36,7 @@ const kinds: EventName[] = [
 	"umount",
 	"module",
 	"bpf",
+	"protect",
 ];
 const trigger = buildTrigger("act");
 const seen: Seen[] = [];
@@ -370,5 +372,39 @@ describe("a BPF program or map", () => {
 		]);
 		const results = acts.map(({ said }) => Math.sign(said.result as number));
 		expect(results).toEqual([1, -1, 1, -1, -1, -1, -1, -1, -1]);
+	});
+});
+
+describe("memory made executable", () => {
+	it("is reported when it was or can be written, once a while", async () => {
+		const file = join(harness.folder, "pages");
+		writeFileSync(file, Buffer.alloc(3 * 4096));
+		const { ino } = statSync(file);
+		const before = harness.capture.counters().get("protect");
+		const acts = await acted(["protect"], "protect", file);
+		const after = harness.capture.counters().get("protect");
+		for (const { said, event } of acts) expectSame(event.fields, said);
+		const { written } = EventFlag;
+		const told = acts.map(({ said, event: { fields, flags, texts } }) => [
+			said.result,
+			fields.protection,
+			flags,
+			fields.inode,
+			texts.path,
+		]);
+		expect(told).toEqual([
+			[0, 7, 0, ino, file],
+			[0, 6, 0, 0, ""],
+			[0, 5, 0, 0, ""],
+			[-22, 4, 0, 0, ""],
+			[0, 4, 0, ino, file],
+			[0, 5, written, ino, file],
+			[0, 5, written, 0, ""],
+			[0, 7, 0, 0, ""],
+			[0, 4, written, 0, ""],
+			[-22, 7, 0, 0, ""],
+		]);
+		const grown = (count: keyof Counters) => (after?.[count] ?? 0) - (before?.[count] ?? 0);
+		expect([grown("generated"), grown("submitted"), grown("repeated")]).toEqual([19, 10, 9]);
 	});
 });

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
@@ -561,6 +562,74 @@ static void act_bpf(void)
     bpf(BPF_RAW_TRACEPOINT_OPEN, &raw, 0, 0);
 }
 
+#define PAGE 4096
+
+static void *map(void *at, int protection, int flags, int file)
+{
+    void *address = mmap(at, PAGE, protection, flags | (at ? MAP_FIXED : 0), file, 0);
+    if (address == MAP_FAILED)
+        die("mmap");
+    return address;
+}
+
+static void protect(long number, void *address, long size, long protection)
+{
+    say(number, call(number, (long)address, size, protection, -1, 0));
+    say_number("address", (unsigned long)address);
+    say_number("size", size);
+    say_number("protection", protection);
+    end();
+}
+
+static void mapped(long size, long protection, long flags, int file)
+{
+    const long number = SYS_mmap;
+    // Not by call(): there is a sixth argument, and the result is an address.
+    long result = syscall(number, 0, size, protection, flags, file, 0);
+    say(number, result == -1 ? -errno : 0);
+    say_number("address", result == -1 ? 0 : result);
+    say_number("size", size);
+    say_number("protection", protection);
+    say_number("callFlags", flags);
+    end();
+}
+
+// protect FILE: of some pages.
+static void act_protect(const char *path)
+{
+    const int private = MAP_PRIVATE | MAP_ANONYMOUS, both = PROT_READ | PROT_WRITE;
+    int file = open(path, O_RDWR);
+    if (file < 0)
+        die(path);
+    map(NULL, PROT_READ | PROT_EXEC, MAP_PRIVATE, file); // an ordinary library
+    mapped(2 * PAGE, both | PROT_EXEC, MAP_PRIVATE, file);
+    mapped(PAGE, PROT_WRITE | PROT_EXEC, private, -1);
+    for (int i = 0; i < 9; i++)
+        map(NULL, PROT_WRITE | PROT_EXEC, private, -1); // no news any more
+    mapped(PAGE, PROT_READ | PROT_EXEC, private, -1);
+    mapped(0, PROT_EXEC, private, -1);
+
+    char *clean = map(NULL, both, private, -1), *page = map(NULL, both, private, -1);
+    if (mprotect(clean, PAGE, PROT_READ | PROT_EXEC)) // nobody wrote there
+        die("mprotect");
+    map(page, both, MAP_SHARED, file);
+    protect(SYS_mprotect, page, PAGE, PROT_EXEC);
+    map(page, both, MAP_PRIVATE, file);
+    *page = 1;
+    protect(SYS_pkey_mprotect, page, PAGE, PROT_READ | PROT_EXEC);
+    map(page, both, private, -1);
+    *page = 1;
+    protect(SYS_mprotect, page, PAGE, PROT_READ | PROT_EXEC);
+    map(page, both, private, -1);
+    protect(SYS_mprotect, page, 100, both | PROT_EXEC);
+    // What was written lies behind what was not.
+    char *two = mmap(NULL, 2 * PAGE, both, private, -1, 0);
+    map(two, PROT_READ, MAP_PRIVATE, file);
+    two[PAGE] = 1;
+    protect(SYS_pkey_mprotect, two, 2 * PAGE, PROT_EXEC);
+    protect(SYS_pkey_mprotect, two + 1, PAGE, both | PROT_EXEC);
+}
+
 int main(int count, char **arguments)
 {
     const char *act = count > 1 ? arguments[1] : "";
@@ -586,10 +655,12 @@ int main(int count, char **arguments)
         act_mount(arguments[2]);
     else if (!strcmp(act, "module") && count > 2)
         act_module(arguments[2]);
+    else if (!strcmp(act, "protect") && count > 2)
+        act_protect(arguments[2]);
     else if (!strcmp(act, "bpf"))
         act_bpf();
     else
         die("usage: act identity|namespaces|calls|ptrace|vm_write|kill|refused|inside|bpf, "
-            "act exec|mount FOLDER, act module FILE");
+            "act exec|mount FOLDER, act module|protect FILE");
     return 0;
 }
