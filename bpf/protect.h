@@ -41,14 +41,13 @@ struct protect_areas {
     __u32 shared;  /* some can be written through another mapping */
 };
 
-static __always_inline void protect_look(struct protect_areas *areas, struct vm_area_struct *area)
+static __always_inline void protect_look(struct protect_areas *areas, unsigned long flags,
+                                         bool written, const void *file, __u64 end)
 {
-    const unsigned long flags = BPF_CORE_READ(area, vm_flags);
-    const bool written = BPF_CORE_READ(area, anon_vma) != 0;
     const bool shared = (flags & (VM_SHARED | VM_MAYWRITE)) == (VM_SHARED | VM_MAYWRITE);
     if (!areas->next || ((written || shared) && !areas->written && !areas->shared))
-        areas->file = (__u64)BPF_CORE_READ(area, vm_file);
-    areas->next = BPF_CORE_READ(area, vm_end);
+        areas->file = (__u64)file;
+    areas->next = end;
     areas->written |= written;
     areas->shared |= shared;
 }
@@ -56,7 +55,7 @@ static __always_inline void protect_look(struct protect_areas *areas, struct vm_
 static long protect_found(struct task_struct *task, struct vm_area_struct *area,
                           struct protect_areas *areas)
 {
-    protect_look(areas, area);
+    protect_look(areas, area->vm_flags, area->anon_vma != 0, area->vm_file, area->vm_end);
     return 0;
 }
 
@@ -114,7 +113,8 @@ static __always_inline bool protect_range(struct protect_areas *areas, __u64 add
             struct vm_area_struct *area = (struct vm_area_struct *)protect_area(address);
             if (!area)
                 return false;
-            protect_look(areas, area);
+            protect_look(areas, BPF_CORE_READ(area, vm_flags), BPF_CORE_READ(area, anon_vma) != 0,
+                         BPF_CORE_READ(area, vm_file), BPF_CORE_READ(area, vm_end));
         }
         address = areas->next;
     }
