@@ -47,6 +47,7 @@ enum {
 #define AF_UNIX      1
 #define AF_INET      2
 #define AF_INET6     10
+#define EPERM        1
 #define EINTR        4
 #define EBADF        9
 #define EEXIST       17
@@ -91,9 +92,13 @@ typedef struct {
 typedef struct {
     __u32 val;
 } kgid_t;
+struct file_system_type {
+    const char *name;
+};
 struct super_block {
     __u32 s_dev;
     unsigned long s_magic;
+    struct file_system_type *s_type;
 };
 struct inode {
     __u16 i_mode;
@@ -162,6 +167,7 @@ struct mnt_namespace {
 struct pid_namespace {
     struct task_struct *child_reaper;
     struct ns_common ns;
+    unsigned int level;
 };
 struct net {
     struct ns_common ns;
@@ -184,6 +190,7 @@ struct nsproxy {
     struct mnt_namespace *mnt_ns;
     struct net *net_ns;
     struct cgroup_namespace *cgroup_ns;
+    struct pid_namespace *pid_ns_for_children;
 };
 struct upid {
     int nr;
@@ -205,6 +212,10 @@ struct cred {
     kernel_cap_t cap_permitted;
     kernel_cap_t cap_effective;
     struct user_namespace *user_ns;
+    kuid_t suid;
+    kgid_t sgid;
+    kuid_t fsuid;
+    kgid_t fsgid;
 };
 struct tty_driver {
     int major;
@@ -273,6 +284,8 @@ struct task_struct {
     kuid_t loginuid;
     unsigned int sessionid;
     struct css_set *cgroups;
+    struct list_head ptraced;
+    struct list_head ptrace_entry;
 };
 struct linux_binprm {
     struct file *file;
@@ -317,6 +330,33 @@ struct trace_event_raw_sys_exit {
     long id;
     long ret;
 };
+struct kernel_siginfo {
+    int si_code;
+};
+struct anon_vma;
+struct vm_area_struct {
+    unsigned long vm_start;
+    unsigned long vm_end;
+    const unsigned long vm_flags;
+    struct anon_vma *anon_vma;
+    struct file *vm_file;
+};
+struct bpf_prog_aux {
+    __u32 id;
+    char name[16];
+};
+enum bpf_prog_type {
+    BPF_PROG_TYPE_UNSPEC,
+};
+struct bpf_prog {
+    enum bpf_prog_type type;
+    struct bpf_prog_aux *aux;
+};
+struct bpf_map {
+    enum bpf_map_type map_type;
+    __u32 id;
+    char name[16];
+};
 
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
@@ -325,11 +365,13 @@ struct pt_regs {
     unsigned long dx;
     unsigned long si;
     unsigned long di;
+    unsigned long orig_ax;
 };
 #elif defined(__TARGET_ARCH_arm64)
 struct pt_regs {
     __u64 regs[31];
     __u64 orig_x0;
+    int syscallno;
 };
 #else
 #error "unsupported architecture: x86_64 and arm64 are known"
@@ -475,6 +517,13 @@ static __always_inline __u64 word_at(const void *address)
     return word;
 }
 
+/* The number of the system call that returns. Its type says eight bytes; what programs are given
+ * (struct syscall_tp_t of perf_call_bpf_exit) has four, and what was on the stack behind them. */
+static __always_inline __u32 syscall_id(const struct trace_event_raw_sys_exit *context)
+{
+    return (__u32)context->id;
+}
+
 /* The registers as they were when the calling thread entered the kernel. They lie at the top of its
  * kernel stack; bpf_task_pt_regs() knows, before it came they are THREAD_SIZE away from the bottom
  * (16 KiB on both architectures; a KASAN kernel has more and is not one to run a sensor on). */
@@ -522,6 +571,16 @@ static __always_inline __u64 syscall_argument(struct pt_regs *regs, int index)
     default:
         return REGS_LOAD(regs, regs[4]);
     }
+#endif
+}
+
+/* The system call that the calling thread is in; of no meaning in an interrupt. */
+static __always_inline __u32 syscall_number(struct pt_regs *regs)
+{
+#if defined(__TARGET_ARCH_x86)
+    return REGS_LOAD(regs, orig_ax);
+#else
+    return REGS_LOAD(regs, syscallno);
 #endif
 }
 

@@ -10,6 +10,11 @@
 #include "change.h"
 #include "dns.h"
 #include "act.h"
+#include "target.h"
+#include "exec_failed.h"
+#include "protect.h"
+#include "mount.h"
+#include "module.h"
 #include "io_uring.h"
 #include "cgroup.h"
 

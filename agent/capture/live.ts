@@ -387,7 +387,8 @@ export class LiveCapture {
 				return { name, available: false, tier: "none", lost: `${lost} (${reasons.join("; ")})`, remedy };
 			}
 			const [best] = capability.ways;
-			if (best === undefined || way === best)
+			// Another program at the same place is as good.
+			if (best === undefined || way.tier === best.tier)
 				return { name, available: true, tier: way.tier, lost: "", remedy: "" };
 			return {
 				name,
