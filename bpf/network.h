@@ -29,17 +29,40 @@ static __always_inline bool unmap_v4(__u8 *address)
     return true;
 }
 
+static __always_inline void unmap_ends(struct socket_event *event)
+{
+    if (event->family != AF_INET6)
+        return;
+    if (unmap_v4(event->remote_address)) {
+        event->family = AF_INET;
+        if (!unmap_v4(event->local_address))
+            __builtin_memset(event->local_address, 0, 16);
+    } else if (!event->remote_port && unmap_v4(event->local_address)) {
+        event->family = AF_INET;
+    }
+}
+
+static __always_inline struct unix_sock *unix_peer(struct sock *sock)
+{
+    struct unix_sock *unix_sock = (struct unix_sock *)sock;
+    if (!bpf_core_field_exists(unix_sock->peer))
+        return 0;
+    return (struct unix_sock *)BPF_CORE_READ(unix_sock, peer);
+}
+
 /* Abstract and unnamed sockets have no file: their name is the address itself. */
 static __always_inline void unix_name(struct socket_event *event, struct tail *tail,
-                                      struct unix_sock *peer)
+                                      enum scratch_slot slot, struct unix_sock *sock)
 {
-    struct dentry *dentry = BPF_CORE_READ(peer, path.dentry);
+    if (!bpf_core_field_exists(sock->path)) /* no CONFIG_UNIX */
+        return;
+    struct dentry *dentry = BPF_CORE_READ(sock, path.dentry);
     if (dentry) {
         tail_path(tail, &event->path,
-                  path_resolve(path_of(&peer->path), SCRATCH_SOCKET, &event->header.flags));
+                  path_resolve(path_of(&sock->path), slot, &event->header.flags));
         return;
     }
-    struct unix_address *address = BPF_CORE_READ(peer, addr);
+    struct unix_address *address = BPF_CORE_READ(sock, addr);
     if (!address)
         return;
     int length = BPF_CORE_READ(address, len);
@@ -126,6 +149,21 @@ static __always_inline void ends_of(struct socket_event *event, struct sock *soc
     }
 }
 
+/* A connect that is about to return. */
+struct connect_call {
+    struct sock *sock; /* 0 where the descriptor stands for none any more */
+    struct sockaddr_bytes *address;
+    __u32 length;
+    __u32 flags;
+    long result;
+    __u16 family; /* of `sock` */
+    __u16 syscall;
+    enum scratch_slot slot;
+};
+
+static __always_inline int connect_report(const struct settings *settings,
+                                          const struct connect_call *call);
+
 /* The address is the caller's to change while the call waits, and so is what its descriptor stands
  * for: neither decides whether there is an event, unless the kernel agrees that nothing happened
  * (a dissolved UDP association). */
@@ -154,14 +192,33 @@ static __always_inline int connect_returns(long result)
     bound_to(length);
     bpf_probe_read_user(&address, length & (sizeof(address) - 1),
                         (void *)syscall_argument(regs, 1));
+    const struct connect_call call = {.sock = sock,
+                                      .address = &address,
+                                      .length = length,
+                                      .result = result,
+                                      .family = family,
+                                      .syscall = NUMBER_OF(CONNECT),
+                                      .slot = SCRATCH_SOCKET};
+    return connect_report(settings, &call);
+}
 
-    struct scratch *scratch = scratch_get(SCRATCH_SOCKET);
+static __always_inline int connect_report(const struct settings *settings,
+                                          const struct connect_call *call)
+{
+    struct sock *sock = call->sock;
+    const struct sockaddr_bytes *address = call->address;
+    const __u32 length = call->length;
+    const __u16 family = call->family;
+    const long result = call->result;
+    struct scratch *scratch = scratch_get(call->slot);
     if (!scratch)
         return 0;
     struct socket_event *event = &scratch->socket;
     struct tail tail = {.scratch = scratch, .at = sizeof(*event)};
     __builtin_memset(event, 0, sizeof(*event));
     header_fill(&event->header, EVENT_CONNECT);
+    event->header.syscall = call->syscall;
+    event->header.flags = call->flags;
     /* What a signal interrupts goes on in the background; the caller sees EINTR, or calls again. */
     event->result = result == -ERESTARTSYS ? -EINTR : result;
     event->family = family;
@@ -170,30 +227,23 @@ static __always_inline int connect_returns(long result)
                      result == -EINTR || result == -ERESTARTSYS;
 
     if (!sock) {
-        peer_from_user(event, &tail, &address, length);
+        peer_from_user(event, &tail, address, length);
     } else if (family == AF_UNIX) {
-        struct unix_sock *peer = 0;
-        if (bpf_core_field_exists(peer->path)) {
-            peer = (struct unix_sock *)BPF_CORE_READ((struct unix_sock *)sock, peer);
-            if (connected && peer)
-                unix_name(event, &tail, peer);
-        }
+        struct unix_sock *peer = unix_peer(sock);
+        if (connected && peer)
+            unix_name(event, &tail, call->slot, peer);
         /* AF_UNSPEC dissolves an association: no new peer. */
-        if (!peer && result == 0 && address.family == AF_UNSPEC)
+        if (!peer && result == 0 && address->family == AF_UNSPEC)
             return 0;
         if (!event->path.size)
-            peer_from_user(event, &tail, &address, length);
+            peer_from_user(event, &tail, address, length);
     } else {
         ends_of(event, sock, connected);
-        if (result == 0 && address.family == AF_UNSPEC && !event->remote_port)
+        if (result == 0 && address->family == AF_UNSPEC && !event->remote_port)
             return 0;
         if (!connected)
-            peer_from_user(event, &tail, &address, length);
-        if (event->family == AF_INET6 && unmap_v4(event->remote_address)) {
-            event->family = AF_INET;
-            if (!unmap_v4(event->local_address))
-                __builtin_memset(event->local_address, 0, 16);
-        }
+            peer_from_user(event, &tail, address, length);
+        unmap_ends(event);
         if (!port_asked(settings, event))
             return 0;
     }
