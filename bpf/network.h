@@ -121,14 +121,18 @@ static __always_inline void peer_from_user(struct socket_event *event, struct ta
         __builtin_memcpy(event->remote_address, &address->bytes[6], 16);
 }
 
-/* The socket behind a descriptor; 0 when it is none (any more). */
-static __always_inline struct sock *sock_of(struct task_struct *task, __u32 descriptor)
+static __always_inline struct sock *sock_behind(struct file *file)
 {
-    struct file *file = file_of(task, descriptor);
     if (!file || (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
         return 0;
     struct socket *socket = BPF_CORE_READ(file, private_data);
     return BPF_CORE_READ(socket, sk);
+}
+
+/* The socket behind a descriptor; 0 when it is none (any more). */
+static __always_inline struct sock *sock_of(struct task_struct *task, __u32 descriptor)
+{
+    return sock_behind(file_of(task, descriptor));
 }
 
 /* Both ends as an IP socket has them. The remote one stays 0 where the kernel knows none. */
