@@ -1,7 +1,8 @@
 // Which kernel hooks carry what is asked for through io_uring.
 import type { Capability, Way } from "./hooks.ts";
 
-const remedy = "a kernel from 5.19 with BTF; or kernel.io_uring_disabled=2 (from 6.6), which nothing here needs";
+const remedy =
+	"a kernel from 5.19 with BTF; or kernel.io_uring_disabled=2 (from 6.6), which nothing here needs";
 
 /** The tracepoint in which a request begins was renamed in 6.4. */
 const ways: readonly Way[] = [
