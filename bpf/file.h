@@ -19,10 +19,19 @@ static __always_inline struct file *file_of(struct task_struct *task, __u32 desc
     return (struct file *)word_at(&slots[descriptor]);
 }
 
+/* Does anybody but the table of descriptors hold the file? Of one that was opened just now nobody
+ * should: another thread has put it where ours was, or is about to use ours already. */
+static __always_inline bool file_is_shared(struct file *file)
+{
+    if (bpf_core_field_exists(file->f_ref))
+        return word_at((void *)file + bpf_core_field_offset(struct file, f_ref)) != 0;
+    return word_at((void *)file + bpf_core_field_offset(struct file, f_count)) != 1;
+}
+
 /* An open that is about to return. */
 struct open_call {
     struct task_struct *task;
-    struct file *file; /* of a successful one; 0 when the descriptor was closed before we looked */
+    struct file *file; /* of a successful one; 0 when its descriptor is no longer sure to be it */
     struct path path;  /* the file's; of a failed open what `raw` starts from */
     __u64 fingerprint; /* of `path`; 0 for none */
     struct path_text *text; /* of `path`, when it was needed already */
@@ -171,6 +180,8 @@ static __always_inline __u32 open_interest(const struct settings *settings, stru
 {
     if (call->result < 0)
         return settings->open_mask & OPEN_FAILED;
+    if (call->file && file_is_shared(call->file))
+        call->file = 0;
     if (call->file)
         call->path = path_of(&call->file->f_path);
     return file_interest(settings, call);
@@ -185,7 +196,9 @@ static __always_inline void open_ends(const struct settings *settings, struct op
         if (!(interest & (reads ? OPEN_READ : OPEN_WRITE)))
             return;
     }
-    if (!call->file && !call->nameless && (call->result < 0 || call->raw_kernel)) {
+    if (!call->file && !call->nameless) {
+        if (call->result >= 0)
+            call->header_flags |= FLAG_PATH_FROM_USER;
         if (call->directory == AT_FDCWD) {
             struct fs_struct *fs = LOAD(call->task, fs);
             call->path = path_of(&fs->pwd);

@@ -187,8 +187,6 @@ __noinline int uring_open(__u64 address, __u32 slot, int result, bool begun)
     if (result >= 0 && !begun)
         call.file =
             uring_opened((struct io_kiocb *)address, BPF_CORE_READ(open, file_slot), result);
-    if (result >= 0 && !call.file)
-        call.header_flags |= FLAG_PATH_FROM_USER;
     const __u32 interest = open_interest(settings, &call);
     if (interest)
         open_ends(settings, &call, interest);

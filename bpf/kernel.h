@@ -117,6 +117,12 @@ struct file {
     unsigned int f_flags;
     unsigned int f_mode;
     void *private_data;
+    struct {
+        __s64 counter;
+    } f_count;
+    struct {
+        __s64 refcnt;
+    } f_ref; /* 6.13, counts from 0 */
 };
 struct fdtable {
     unsigned int max_fds;

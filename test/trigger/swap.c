@@ -97,10 +97,8 @@ static void open_it(int log)
 {
     struct stat file = {0};
     int fd = open(name, O_RDONLY);
-    if (fd >= 0)
-        must(fstat(fd, &file));
-    if (fd >= 0)
-        close(fd);
+    fstat(fd, &file);
+    close(fd);
     if (number >= 0 && fd != number) // taken by the other thread
         close(number);
     uint64_t inode = file.st_ino;
