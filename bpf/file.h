@@ -7,6 +7,8 @@
 
 #include "interest.h"
 
+#define FMODE_CREATED 0x100000 /* since 4.19, 73a09dd94377 */
+
 static __always_inline struct file *file_of(struct task_struct *task, __u32 descriptor)
 {
     struct files_struct *files = LOAD(task, files);
@@ -17,19 +19,33 @@ static __always_inline struct file *file_of(struct task_struct *task, __u32 desc
     return (struct file *)word_at(&slots[descriptor]);
 }
 
+/* Does anybody but the table of descriptors hold the file? Of one that was opened just now nobody
+ * should: another thread has put it where ours was, or is about to use ours already. */
+static __always_inline bool file_is_shared(struct file *file)
+{
+    if (bpf_core_field_exists(file->f_ref))
+        return word_at((void *)file + bpf_core_field_offset(struct file, f_ref)) != 0;
+    return word_at((void *)file + bpf_core_field_offset(struct file, f_count)) != 1;
+}
+
 /* An open that is about to return. */
 struct open_call {
     struct task_struct *task;
-    struct file *file; /* of a successful one; 0 when the descriptor was closed before we looked */
+    struct file *file; /* of a successful one; 0 when its descriptor is no longer sure to be it */
     struct path path;  /* the file's; of a failed open what `raw` starts from */
     __u64 fingerprint; /* of `path`; 0 for none */
     struct path_text *text; /* of `path`, when it was needed already */
     __u32 text_flags;
     const char *raw;
+    bool nameless;   /* the call takes no name */
+    bool raw_kernel; /* `raw` is the kernel's memory, not the caller's */
+    __s32 directory; /* what a relative `raw` starts from */
     long result;
     __u32 flags;
+    __u32 header_flags;
     __u32 generation;       /* of the file's inode */
-    enum scratch_slot slot; /* each system call has its own */
+    __u16 syscall;          /* its number */
+    enum scratch_slot slot; /* each program has its own */
 };
 
 /* What is asked of opens of this file: from memory, or from the tables. */
@@ -89,6 +105,8 @@ static __always_inline void open_report(const struct settings *settings, struct 
     struct open_event *event = &scratch->open;
     struct tail tail = {.scratch = scratch, .at = sizeof(*event)};
     header_fill(&event->header, EVENT_OPEN);
+    event->header.syscall = call->syscall;
+    event->header.flags = call->header_flags;
     event->open_flags = call->flags;
     event->result = call->result;
     event->inode = 0;
@@ -103,10 +121,14 @@ static __always_inline void open_report(const struct settings *settings, struct 
         event->device = BPF_CORE_READ(inode, i_sb, s_dev);
         event->mode = BPF_CORE_READ(inode, i_mode);
         call->generation = BPF_CORE_READ(inode, i_generation);
-    } else if (call->result < 0) {
+        if (BPF_CORE_READ(file, f_mode) & FMODE_CREATED)
+            event->header.flags |= FLAG_CREATED;
+    } else if (call->path.dentry) {
         event->header.flags |= FLAG_PATH_IS_BASE;
     }
-    if (!tail_string(&tail, &event->raw, call->raw, true))
+    event->raw.offset = tail.at;
+    event->raw.size = 0;
+    if (!call->nameless && !tail_string(&tail, &event->raw, call->raw, !call->raw_kernel))
         event->header.flags |= FLAG_RAW_UNREADABLE;
     const __u32 end = tail.at;
     if (end <= TAIL_LIMIT) /* raw_hash() takes whole words */
@@ -153,34 +175,66 @@ static __always_inline void open_report(const struct settings *settings, struct 
     }
 }
 
-static __always_inline int open_returns(const struct settings *settings, long result,
+/* What is asked of opens with this outcome; 0 for nothing. */
+static __always_inline __u32 open_interest(const struct settings *settings, struct open_call *call)
+{
+    if (call->result < 0)
+        return settings->open_mask & OPEN_FAILED;
+    if (call->file && file_is_shared(call->file))
+        call->file = 0;
+    if (call->file)
+        call->path = path_of(&call->file->f_path);
+    return file_interest(settings, call);
+}
+
+/* The rest, once flags and name are known, too. */
+static __always_inline void open_ends(const struct settings *settings, struct open_call *call,
+                                      __u32 interest)
+{
+    if (call->result >= 0) {
+        const bool reads = !(call->flags & (O_ACCMODE | O_CREAT | O_TRUNC));
+        if (!(interest & (reads ? OPEN_READ : OPEN_WRITE)))
+            return;
+    }
+    if (!call->file && !call->nameless) {
+        if (call->result >= 0)
+            call->header_flags |= FLAG_PATH_FROM_USER;
+        if (call->directory == AT_FDCWD) {
+            struct fs_struct *fs = LOAD(call->task, fs);
+            call->path = path_of(&fs->pwd);
+        } else {
+            struct file *base = file_of(call->task, call->directory);
+            if (base)
+                call->path = path_of(&base->f_path);
+        }
+    }
+    open_report(settings, call);
+}
+
+static __always_inline int open_returns(const struct settings *settings, long result, __u16 number,
                                         enum scratch_slot syscall)
 {
     struct task_struct *task = current_task();
-    struct open_call call = {.result = result, .task = task, .slot = syscall};
+    struct open_call call = {
+        .result = result, .task = task, .directory = AT_FDCWD, .syscall = number, .slot = syscall};
     if ((__u32)LOAD(task, tgid) == settings->sensor_pid || !in_scope(settings))
         return 0;
-    struct fs_struct *fs = LOAD(task, fs);
-    struct file *file = result >= 0 ? file_of(task, result) : 0;
-    __u32 interest = 0;
-    if (result >= 0) {
-        call.file = file;
-        if (file)
-            call.path = path_of(&file->f_path);
-        interest = file_interest(settings, &call);
-        if (!interest)
-            return 0;
-    }
+    if (result >= 0)
+        call.file = file_of(task, result);
+    const __u32 interest = open_interest(settings, &call);
+    if (!interest)
+        return 0;
 
     struct pt_regs *regs = syscall_regs();
-    int directory = AT_FDCWD;
     if (syscall == SCRATCH_OPENAT || syscall == SCRATCH_OPENAT2) {
-        directory = syscall_argument(regs, 0);
+        call.directory = syscall_argument(regs, 0);
         call.raw = (const char *)syscall_argument(regs, 1);
+    } else if (syscall == SCRATCH_OPEN_BY_HANDLE) {
+        call.nameless = true;
     } else {
         call.raw = (const char *)syscall_argument(regs, 0);
     }
-    if (syscall == SCRATCH_OPENAT) {
+    if (syscall == SCRATCH_OPENAT || syscall == SCRATCH_OPEN_BY_HANDLE) {
         call.flags = syscall_argument(regs, 2);
     } else if (syscall == SCRATCH_OPEN) {
         call.flags = syscall_argument(regs, 1);
@@ -192,50 +246,41 @@ static __always_inline int open_returns(const struct settings *settings, long re
         __u64 how = 0;
         bpf_probe_read_user(&how, sizeof(how), (void *)syscall_argument(regs, 2));
         call.flags = how;
+        struct file *file = call.file;
         if (file)
             call.flags = (call.flags & ~O_ACCMODE) | (BPF_CORE_READ(file, f_flags) & O_ACCMODE);
     }
-    if (result >= 0) {
-        const bool reads = !(call.flags & (O_ACCMODE | O_CREAT | O_TRUNC));
-        if (!(interest & (reads ? OPEN_READ : OPEN_WRITE)))
-            return 0;
-    } else if (directory == AT_FDCWD) {
-        call.path = path_of(&fs->pwd);
-    } else {
-        struct file *base = file_of(task, directory);
-        if (base)
-            call.path = path_of(&base->f_path);
-    }
-    open_report(settings, &call);
+    open_ends(settings, &call, interest);
     return 0;
 }
 
-static __always_inline int open_event(long result, enum scratch_slot syscall)
+static __always_inline int open_event(long result, __u16 number, enum scratch_slot syscall)
 {
     const struct settings *settings = settings_get();
     if (!wanted(settings, EVENT_OPEN) || (result < 0 && !(settings->open_mask & OPEN_FAILED)))
         return 0;
-    return open_returns(settings, result, syscall);
+    return open_returns(settings, result, number, syscall);
 }
 
 /* Each call once as a tracepoint, which every kernel takes, and once as a hook on its function,
  * which slows down no other system call. */
-#define OPEN_PROGRAMS(name, syscall)                                                               \
+#define OPEN_PROGRAMS(name, number, syscall)                                                       \
     SEC("tracepoint/syscalls/sys_exit_" #name)                                                     \
     int on_##name(struct trace_event_raw_sys_exit *context)                                        \
     {                                                                                              \
-        return open_event(context->ret, syscall);                                                  \
+        return open_event(context->ret, number, syscall);                                          \
     }                                                                                              \
     SEC("fexit/" SYSCALL_FUNCTION(#name))                                                          \
     int on_##name##_function(const __u64 *context)                                                 \
     {                                                                                              \
-        return open_event(SYSCALL_RESULT(context), syscall);                                       \
+        return open_event(SYSCALL_RESULT(context), number, syscall);                               \
     }
 
-OPEN_PROGRAMS(openat, SCRATCH_OPENAT)
-OPEN_PROGRAMS(openat2, SCRATCH_OPENAT2)
+OPEN_PROGRAMS(openat, NUMBER_OF(OPENAT), SCRATCH_OPENAT)
+OPEN_PROGRAMS(openat2, NUMBER_OF(OPENAT2), SCRATCH_OPENAT2)
+OPEN_PROGRAMS(open_by_handle_at, NUMBER_OF(OPEN_BY_HANDLE_AT), SCRATCH_OPEN_BY_HANDLE)
 /* open and creat exist on x86 only. */
-OPEN_PROGRAMS(open, SCRATCH_OPEN)
-OPEN_PROGRAMS(creat, SCRATCH_CREAT)
+OPEN_PROGRAMS(open, X86_64_OPEN, SCRATCH_OPEN)
+OPEN_PROGRAMS(creat, X86_64_CREAT, SCRATCH_CREAT)
 
 #endif

@@ -144,7 +144,14 @@ struct file {
     struct path f_path;
     struct inode *f_inode;
     unsigned int f_flags;
+    unsigned int f_mode;
     void *private_data;
+    struct {
+        __s64 counter;
+    } f_count;
+    struct {
+        __s64 refcnt;
+    } f_ref; /* 6.13, counts from 0 */
 };
 struct fdtable {
     unsigned int max_fds;

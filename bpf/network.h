@@ -121,14 +121,18 @@ static __always_inline void peer_from_user(struct socket_event *event, struct ta
         __builtin_memcpy(event->remote_address, &address->bytes[6], 16);
 }
 
-/* The socket behind a descriptor; 0 when it is none (any more). */
-static __always_inline struct sock *sock_of(struct task_struct *task, __u32 descriptor)
+static __always_inline struct sock *sock_behind(struct file *file)
 {
-    struct file *file = file_of(task, descriptor);
     if (!file || (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
         return 0;
     struct socket *socket = BPF_CORE_READ(file, private_data);
     return BPF_CORE_READ(socket, sk);
+}
+
+/* The socket behind a descriptor; 0 when it is none (any more). */
+static __always_inline struct sock *sock_of(struct task_struct *task, __u32 descriptor)
+{
+    return sock_behind(file_of(task, descriptor));
 }
 
 /* Both ends as an IP socket has them. The remote one stays 0 where the kernel knows none. */
@@ -148,6 +152,21 @@ static __always_inline void ends_of(struct socket_event *event, struct sock *soc
             bpf_core_read(event->remote_address, 16, &sock->__sk_common.skc_v6_daddr);
     }
 }
+
+/* A connect that is about to return. */
+struct connect_call {
+    struct sock *sock; /* 0 where the descriptor stands for none any more */
+    struct sockaddr_bytes *address;
+    __u32 length;
+    __u32 flags;
+    long result;
+    __u16 family; /* of `sock` */
+    __u16 syscall;
+    enum scratch_slot slot;
+};
+
+static __always_inline int connect_report(const struct settings *settings,
+                                          const struct connect_call *call);
 
 /* The address is the caller's to change while the call waits, and so is what its descriptor stands
  * for: neither decides whether there is an event, unless the kernel agrees that nothing happened
@@ -177,15 +196,33 @@ static __always_inline int connect_returns(long result)
     bound_to(length);
     bpf_probe_read_user(&address, length & (sizeof(address) - 1),
                         (void *)syscall_argument(regs, 1));
+    const struct connect_call call = {.sock = sock,
+                                      .address = &address,
+                                      .length = length,
+                                      .result = result,
+                                      .family = family,
+                                      .syscall = NUMBER_OF(CONNECT),
+                                      .slot = SCRATCH_SOCKET};
+    return connect_report(settings, &call);
+}
 
-    struct scratch *scratch = scratch_get(SCRATCH_SOCKET);
+static __always_inline int connect_report(const struct settings *settings,
+                                          const struct connect_call *call)
+{
+    struct sock *sock = call->sock;
+    const struct sockaddr_bytes *address = call->address;
+    const __u32 length = call->length;
+    const __u16 family = call->family;
+    const long result = call->result;
+    struct scratch *scratch = scratch_get(call->slot);
     if (!scratch)
         return 0;
     struct socket_event *event = &scratch->socket;
     struct tail tail = {.scratch = scratch, .at = sizeof(*event)};
     __builtin_memset(event, 0, sizeof(*event));
     header_fill(&event->header, EVENT_CONNECT);
-    event->header.syscall = NUMBER_OF(CONNECT);
+    event->header.syscall = call->syscall;
+    event->header.flags = call->flags;
     /* What a signal interrupts goes on in the background; the caller sees EINTR, or calls again. */
     event->result = result == -ERESTARTSYS ? -EINTR : result;
     event->family = family;
@@ -194,22 +231,22 @@ static __always_inline int connect_returns(long result)
                      result == -EINTR || result == -ERESTARTSYS;
 
     if (!sock) {
-        peer_from_user(event, &tail, &address, length);
+        peer_from_user(event, &tail, address, length);
     } else if (family == AF_UNIX) {
         struct unix_sock *peer = unix_peer(sock);
         if (connected && peer)
-            unix_name(event, &tail, SCRATCH_SOCKET, peer);
+            unix_name(event, &tail, call->slot, peer);
         /* AF_UNSPEC dissolves an association: no new peer. */
-        if (!peer && result == 0 && address.family == AF_UNSPEC)
+        if (!peer && result == 0 && address->family == AF_UNSPEC)
             return 0;
         if (!event->path.size)
-            peer_from_user(event, &tail, &address, length);
+            peer_from_user(event, &tail, address, length);
     } else {
         ends_of(event, sock, connected);
-        if (result == 0 && address.family == AF_UNSPEC && !event->remote_port)
+        if (result == 0 && address->family == AF_UNSPEC && !event->remote_port)
             return 0;
         if (!connected)
-            peer_from_user(event, &tail, &address, length);
+            peer_from_user(event, &tail, address, length);
         unmap_ends(event);
         if (!port_asked(settings, event))
             return 0;

@@ -106,6 +106,14 @@ export const capabilities: readonly Capability[] = [
 		remedy: noTracepoint,
 	},
 	{
+		name: "open_by_handle_at",
+		kind: "open",
+		ways: syscall("open_by_handle_at"),
+		required: false,
+		lost: "file opens by open_by_handle_at",
+		remedy: noTracepoint,
+	},
+	{
 		name: "connect",
 		kind: "connect",
 		ways: syscall("connect"),
