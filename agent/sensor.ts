@@ -15,7 +15,14 @@ import { createEnrichment, type Enrichment } from "./enrichment.ts";
 import { CommandError } from "./failure.ts";
 import { readOrMake } from "./host-id.ts";
 import type { EventName } from "./model/event.ts";
-import { everything, type Interest, noInterest, ownNeeds, sumOfInterests } from "./model/interest.ts";
+import {
+	everything,
+	type Interest,
+	noInterest,
+	ownNeeds,
+	sumOfInterests,
+	treeKinds,
+} from "./model/interest.ts";
 import type * as wire from "./model/picket.v1.ts";
 import { Pipeline } from "./pipeline.ts";
 import { PolicyEngine } from "./policy/engine.ts";
@@ -215,7 +222,7 @@ export function startSensor(options: SensorOptions): Sensor {
 			const fresh = growth(name, count.lost);
 			if (fresh <= 0) continue;
 			counts.push({ class: name, count: String(fresh) });
-			if (name === "exec" || name === "fork" || name === "exit") repairWanted = true;
+			if (treeKinds.has(name)) repairWanted = true;
 		}
 		const gap = (where: string, lostCounts: wire.LossCount[]) => {
 			if (lostCounts.length === 0) return;

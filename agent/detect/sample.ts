@@ -183,6 +183,8 @@ function processOf(
 		namespaces: { mount: 1, pid: 1, network: 1, user: 1, uts: 1, ipc: 1, cgroup: 1 },
 		device: 0,
 		inode: 1,
+		origin: undefined,
+		startedBy: undefined,
 		sessionLeader: 0,
 		processGroup: 0,
 		capabilitiesPermitted: 0n,

@@ -37,6 +37,13 @@ export interface Process {
 	readonly start: number;
 	readonly parent: Process | undefined;
 	readonly parentPid: number;
+	/**
+	 * The process that started it, as it was then, whatever became of it: its maker even after another inherited it,
+	 * of a `docker exec` the client that asked for it. Where the start was not seen: the parent.
+	 */
+	readonly origin: Process | undefined;
+	/** Set when a runtime's API put it into its container; not on what it starts in turn. */
+	readonly startedBy: StartedBy | undefined;
 	readonly comm: string;
 	/** Path of the executed file, as the process sees it. */
 	readonly exe: string;
@@ -89,6 +96,14 @@ export interface Process {
 	readonly fromProc: boolean;
 	/** ns since boot; 0 while it runs. */
 	readonly exited: number;
+}
+
+/** Who had a process started in a container through the runtime's API, which the kernel's ancestry does not show. */
+export interface StartedBy {
+	readonly kind: "docker exec";
+	readonly execId: string;
+	/** The process on this host that asked for it; undefined when none or several may have. */
+	readonly client: Process | undefined;
 }
 
 /** What standard input, output or error is. */
