@@ -11,6 +11,10 @@ export interface Container {
 	image: string;
 	imageId: string;
 	labels: Readonly<Record<string, string>>;
+	/** Of the Kubernetes pod it belongs to; empty outside pods and until known. */
+	podName: string;
+	podNamespace: string;
+	podUid: string;
 	privileged: boolean | undefined;
 	/** Host paths mounted into it. */
 	mounts: readonly { source: string; destination: string; writable: boolean }[];
