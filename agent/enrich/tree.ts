@@ -1,8 +1,8 @@
 // The process tree: who runs, as which image, started by whom. Fed by exec, fork and exit events and seeded from
 // /proc; gives every other event its process. Bounded. Main thread, on the hot path: an event of a known process
 // makes no object here.
-import { EventKind, type ProcessEventView } from "../model/event.ts";
-import type { Cgroup, Namespaces, Process } from "../model/process.ts";
+import { EventKind, type ProcessEventView, Text } from "../model/event.ts";
+import type { Cgroup, Namespaces, Process, StartedBy } from "../model/process.ts";
 import { Image, type Node } from "./image.ts";
 import {
 	FactsReader,
@@ -16,6 +16,7 @@ import type { ProcessFacts } from "./proc.ts";
 
 /** A start time from /proc is rounded down to 10 ms. */
 const startTolerance = 10_000_000;
+const unixFamily = 1;
 
 export interface TreeOptions {
 	/** Most processes remembered at a time. */
@@ -25,6 +26,9 @@ export interface TreeOptions {
 	read(pid: number): ProcessFacts | undefined;
 	/** Told what `read` has answered: a recording keeps it. */
 	onRead(facts: ProcessFacts): void;
+	/** Told of a process with a new image, and of one that has connected to a Unix socket, `size` bytes at `start`. */
+	executed?(process: Process): void;
+	connected?(process: Process, bytes: Buffer, start: number, size: number): void;
 }
 
 export class ProcessTree {
@@ -52,6 +56,12 @@ export class ProcessTree {
 
 	processes(): Iterable<Process> {
 		return this.#nodes.values().map((node) => node.image);
+	}
+
+	/** Who had this process started through a runtime's API. */
+	setStartedBy(process: Process, by: StartedBy | undefined): void {
+		const node = this.#nodes.get(process.pid);
+		if (node && node.start === process.start) node.startedBy = by;
 	}
 
 	/** Adds a process that was there before us. What events have told already wins, unless `newer`. */
@@ -162,6 +172,13 @@ export class ProcessTree {
 				break;
 			case EventKind.exec:
 				this.#exec(event, node);
+				this.#options.executed?.(node.image);
+				break;
+			case EventKind.connect:
+				if (event.family === unixFamily && event.result === 0) {
+					const start = event.textStart(Text.path);
+					this.#options.connected?.(node.image, event.bytes, start, event.textSize(Text.path));
+				}
 				break;
 			case EventKind.exit:
 				node.exited = event.time;

@@ -149,3 +149,12 @@ export interface ContainerFacts {
 	/** Unix ms. */
 	readonly created?: number;
 }
+
+/** What a runtime has told of one process it starts in a running container. `command` is latin1, its words joined by spaces. */
+export interface ContainerExec {
+	readonly containerId: string;
+	readonly execId: string;
+	readonly command: string;
+	/** In the engine's pid namespace; 0 until the process runs. */
+	readonly pid: number;
+}
