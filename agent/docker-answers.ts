@@ -1,7 +1,7 @@
 // Reads the Docker engine's JSON into facts. Nothing in an answer is trusted: a field of the wrong type is
 // left out and named to `complain`, sizes are capped. Text becomes latin1 (a character a byte) like all
 // captured text, so that a rule compares the same bytes wherever they came from.
-import type { Container, ContainerFacts } from "./model/process.ts";
+import type { Container, ContainerExec, ContainerFacts } from "./model/process.ts";
 
 export type ContainerState = "created" | "running" | "paused" | "stopped" | "removed";
 
@@ -26,6 +26,8 @@ type Json = Readonly<Record<string, unknown>>;
 /** The actions that `watch` asks the engine for. */
 export const actions = ["create", "start", "die", "destroy", "rename", "update", "pause", "unpause"] as const;
 export type Action = (typeof actions)[number];
+/** Asked for too; comes as "exec_start: <the command>". */
+export const execAction = "exec_start";
 
 export interface DockerEvent {
 	readonly action: Action;
@@ -40,9 +42,14 @@ const maxMounts = 256;
 const maxText = 4096;
 
 const containerId = /^[0-9a-f]{64}$/;
+const execId = /^[0-9a-f]{64}$/;
 
 /** GET /containers/<id>/json. Undefined when the answer is not a container's. */
-export function readInspected(answer: unknown, complain: Complain): ContainerFacts | undefined {
+export function readInspected(
+	answer: unknown,
+	complain: Complain,
+	runtime = "docker",
+): ContainerFacts | undefined {
 	const top = object(answer);
 	const id = idOf(top?.Id, complain);
 	if (top === undefined || id === undefined) return undefined;
@@ -51,7 +58,7 @@ export function readInspected(answer: unknown, complain: Complain): ContainerFac
 	const created = typeof top.Created === "string" ? Date.parse(top.Created) : Number.NaN;
 	return compact({
 		id,
-		runtime: "docker",
+		runtime,
 		name: text(top.Name, "Name", complain)?.replace(/^\//, ""),
 		image: text(config?.Image, "Config.Image", complain),
 		imageId: text(top.Image, "Image", complain),
@@ -112,6 +119,27 @@ export function readEvent(answer: unknown, now: number, complain: Complain): Doc
 	if (action === undefined || id === undefined) return undefined;
 	const time = typeof top.timeNano === "number" && top.timeNano > 0 ? Math.floor(top.timeNano / 1e6) : now;
 	return { action, id, time, facts: eventFacts(action, id, time, object(actor?.Attributes), complain) };
+}
+
+/** One line of GET /events that tells of a process about to start in a running container. */
+export function readExecStart(answer: unknown, complain: Complain): ContainerExec | undefined {
+	const top = object(answer);
+	const announced = `${execAction}: `;
+	if (top?.Type !== "container" || typeof top.Action !== "string") return undefined;
+	if (!top.Action.startsWith(announced)) return undefined;
+	const command = top.Action.slice(announced.length);
+	const actor = object(top.Actor);
+	const id = idOf(actor?.ID, complain);
+	const exec = object(actor?.Attributes)?.execID;
+	if (id === undefined) return undefined;
+	if (typeof exec !== "string" || !execId.test(exec)) return wrong("Actor.Attributes.execID", complain);
+	return { containerId: id, execId: exec, command: latin1(command.slice(0, maxText)).trimEnd(), pid: 0 };
+}
+
+/** GET /exec/<id>/json: the pid of its process, 0 until there is one. */
+export function readExecPid(answer: unknown): number {
+	const pid = object(answer)?.Pid;
+	return typeof pid === "number" && Number.isInteger(pid) && pid > 0 ? pid : 0;
 }
 
 // The attributes are the labels with "image" and "name" written over them. Only create and start add nothing

@@ -8,9 +8,10 @@ import {
 	type ContainerState,
 	type DockerEvent,
 	readEvent,
+	readExecStart,
 	type StateChange,
 } from "./docker-answers.ts";
-import type { ContainerFacts } from "./model/process.ts";
+import type { ContainerExec, ContainerFacts } from "./model/process.ts";
 
 export interface Watch {
 	close(): void;
@@ -23,6 +24,8 @@ export interface WatchSource {
 	openEvents(signal: AbortSignal): Promise<Readable>;
 	listed(): Promise<readonly { facts: ContainerFacts; state: ContainerState }[]>;
 	inspect(id: string): Promise<ContainerFacts | undefined>;
+	/** The pid of an exec's process, 0 until it has one. */
+	execPid(execId: string): Promise<number>;
 	clock: () => number;
 	complain: Complain;
 	/** Told of every failure; must not throw. */
@@ -45,6 +48,9 @@ const parallelInspections = 4;
 const maxPending = 1024;
 const maxAttempts = 3;
 const maxRunning = 16_384;
+const parallelExecs = 16;
+/** ms before each look for an exec's pid. */
+const execDelays = [50, 100, 200, 400, 800];
 // A rename too: an inspection under way may still bring the old name.
 const inspected: ReadonlySet<string> = new Set(["create", "start", "update", "rename"]);
 
@@ -53,6 +59,7 @@ export function watchDocker(
 	backoff: Backoff,
 	onFacts: (facts: ContainerFacts) => void,
 	onState: (change: StateChange) => void,
+	onExec: (exec: ContainerExec) => void,
 ): Watch {
 	const closing = new AbortController();
 	/** Ids that run as far as told; what is missing from the list after a gap has ended unseen. */
@@ -61,6 +68,7 @@ export function watchDocker(
 	let touched: Set<string> | undefined;
 	const inspections = createInspections(source, facts);
 	let open = false;
+	let execsAsked = 0;
 
 	void follow();
 	return {
@@ -93,6 +101,8 @@ export function watchDocker(
 		const ended = readLines(stream, closing.signal, source.complain, (line) => {
 			const event = readEvent(line, source.clock(), source.complain);
 			if (event !== undefined) take(event);
+			const exec = readExecStart(line, source.complain);
+			if (exec !== undefined) void followExec(exec);
 		});
 		// Handled below; without this a stream that fails during the list is an unhandled rejection.
 		ended.catch(() => undefined);
@@ -132,6 +142,26 @@ export function watchDocker(
 		if (inspected.has(event.action)) inspections.add(event.id);
 		const state = stateAfter(event.action);
 		if (state !== undefined) change(event.id, state, event.time);
+	}
+
+	/** The engine announces an exec before it starts it: its pid is there a little later. */
+	async function followExec(exec: ContainerExec): Promise<void> {
+		tell(() => onExec(exec));
+		if (execsAsked >= parallelExecs) return;
+		execsAsked++;
+		try {
+			for (const delay of execDelays) {
+				await wait(delay, undefined, { signal: closing.signal, ref: false });
+				const pid = await source.execPid(exec.execId);
+				if (pid === 0) continue;
+				tell(() => onExec({ ...exec, pid }));
+				return;
+			}
+		} catch (error) {
+			if (!closing.signal.aborted) source.failed(error);
+		} finally {
+			execsAsked--;
+		}
 	}
 
 	function change(id: string, state: ContainerState, time: number): void {

@@ -6,7 +6,9 @@ import type { Logger } from "pino";
 import {
 	actions,
 	type ContainerState,
+	execAction,
 	type InspectedState,
+	readExecPid,
 	readInspected,
 	readListed,
 	readState,
@@ -14,7 +16,7 @@ import {
 } from "./docker-answers.ts";
 import { createDockerErrors, DockerError, type DockerErrorCode } from "./docker-errors.ts";
 import { type Backoff, type Watch, watchDocker } from "./docker-watch.ts";
-import type { ContainerFacts } from "./model/process.ts";
+import type { ContainerExec, ContainerFacts } from "./model/process.ts";
 
 export type { ContainerState, DockerErrorCode, InspectedState, StateChange, Watch };
 export { DockerError };
@@ -39,15 +41,22 @@ export interface DockerRuntime {
 	unpause(idOrName: string): Promise<void>;
 	/**
 	 * Tells facts and state changes until closed, through restarts of the engine; starts with what runs now.
-	 * Facts of a new container come at once from its event, then again in full from an inspection.
+	 * Facts of a new container come at once from its event, then again in full from an inspection. An exec comes as it
+	 * is announced, and again when its pid is known.
 	 */
-	watch(onFacts: (facts: ContainerFacts) => void, onState: (change: StateChange) => void): Watch;
+	watch(
+		onFacts: (facts: ContainerFacts) => void,
+		onState: (change: StateChange) => void,
+		onExec?: (exec: ContainerExec) => void,
+	): Watch;
 	/** How the last call went; of nothing called yet: not available. */
 	status(): DockerStatus;
 }
 
 export interface DockerOptions {
 	readonly socketPath: string;
+	/** What its containers are called by; Podman's service speaks the same. */
+	readonly runtime?: "docker" | "podman";
 	readonly logger: Logger;
 	/** Unix ms. */
 	readonly clock: () => number;
@@ -85,6 +94,7 @@ const anyStatus = Object.fromEntries(Array.from({ length: 500 }, (_, index) => [
 export function createDocker(options: DockerOptions): DockerRuntime {
 	const { socketPath, logger, clock } = options;
 	const timeout = options.timeout ?? 5000;
+	const runtime = options.runtime ?? "docker";
 	const errors = createDockerErrors(socketPath, timeout);
 	const complained = new Set<string>();
 	const logged = new Map<string, number>();
@@ -97,15 +107,16 @@ export function createDocker(options: DockerOptions): DockerRuntime {
 
 	return {
 		list: async () => inspectAll((await listed()).map((entry) => entry.facts)),
-		inspect: (idOrName) => describe(idOrName, readInspected),
+		inspect: (idOrName) => describe(idOrName, inspected),
 		state: (idOrName) => describe(idOrName, readState),
 		pause: (idOrName) => act(idOrName, "pause"),
 		unpause: (idOrName) => act(idOrName, "unpause"),
-		watch: (onFacts, onState) => {
+		watch: (onFacts, onState, onExec = () => undefined) => {
 			const source = {
 				openEvents,
 				listed,
-				inspect: (id: string) => describe(id, readInspected),
+				inspect: (id: string) => describe(id, inspected),
+				execPid: async (id: string) => readExecPid(await answerOf(`/exec/${id}/json`)),
 				clock,
 				complain,
 				failed: (error: unknown) => void note(errors.translate(error, false)),
@@ -113,7 +124,7 @@ export function createDocker(options: DockerOptions): DockerRuntime {
 				listenerFailed: (error: unknown) =>
 					logger.error({ err: error }, "a listener of Docker events failed"),
 			};
-			return watchDocker(source, options.backoff ?? { first: 1000, last: 30_000 }, onFacts, onState);
+			return watchDocker(source, options.backoff ?? { first: 1000, last: 30_000 }, onFacts, onState, onExec);
 		},
 		status: () => status,
 	};
@@ -132,9 +143,9 @@ export function createDocker(options: DockerOptions): DockerRuntime {
 		const queue = known.values();
 		const work = async () => {
 			for (const facts of queue) {
-				const inspected = await describe(facts.id, readInspected);
+				const all = await describe(facts.id, inspected);
 				// Gone since the list: not running any more.
-				if (inspected !== undefined) found.push({ ...facts, ...inspected });
+				if (all !== undefined) found.push({ ...facts, ...all });
 			}
 		};
 		await Promise.all(Array.from({ length: parallelInspections }, work));
@@ -146,17 +157,26 @@ export function createDocker(options: DockerOptions): DockerRuntime {
 		read: (answer: unknown, complain: (field: string) => void) => T | undefined,
 	): Promise<T | undefined> {
 		if (!idOrNamePattern.test(idOrName)) return undefined;
-		let answer: unknown;
-		try {
-			answer = await ask("GET", `/containers/${idOrName}/json`, inspectLimit, (value) => value);
-		} catch (error) {
-			if (error instanceof DockerError && error.code === "DOCKER_NOT_FOUND") return undefined;
-			throw error;
-		}
+		const answer = await answerOf(`/containers/${idOrName}/json`);
+		if (answer === undefined) return undefined;
 		const result = read(answer, complain);
 		if (result === undefined)
 			throw note(errors.malformed("described a container in a way that makes no sense"));
 		return result;
+	}
+
+	function inspected(answer: unknown, complain: (field: string) => void): ContainerFacts | undefined {
+		return readInspected(answer, complain, runtime);
+	}
+
+	/** Undefined when the engine does not know it. */
+	async function answerOf(path: string): Promise<unknown> {
+		try {
+			return await ask("GET", path, inspectLimit, (value) => value);
+		} catch (error) {
+			if (error instanceof DockerError && error.code === "DOCKER_NOT_FOUND") return undefined;
+			throw error;
+		}
 	}
 
 	async function act(idOrName: string, verb: "pause" | "unpause"): Promise<void> {
@@ -167,7 +187,7 @@ export function createDocker(options: DockerOptions): DockerRuntime {
 	}
 
 	async function openEvents(closing: AbortSignal): Promise<IncomingMessage> {
-		const filters = { type: ["container"], event: [...actions] };
+		const filters = { type: ["container"], event: [...actions, execAction] };
 		const call = new AbortController();
 		const limit = setTimeout(() => call.abort(), timeout);
 		const close = () => call.abort();

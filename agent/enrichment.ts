@@ -1,12 +1,15 @@
 // The enrich stage put together: tree, cgroups, containers, users, and what a recording keeps of their look-ups.
 // Live and in a replay alike; only where the facts come from differs.
+import { basename } from "node:path";
 import type { Fact } from "./capture/recording.ts";
 import { type Cgroups, createCgroups } from "./enrich/cgroups.ts";
+import { createContainerExecs } from "./enrich/container-execs.ts";
+import { createContainerFiles } from "./enrich/container-files.ts";
 import { type Containers, createContainers } from "./enrich/containers.ts";
 import { type ProcessFacts, readProcess, readProcesses } from "./enrich/proc.ts";
 import { ProcessTree } from "./enrich/tree.ts";
 import { createUsers } from "./enrich/users.ts";
-import type { Cgroup, ContainerFacts } from "./model/process.ts";
+import type { Cgroup, ContainerExec, ContainerFacts } from "./model/process.ts";
 
 export interface EnrichmentOptions {
 	readonly processes: number;
@@ -15,6 +18,10 @@ export interface EnrichmentOptions {
 	readonly clock: () => number;
 	/** Told of everything looked up outside the events: a recording keeps it. */
 	readonly onFact: (name: string, value: unknown) => void;
+	/** Told of a container's file that is there and cannot be used; of each sort of trouble once. */
+	readonly complain?: (file: string, what: string) => void;
+	/** Path of the container engine's socket as far as its name counts: whoever connects to it may be its client. */
+	readonly engineSocket?: string;
 	/** False for a replay: facts come from the recording only. */
 	readonly live: boolean;
 }
@@ -32,6 +39,8 @@ export interface Enrichment {
 	repair(): void;
 	/** What the container runtime told. */
 	containerFacts(facts: ContainerFacts): void;
+	/** What the container runtime told of a process it starts in a container. */
+	containerExec(exec: ContainerExec): void;
 	/** A fact out of a recording. */
 	replay(fact: Fact): void;
 }
@@ -39,7 +48,22 @@ export interface Enrichment {
 export function createEnrichment(options: EnrichmentOptions): Enrichment {
 	const { onFact, live, clock } = options;
 	const containers = createContainers({ clock, limit: options.containers });
+	const complained = new Set<string>();
+	const files = createContainerFiles({
+		complain(file, what) {
+			if (complained.has(what) || complained.size > 100) return;
+			complained.add(what);
+			options.complain?.(file, what);
+		},
+	});
+	// Before the cgroups, which show the first containers as they are made.
+	containers.onUnknown(({ id, runtime }) => {
+		const facts = live ? files(id, runtime) : undefined;
+		if (facts) containerFacts(facts);
+	});
 	const cgroups = createCgroups({ containers, clock, ...(live ? {} : { proc: "/nonexistent" }) });
+	// A container sees it under a path of its own choice.
+	const socketName = `/${basename(options.engineSocket ?? "docker.sock")}`;
 	const users = createUsers({ clock });
 	const recordedUsers = new Map<number, string>();
 	/** Cgroups and users a recording has been told of. */
@@ -62,6 +86,16 @@ export function createEnrichment(options: EnrichmentOptions): Enrichment {
 		cgroup: lookup,
 		read: (pid) => (live ? readProcess(pid) : undefined),
 		onRead: (facts) => onFact("process", facts),
+		executed: (process) => execs.executed(process),
+		connected: (process, bytes, start, size) => {
+			const name = bytes.toString("latin1", start + Math.max(0, size - socketName.length), start + size);
+			if (name === socketName) execs.connected(process);
+		},
+	});
+	const execs = createContainerExecs({
+		clock,
+		find: (pid) => tree.get(pid),
+		assign: (process, by) => tree.setStartedBy(process, by),
 	});
 	const cgroupIdOf = (facts: ProcessFacts): number => {
 		if (!live) return facts.cgroupId;
@@ -69,6 +103,11 @@ export function createEnrichment(options: EnrichmentOptions): Enrichment {
 		return facts.cgroupId;
 	};
 	const add = (facts: ProcessFacts, newer = false): void => tree.seed(facts, cgroupIdOf(facts), newer);
+
+	function containerFacts(facts: ContainerFacts): void {
+		containers.facts(facts);
+		onFact("container", facts);
+	}
 
 	return {
 		tree,
@@ -105,14 +144,16 @@ export function createEnrichment(options: EnrichmentOptions): Enrichment {
 			}
 			tree.linkParents();
 		},
-		containerFacts(facts) {
-			containers.facts(facts);
-			onFact("container", facts);
+		containerFacts,
+		containerExec(exec) {
+			execs.told(exec);
+			onFact("container exec", exec);
 		},
 		replay({ name, value }) {
 			// Written by us and guarded by the layout hash; a value of another shape harms this replay only.
 			if (name === "process") add(value as ProcessFacts);
 			else if (name === "container") containers.facts(value as ContainerFacts);
+			else if (name === "container exec") execs.told(value as ContainerExec);
 			else if (name === "cgroup") {
 				const { id, path } = value as { id: number; path: string };
 				cgroups.created(id, path);

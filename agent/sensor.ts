@@ -1,12 +1,14 @@
 // A running sensor: every stage made from the configuration, started in the order that loses nothing, and taken down
 // in the order that leaves nothing behind. What to show and where to log is passed in.
-import { mkdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { hostname, release } from "node:os";
 import { join } from "node:path";
 import type { Logger } from "pino";
 import { addon } from "./capture/addon.ts";
 import { LiveCapture } from "./capture/live.ts";
 import type { Config } from "./config/load.ts";
+import { createContainerLookup } from "./container-lookup.ts";
+import { createContainerPatches } from "./container-patches.ts";
 import { checkPolicy, type LoadedPolicy } from "./content.ts";
 import { Engine } from "./detect/engine.ts";
 import type { RuleSet } from "./detect/load.ts";
@@ -15,14 +17,21 @@ import { createEnrichment, type Enrichment } from "./enrichment.ts";
 import { CommandError } from "./failure.ts";
 import { readOrMake } from "./host-id.ts";
 import type { EventName } from "./model/event.ts";
-import { everything, type Interest, noInterest, ownNeeds, sumOfInterests } from "./model/interest.ts";
+import {
+	everything,
+	type Interest,
+	noInterest,
+	ownNeeds,
+	sumOfInterests,
+	treeKinds,
+} from "./model/interest.ts";
 import type * as wire from "./model/picket.v1.ts";
 import { Pipeline } from "./pipeline.ts";
 import { PolicyEngine } from "./policy/engine.ts";
 import { consoleRefusal, effectiveMode } from "./policy/load.ts";
 import { createAlertLimit } from "./report/alert-limit.ts";
 import { createFolder, type Folder } from "./report/dedup.ts";
-import { createSequencer } from "./report/record.ts";
+import { createSequencer, type RecordBody } from "./report/record.ts";
 import { createOutput, type Output } from "./report/sinks.ts";
 import { nanosecondsSinceBoot, type WireContext } from "./report/wire.ts";
 import { createResponder, type HostResponder } from "./respond/responder.ts";
@@ -68,6 +77,14 @@ export function readBootId(): string {
 	return readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim();
 }
 
+const podmanSocket = "/run/podman/podman.sock";
+/** Who connects to the engine may be the one behind a `docker exec`. */
+const clientsOfEngine: Interest = {
+	...noInterest,
+	kinds: new Set(["connect"]),
+	connects: { ip: "none", unix: true },
+};
+
 /** ms between two looks at the kernel's loss counters. */
 const lossInterval = 1000;
 
@@ -85,6 +102,8 @@ export function startSensor(options: SensorOptions): Sensor {
 		containers: config.limits.containers,
 		clock,
 		onFact: (name, value) => recorder?.fact(name, value),
+		complain: (file, what) => logger.warn({ file }, `a container's file ${what}; it is left out`),
+		engineSocket: config.docker.socket,
 		live: true,
 	});
 	const wireContext: WireContext = {
@@ -100,6 +119,20 @@ export function startSensor(options: SensorOptions): Sensor {
 	const docker = config.docker.enabled
 		? createDocker({ socketPath: config.docker.socket, logger, clock })
 		: undefined;
+	const podman =
+		config.docker.enabled && existsSync(podmanSocket)
+			? createDocker({ socketPath: podmanSocket, runtime: "podman", logger, clock })
+			: undefined;
+	const lookup = createContainerLookup({
+		runtimes: {
+			...(docker && { docker: { inspect: docker.inspect, always: false } }),
+			// Its files do not have the labels.
+			...(podman && { podman: { inspect: podman.inspect, always: true } }),
+		},
+		onFacts: enrichment.containerFacts,
+	});
+	for (const container of enrichment.containers.values()) lookup.ask(container);
+	enrichment.containers.onUnknown(lookup.ask);
 	const responder = createResponder({
 		mode,
 		stateDir: config.paths.state,
@@ -140,7 +173,13 @@ export function startSensor(options: SensorOptions): Sensor {
 		cgroupRoot: enrichment.cgroupMount || undefined,
 		logger,
 	});
-	const limiter = createAlertLimit(config.limits.alerts_per_minute, output);
+	const patches = createContainerPatches((body) => output.emit(body));
+	enrichment.containers.onKnown(patches.known);
+	const emit = (body: RecordBody, time?: string): wire.OutputRecord => {
+		patches.sent(body);
+		return output.emit(body, time);
+	};
+	const limiter = createAlertLimit(config.limits.alerts_per_minute, { ...output, emit });
 	const folder: Folder = createFolder({ emit: limiter.emit });
 	let lost = 0;
 
@@ -153,7 +192,7 @@ export function startSensor(options: SensorOptions): Sensor {
 		],
 		responses: (finding, observation) => policyEngine.responses(finding, observation),
 		responder,
-		emit: (body, time) => output.emit(body, time),
+		emit,
 		folder,
 		wire: wireContext,
 		eventKinds: options.eventKinds,
@@ -183,6 +222,7 @@ export function startSensor(options: SensorOptions): Sensor {
 			ownNeeds,
 			rules.interest,
 			policyEngine.interest,
+			...(docker ? [clientsOfEngine] : []),
 			interestOfKinds(options.eventKinds),
 			interestOfKinds(options.alsoCapture ?? new Set()),
 			interestOfKinds(new Set([...(options.activity?.kinds ?? [])].filter((kind) => kind !== "open"))),
@@ -191,9 +231,13 @@ export function startSensor(options: SensorOptions): Sensor {
 	capture.start(interest(), (offset, bytes) => pipeline.record(offset, bytes));
 	enrichment.seed();
 	if (capture.unboundedOpens !== "") logger.warn(`this costs CPU: ${capture.unboundedOpens}`);
-	const watch = docker?.watch(enrichment.containerFacts, ({ id, state }) => {
-		if (state === "removed") enrichment.containers.destroyed(id);
-	});
+	const watch = docker?.watch(
+		enrichment.containerFacts,
+		({ id, state }) => {
+			if (state === "removed") enrichment.containers.destroyed(id);
+		},
+		enrichment.containerExec,
+	);
 
 	const before = new Map<string, number>();
 	const growth = (key: string, count: number): number => {
@@ -216,7 +260,7 @@ export function startSensor(options: SensorOptions): Sensor {
 			const fresh = growth(name, count.lost);
 			if (fresh <= 0) continue;
 			counts.push({ class: name, count: String(fresh) });
-			if (name === "exec" || name === "fork" || name === "exit") repairWanted = true;
+			if (treeKinds.has(name)) repairWanted = true;
 		}
 		const gap = (where: string, lostCounts: wire.LossCount[]) => {
 			if (lostCounts.length === 0) return;
@@ -244,6 +288,7 @@ export function startSensor(options: SensorOptions): Sensor {
 		lookForLoss(); // of the last second, too
 		capture.close();
 		watch?.close();
+		lookup.close();
 		const undone = release ? await responder.release("shutdown") : [];
 		for (const action of undone) output.emit({ action });
 		await responder.close();

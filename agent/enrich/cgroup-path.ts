@@ -45,6 +45,21 @@ export function candidateOfPath(path: string): string | undefined {
 	return path.split("/").find((segment) => bareId.test(segment));
 }
 
+/**
+ * The uid of the Kubernetes pod that the container of this path belongs to. systemd takes a dash for a level of its
+ * tree, so its driver writes underscores; a static pod's uid is a hash without either.
+ */
+export function podOfPath(path: string): string {
+	for (const segment of path.split("/")) {
+		const uid = podSegment.exec(segment)?.[1];
+		if (uid !== undefined) return uid.replaceAll("_", "-");
+	}
+	return "";
+}
+
+const podSegment =
+	/^(?:kubepods(?:-burstable|-besteffort)?-)?pod([0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12}|[0-9a-f]{32})(?:\.slice)?(?::|$)/;
+
 function scope(segment: string): ContainerName | undefined {
 	for (const [pattern, runtime] of scopes) {
 		const id = pattern.exec(segment)?.[1];

@@ -9,6 +9,7 @@ import {
 	containerOfPath,
 	findMounts,
 	normal,
+	podOfPath,
 } from "./cgroup-path.ts";
 import type { Containers } from "./containers.ts";
 
@@ -209,7 +210,9 @@ export function createCgroups(options: CgroupsOptions): Cgroups {
 
 	function make(id: number, path: string): Entry {
 		const name = containerOfPath(path);
-		if (name !== undefined) return { id, path, container: containers.get(name.id, name.runtime) };
+		if (name !== undefined) {
+			return { id, path, container: containers.get(name.id, name.runtime, podOfPath(path)) };
+		}
 		const entry: Entry = { id, path, container: undefined };
 		const candidate = candidateOfPath(path);
 		if (candidate !== undefined) {

@@ -3,8 +3,8 @@
 import type { Container, ContainerFacts } from "../model/process.ts";
 
 export interface Containers {
-	/** The one object of this id, made when it is new. `runtime` counts only then. */
-	get(id: string, runtime: string): Container;
+	/** The one object of this id, made when it is new. `runtime` and `podUid` count only then. */
+	get(id: string, runtime: string, podUid?: string): Container;
 	/** Undefined when never seen; makes nothing. */
 	find(id: string): Container | undefined;
 	/** By name as the runtime gives it; one that still exists before one that was removed. Scans. */
@@ -13,6 +13,8 @@ export interface Containers {
 	facts(facts: ContainerFacts): Container;
 	/** The runtime removed it: kept for the grace time, since events are still on their way. */
 	destroyed(id: string): void;
+	/** Called once for each that a cgroup has shown and no runtime has told of, before anybody gets it. */
+	onUnknown(listener: (container: Container) => void): void;
 	/** Called when name, image and labels have become known, and after every later change of a fact. */
 	onKnown(listener: (container: Container) => void): void;
 	values(): Iterable<Container>;
@@ -38,14 +40,24 @@ export function createContainers(options: ContainersOptions): Containers {
 	const removed = new Map<string, number>();
 	const unknown = new Set<string>();
 	const listeners: ((container: Container) => void)[] = [];
+	const unknownListeners: ((container: Container) => void)[] = [];
 	let evicted = 0;
 
 	return {
-		get,
+		get: (id, runtime, podUid = "") => {
+			const known = byId.get(id);
+			if (known !== undefined) return known;
+			const container = make(id, runtime, podUid);
+			for (const listener of unknownListeners) listener(container);
+			return container;
+		},
 		find: (id) => byId.get(id),
 		findByName,
 		facts,
 		destroyed,
+		onUnknown: (listener) => {
+			unknownListeners.push(listener);
+		},
 		onKnown: (listener) => {
 			listeners.push(listener);
 		},
@@ -58,9 +70,7 @@ export function createContainers(options: ContainersOptions): Containers {
 		},
 	};
 
-	function get(id: string, runtime: string): Container {
-		const known = byId.get(id);
-		if (known !== undefined) return known;
+	function make(id: string, runtime: string, podUid: string): Container {
 		forgetRemoved();
 		if (byId.size >= limit) evict();
 		const container: Container = {
@@ -70,6 +80,9 @@ export function createContainers(options: ContainersOptions): Containers {
 			image: "",
 			imageId: "",
 			labels: {},
+			podName: "",
+			podNamespace: "",
+			podUid,
 			privileged: undefined,
 			mounts: [],
 			created: 0,
@@ -81,7 +94,7 @@ export function createContainers(options: ContainersOptions): Containers {
 	}
 
 	function facts(told: ContainerFacts): Container {
-		const container = get(told.id, told.runtime);
+		const container = byId.get(told.id) ?? make(told.id, told.runtime, "");
 		const before = { ...container };
 		container.runtime = told.runtime;
 		if (told.name !== undefined) container.name = told.name;
@@ -89,6 +102,10 @@ export function createContainers(options: ContainersOptions): Containers {
 		if (told.imageId !== undefined) container.imageId = told.imageId;
 		if (told.labels !== undefined && !sameLabels(told.labels, container.labels)) {
 			container.labels = told.labels;
+			// The same labels whoever made the container: the kubelet gives them to every runtime.
+			container.podName = told.labels["io.kubernetes.pod.name"] ?? container.podName;
+			container.podNamespace = told.labels["io.kubernetes.pod.namespace"] ?? container.podNamespace;
+			container.podUid = told.labels["io.kubernetes.pod.uid"] ?? container.podUid;
 		}
 		if (told.privileged !== undefined) container.privileged = told.privileged;
 		if (told.mounts !== undefined && !sameMounts(told.mounts, container.mounts)) {

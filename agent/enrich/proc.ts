@@ -1,7 +1,7 @@
 // Reads one process from /proc: what the tree is seeded with at start, and where it turns to when an event names
 // a process it has never heard of. Slow (some 10 file reads); never on the path of an ordinary event.
 import { readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
-import type { Namespaces } from "../model/process.ts";
+import type { Namespaces, StandardStream } from "../model/process.ts";
 
 /** Facts about a running process, as plain data: also what a recording keeps. Strings are latin1. */
 export interface ProcessFacts {
@@ -21,11 +21,22 @@ export interface ProcessFacts {
 	sessionId: number;
 	tty: number;
 	namespacePid: number;
-	/** Hexadecimal. */
+	sessionLeader: number;
+	processGroup: number;
+	/** Hexadecimal: effective, permitted, inheritable. */
 	capabilities: string;
+	capabilitiesPermitted: string;
+	capabilitiesInheritable: string;
+	streams: StandardStream[];
 	namespaces: Namespaces;
 	device: number;
 	inode: number;
+	fileMode: number;
+	fileUid: number;
+	fileGid: number;
+	/** ns since 1970. */
+	fileChanged: number;
+	fileModified: number;
 	unlinked: boolean;
 	/** Filled in by whoever knows cgroups; 0 when unknown. */
 	cgroupId: number;
@@ -77,6 +88,42 @@ function terminal(encoded: number): number {
 	return encoded === 0 ? 0 : ((major << 20) | minor) >>> 0;
 }
 
+const [pipe, characterDevice, regularFile, socket] = [1, 2, 8, 12];
+
+/** From the link's text: to stat what is behind it could wait for a dead file server. */
+function stream(target: string): StandardStream {
+	const [, word = "", number = "0"] = /^(pipe|socket):\[(\d+)\]$/.exec(target) ?? [];
+	let type = 0;
+	if (word !== "") type = word === "pipe" ? pipe : socket;
+	else if (target.startsWith("/dev/")) type = characterDevice;
+	else if (target.startsWith("/")) type = regularFile;
+	return { type, inode: Number(number), family: 0, remotePort: 0, localPort: 0, remoteAddress: undefined };
+}
+
+type ImageFile = Pick<
+	ProcessFacts,
+	"device" | "inode" | "fileMode" | "fileUid" | "fileGid" | "fileChanged" | "fileModified"
+>;
+
+function image(pid: number): ImageFile {
+	try {
+		const file = statSync(`/proc/${pid}/exe`);
+		const device = (((file.dev >>> 8) & 0xfff) << 20) | (file.dev & 0xff) | ((file.dev >>> 12) & 0xfff00);
+		return {
+			device: device >>> 0,
+			inode: file.ino,
+			fileMode: file.mode,
+			fileUid: file.uid,
+			fileGid: file.gid,
+			fileChanged: Math.round(file.ctimeMs * 1e6),
+			fileModified: Math.round(file.mtimeMs * 1e6),
+		};
+	} catch {
+		// a kernel thread has no image
+		return { device: 0, inode: 0, fileMode: 0, fileUid: 0, fileGid: 0, fileChanged: 0, fileModified: 0 };
+	}
+}
+
 /** undefined when the process has gone. */
 export function readProcess(pid: number): ProcessFacts | undefined {
 	const stat = text(`/proc/${pid}/stat`);
@@ -90,16 +137,6 @@ export function readProcess(pid: number): ProcessFacts | undefined {
 	const exe = link(`/proc/${pid}/exe`);
 	const deleted = exe.endsWith(" (deleted)");
 	const args = text(`/proc/${pid}/cmdline`);
-	let device = 0;
-	let inode = 0;
-	try {
-		const file = statSync(`/proc/${pid}/exe`);
-		device = (((file.dev >>> 8) & 0xfff) << 20) | (file.dev & 0xff) | ((file.dev >>> 12) & 0xfff00);
-		device >>>= 0;
-		inode = file.ino;
-	} catch {
-		// a kernel thread has no image
-	}
 	return {
 		pid,
 		start: Number(rest[19]) * nsPerTick,
@@ -116,7 +153,12 @@ export function readProcess(pid: number): ProcessFacts | undefined {
 		sessionId: unset(text(`/proc/${pid}/sessionid`)),
 		tty: terminal(Number(rest[4])),
 		namespacePid: Number(field(status, "NSpid").at(-1) ?? pid),
+		sessionLeader: Number(rest[3]),
+		processGroup: Number(rest[2]),
 		capabilities: field(status, "CapEff")[0] ?? "0",
+		capabilitiesPermitted: field(status, "CapPrm")[0] ?? "0",
+		capabilitiesInheritable: field(status, "CapInh")[0] ?? "0",
+		streams: exe === "" ? [] : [0, 1, 2].map((number) => stream(link(`/proc/${pid}/fd/${number}`))),
 		namespaces: {
 			mount: namespaceInode(pid, "mnt"),
 			pid: namespaceInode(pid, "pid"),
@@ -126,8 +168,7 @@ export function readProcess(pid: number): ProcessFacts | undefined {
 			ipc: namespaceInode(pid, "ipc"),
 			cgroup: namespaceInode(pid, "cgroup"),
 		},
-		device,
-		inode,
+		...image(pid),
 		unlinked: deleted,
 		cgroupId: 0,
 	};

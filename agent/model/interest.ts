@@ -63,8 +63,14 @@ export const everything: Interest = {
 	connects: { ip: "all", unix: true },
 };
 
+/** What the process tree is made of: losing one of them leaves it wrong. */
+export const treeKinds: ReadonlySet<EventName> = new Set([
+	...(["exec", "fork", "exit"] as const),
+	...(["setuid", "setgid", "capset", "unshare", "setns"] as const),
+]);
+
 /** What the agent itself needs whatever the rules are: the process tree and the containers. */
-export const ownNeeds: Interest = { ...noInterest, kinds: new Set(["exec", "fork", "exit", "cgroup"]) };
+export const ownNeeds: Interest = { ...noInterest, kinds: new Set([...treeKinds, "cgroup"]) };
 
 function sumOfOpens(a: OpenInterest, b: OpenInterest): OpenInterest {
 	if (a === "all" || b === "all") return "all";

@@ -11,6 +11,10 @@ export interface Container {
 	image: string;
 	imageId: string;
 	labels: Readonly<Record<string, string>>;
+	/** Of the Kubernetes pod it belongs to; empty outside pods and until known. */
+	podName: string;
+	podNamespace: string;
+	podUid: string;
 	privileged: boolean | undefined;
 	/** Host paths mounted into it. */
 	mounts: readonly { source: string; destination: string; writable: boolean }[];
@@ -37,6 +41,13 @@ export interface Process {
 	readonly start: number;
 	readonly parent: Process | undefined;
 	readonly parentPid: number;
+	/**
+	 * The process that started it, as it was then, whatever became of it: its maker even after another inherited it,
+	 * of a `docker exec` the client that asked for it. Where the start was not seen: the parent.
+	 */
+	readonly origin: Process | undefined;
+	/** Set when a runtime's API put it into its container; not on what it starts in turn. */
+	readonly startedBy: StartedBy | undefined;
 	readonly comm: string;
 	/** Path of the executed file, as the process sees it. */
 	readonly exe: string;
@@ -91,6 +102,14 @@ export interface Process {
 	readonly exited: number;
 }
 
+/** Who had a process started in a container through the runtime's API, which the kernel's ancestry does not show. */
+export interface StartedBy {
+	readonly kind: "docker exec";
+	readonly execId: string;
+	/** The process on this host that asked for it; undefined when none or several may have. */
+	readonly client: Process | undefined;
+}
+
 /** What standard input, output or error is. */
 export interface StandardStream {
 	/** S_IFMT >> 12: 1 pipe, 2 character device, 4 directory, 6 block device, 8 file, 12 socket; 0 closed. */
@@ -129,4 +148,13 @@ export interface ContainerFacts {
 	readonly mounts?: Container["mounts"];
 	/** Unix ms. */
 	readonly created?: number;
+}
+
+/** What a runtime has told of one process it starts in a running container. `command` is latin1, its words joined by spaces. */
+export interface ContainerExec {
+	readonly containerId: string;
+	readonly execId: string;
+	readonly command: string;
+	/** In the engine's pid namespace; 0 until the process runs. */
+	readonly pid: number;
 }

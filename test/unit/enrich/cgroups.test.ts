@@ -2,13 +2,36 @@ import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { containerOfPath, findMounts } from "../../../agent/enrich/cgroup-path.ts";
+import { containerOfPath, findMounts, podOfPath } from "../../../agent/enrich/cgroup-path.ts";
 import { createCgroups } from "../../../agent/enrich/cgroups.ts";
 import { createContainers } from "../../../agent/enrich/containers.ts";
 
 const a = "a1".repeat(32);
 const b = "b2".repeat(32);
 const pod = "pod8a2c7e1e-7b1f-4a0e-9a58-0f6d8f6a2a11";
+
+describe("the pod of a cgroup path", () => {
+	const uid = pod.slice(3);
+	const flat = uid.replaceAll("-", "_");
+	it.each([
+		[uid, `/kubepods/burstable/${pod}/${a}`],
+		[uid, `/kubepods/${pod}/crio-${a}`],
+		[
+			uid,
+			`/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod${flat}.slice/cri-containerd-${a}.scope`,
+		],
+		[uid, `/kubepods.slice/kubepods-pod${flat}.slice/crio-${a}.scope`],
+		[uid, `/system.slice/containerd.service/kubepods-besteffort-pod${flat}.slice:cri-containerd:${a}`],
+		[uid, `/docker/${b}/kubelet/kubepods/besteffort/${pod}/${a}`],
+		["0".repeat(32), `/kubepods/burstable/pod${"0".repeat(32)}/${a}`],
+		["", `/docker/${a}`],
+		["", `/kubepods/burstable/podium/${a}`],
+		["", `/machine.slice/libpod-${a}.scope`],
+		["", `/system.slice/notkubepods-pod${flat}.slice/x`],
+	])("is %j for %s", (expected, path) => {
+		expect(podOfPath(path)).toBe(expected);
+	});
+});
 
 describe("the container of a cgroup path", () => {
 	it.each([

@@ -1,126 +1,9 @@
 // Who runs, as what, started by whom: told by events, by /proc, or both in any order.
 import { describe, expect, it } from "vitest";
-import { RecordView } from "../../../agent/decode/view.ts";
-import { type ProcessFacts, readProcess } from "../../../agent/enrich/proc.ts";
-import { ProcessTree, type TreeOptions, terminalName } from "../../../agent/enrich/tree.ts";
-import type { EventName } from "../../../agent/model/event.ts";
-import type { Process } from "../../../agent/model/process.ts";
-import { memoryOf, recordOf, type Value } from "../decode/bytes.ts";
+import { terminalName } from "../../../agent/enrich/image.ts";
+import { readProcess } from "../../../agent/enrich/proc.ts";
 import { Random } from "../detect/rig.ts";
-
-const second = 1_000_000_000;
-
-/** A tree and the events for it. Times are in seconds since boot. */
-function rig(options: Partial<TreeOptions> = {}) {
-	const asked: number[] = [];
-	const told: ProcessFacts[] = [];
-	const running = new Map<number, ProcessFacts>();
-	const tree = new ProcessTree({
-		limit: 100,
-		cgroup: (id) => ({ id, path: `/c${id}`, container: undefined }),
-		read: (pid) => {
-			asked.push(pid);
-			return running.get(pid);
-		},
-		onRead: (facts) => told.push(facts),
-		...options,
-	});
-	const view = new RecordView();
-	const apply = (
-		kind: EventName,
-		pid: number,
-		start: number,
-		values: Record<string, Value> = {},
-	): Process => {
-		const record = recordOf(kind, {
-			pid,
-			tid: pid,
-			start: BigInt(Math.round(start * second)),
-			cgroupId: 1,
-			...values,
-		});
-		const { memory } = memoryOf([record]);
-		view.attach(memory);
-		if (!view.move(0, record.length, 1)) throw new Error("no record");
-		return tree.apply(view);
-	};
-	const parentOf = new Map<number, number>();
-	return {
-		tree,
-		asked,
-		told,
-		running,
-		fork(
-			pid: number,
-			start: number,
-			childPid: number,
-			childStart: number,
-			values: Record<string, Value> = {},
-		) {
-			parentOf.set(childPid, pid);
-			return apply("fork", pid, start, {
-				childPid,
-				childStart: BigInt(Math.round(childStart * second)),
-				childCgroupId: 1,
-				childNamespacePid: childPid,
-				childParentPid: pid,
-				...values,
-			});
-		},
-		exec(pid: number, start: number, path: string, values: Record<string, Value> = {}) {
-			return apply("exec", pid, start, {
-				path,
-				comm: path.replace(/^.*\//, "").slice(0, 15),
-				args: `${path}\0`,
-				parentPid: parentOf.get(pid) ?? 1,
-				namespacePid: pid,
-				...values,
-			});
-		},
-		open: (pid: number, start: number, values: Record<string, Value> = {}) =>
-			apply("open", pid, start, values),
-		exit(pid: number, start: number, reaperPid = 1, time = 0) {
-			const process = apply("exit", pid, start, {
-				time: BigInt(Math.round((time || start + 5) * second)),
-				reaperPid,
-			});
-			tree.forget(view);
-			return process;
-		},
-	};
-}
-
-function factsOf(pid: number, start: number, more: Partial<ProcessFacts> = {}): ProcessFacts {
-	return {
-		pid,
-		start: Math.floor(start * 100) * 10_000_000,
-		parentPid: 1,
-		comm: `p${pid}`,
-		exe: `/bin/p${pid}`,
-		args: [`p${pid}`, "x"],
-		cwd: "/",
-		uid: 5,
-		gid: 5,
-		euid: 5,
-		egid: 5,
-		loginUid: -1,
-		sessionId: -1,
-		tty: 0,
-		namespacePid: pid,
-		capabilities: "3",
-		namespaces: { mount: 1, pid: 2, network: 3, user: 4, uts: 5, ipc: 6, cgroup: 7 },
-		device: 0,
-		inode: 9,
-		unlinked: false,
-		cgroupId: 0,
-		...more,
-	};
-}
-const namesAbove = (process: Process | undefined): string[] => {
-	const names: string[] = [];
-	for (let at = process?.parent; at && names.length < 1000; at = at.parent) names.push(at.comm);
-	return names;
-};
+import { asInFacts, factsOf, namesAbove, rig, second } from "./rig.ts";
 
 describe("a process", () => {
 	it("that is forked has its maker's image, and its own after exec", () => {
@@ -356,7 +239,7 @@ describe("after a gap", () => {
 
 	it("an image that was replaced meanwhile is seen, also by the children", () => {
 		const { tree, fork, exec, exit } = rig();
-		const old = exec(10, 1, "/bin/old");
+		const old = exec(10, 1, "/bin/old", asInFacts);
 		fork(10, 1, 11, 2);
 		expect(tree.knows(factsOf(10, 1, { exe: "/bin/old" }))).toBe(true);
 		const now = factsOf(10, 1, { exe: "/bin/new", comm: "new" });
