@@ -7,7 +7,7 @@ import { fieldNames, findField } from "../../agent/detect/fields.ts";
 import type { RuleSet } from "../../agent/detect/load.ts";
 import type { Range } from "../../agent/detect/text.ts";
 import { createEnrichment, type Enrichment } from "../../agent/enrichment.ts";
-import { eventName, eventNames, type Observation, Text } from "../../agent/model/event.ts";
+import { EventKind, eventNames, type Observation, Text } from "../../agent/model/event.ts";
 import type * as wire from "../../agent/model/picket.v1.ts";
 import { Pipeline } from "../../agent/pipeline.ts";
 import { PolicyEngine } from "../../agent/policy/engine.ts";
@@ -52,6 +52,9 @@ const fields = fieldNames.flatMap((name) => {
 	return found.filter((field) => field !== undefined);
 });
 
+const members = new Map(eventNames.map((kind) => [EventKind[kind], sizesOf(structs[kind])]));
+const texts = Object.values(Text);
+
 function insist(holds: boolean, what: string): void {
 	if (!holds) throw new Error(what);
 }
@@ -66,17 +69,19 @@ function readEverything(view: RecordView): void {
 	for (const [name, value] of Object.entries(view.namespaces())) {
 		insist(Number.isSafeInteger(value), `${name}: ${value}`);
 	}
-	for (const [name, text] of Object.entries(Text)) {
+	for (const text of texts) {
 		const size = view.textSize(text);
 		const start = view.textStart(text);
-		insist(size >= 0 && (size === 0 || start + size <= view.bytes.length), `${name} at ${start}, ${size}`);
-		insist(view.text(text).length === size, `${name} is not as long as it says`);
+		insist(
+			size >= 0 && (size === 0 || start + size <= view.bytes.length),
+			`text ${text} at ${start}, ${size}`,
+		);
+		insist(view.text(text).length === size, `text ${text} is not as long as it says`);
 	}
-	const kind = eventName(view.kind);
-	for (const [name, at, size] of kind ? sizesOf(structs[kind]) : []) {
+	for (const [name, at, size] of members.get(view.kind) ?? []) {
 		const value = size === 2 ? view.half(at) : size === 4 ? view.word(at) + view.signed(at) : view.long(at);
-		insist(Number.isFinite(value), `${kind}.${name}: ${value}`);
-		if (size === 8) insist(view.big(at) >= 0n, `${kind}.${name}`);
+		insist(Number.isFinite(value), `${view.kind} ${name}: ${value}`);
+		if (size === 8) insist(view.big(at) >= 0n, `${view.kind} ${name}`);
 	}
 }
 
@@ -128,6 +133,8 @@ export function createStages(rules: RuleSet): Fuzzed {
 		for (const line of [recordLine(record), recordText(record)]) {
 			insist(!control.test(line), `a line with control characters: ${JSON.stringify(line)}`);
 		}
+		// What follows shows and sends the same once more: on some of them is enough, or a soak takes an hour.
+		if (sequence % 4 !== 0) return;
 		recordText(record, { colour: true });
 		sent.bytes += recordCodec.encode(record).length;
 		applyRecord(model, record, Date.now());
