@@ -12,6 +12,7 @@ import { limitMs, seed, soak, tell, timeout } from "./counts.ts";
 import { mutate } from "./mutate.ts";
 import { containerOf, everyKind, type Story, storyOf } from "./records.ts";
 import { createStages, type Fuzzed } from "./stages.ts";
+import { Watch } from "./watch.ts";
 
 const wanted = soak ? 1_000_000 : 20_000;
 const memoryBytes = 256 * 1024;
@@ -46,8 +47,7 @@ class Feeder {
 	readonly #random: Random;
 	fed = 0;
 	mutated = 0;
-	slowestMs = 0;
-	slowestOwnMs = 0;
+	readonly watch = new Watch();
 
 	constructor(stages: Fuzzed, random: Random) {
 		const memory = new ArrayBuffer(memoryBytes);
@@ -57,17 +57,6 @@ class Feeder {
 		stages.pipeline.memory(memory);
 	}
 
-	/** Milliseconds of our own; a busy machine adds its to the others. */
-	#timed(offset: number, size: number): number {
-		const cpu = process.threadCpuUsage();
-		const begun = performance.now();
-		this.#stages.pipeline.record(offset, size);
-		const took = performance.now() - begun;
-		const { user, system } = process.threadCpuUsage(cpu);
-		this.slowestMs = Math.max(this.slowestMs, took);
-		return Math.min(took, (user + system) / 1000);
-	}
-
 	feed(record: Buffer, change: boolean): void {
 		const room = memoryBytes - record.length;
 		// Often at the very end: what reads on behind it reads nothing.
@@ -75,15 +64,12 @@ class Feeder {
 		record.copy(this.#bytes, offset);
 		const place = this.#bytes.subarray(offset, offset + record.length);
 		const size = change ? mutate(this.#random, place) : record.length;
-		const own = this.#timed(offset, size);
-		// Collecting garbage, or compiling, may fall on any record: only one that is slow again is slow itself.
-		const ownMs = own <= limitMs ? own : Math.min(own, this.#timed(offset, size), this.#timed(offset, size));
+		const what = () => `seed ${seed}, record ${this.fed}: ${place.toString("hex").slice(0, 4000)}`;
 		this.fed++;
 		if (change) this.mutated++;
-		this.slowestOwnMs = Math.max(this.slowestOwnMs, ownMs);
-		if (this.#stages.thrown.length === 0 && ownMs <= limitMs) return;
-		const hex = place.toString("hex").slice(0, 4000);
-		throw new Error(`seed ${seed}, record ${this.fed}, ${ownMs} ms: ${this.#stages.thrown[0]}\n${hex}`);
+		this.watch.time(() => this.#stages.pipeline.record(offset, size), what);
+		const [thrown] = this.#stages.thrown;
+		if (thrown !== undefined) throw new Error(`${thrown}\n${what()}`);
 	}
 }
 
@@ -122,12 +108,16 @@ describe("a mutated record", () => {
 			tell(
 				`decode: ${JSON.stringify({
 					...{ seed, mutated: feeder.mutated, fed: feeder.fed, refused: pipeline.malformed, ...sent },
-					...{ seconds: Math.round(seconds), slowestMs: feeder.slowestMs, slowestOwnMs: feeder.slowestOwnMs },
+					...{
+						seconds: Math.round(seconds),
+						slowestMs: feeder.watch.slowestMs,
+						slowestOwnMs: feeder.watch.slowestOwnMs,
+					},
 					...{ heapMb: Math.round(warm), grownMb: Math.round(grown) },
 				})}`,
 			);
 			expect(stages.thrown).toEqual([]);
-			expect(feeder.slowestOwnMs).toBeLessThan(limitMs);
+			expect(feeder.watch.slowestOwnMs).toBeLessThan(limitMs);
 			expect(grown).toBeLessThan(32);
 			// Most must get past the door, and of every kind, or nothing behind it is tried.
 			expect(pipeline.malformed).toBeGreaterThan(0);
