@@ -269,6 +269,11 @@ export function startSensor(options: SensorOptions): Sensor {
 		};
 		gap(options.simulateLoss > 0 ? "simulated" : "ring", counts);
 		gap("limit", limited);
+		if (growth("damages", capture.damages()) > 0) {
+			// Without numbers: what was in the ring, nobody knows.
+			output.gap({ from: new Date(since).toISOString(), to: new Date(now).toISOString(), where: "ring" });
+			repairWanted = true;
+		}
 		since = now;
 		// Reading all of /proc holds everything else up: while losses go on, a twentieth of the time at most.
 		const begun = performance.now();

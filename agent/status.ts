@@ -87,6 +87,10 @@ export function createStatusBoard(parts: BoardParts): StatusBoard {
 			found.push(`the kernel skipped ${missed} runs of our programs; those events are not counted`);
 		if (pipeline.malformed > 0)
 			found.push(`${pipeline.malformed} records could not be read; report it as a defect`);
+		if (capture.damages() > 0)
+			found.push(
+				`the ring was damaged ${capture.damages()} times and what was in it is lost; look for another program that reads our ring (bpftool map), and for faults of the memory`,
+			);
 		if (parts.limited() > 0)
 			found.push(`${parts.limited()} alerts were held back by limits.alerts_per_minute`);
 		if (capture.unboundedOpens !== "")

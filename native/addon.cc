@@ -91,6 +91,7 @@ class Sensor : public Napi::ObjectWrap<Sensor>
                                InstanceMethod<&Sensor::read>("read"),
                                InstanceMethod<&Sensor::advance>("advance"),
                                InstanceMethod<&Sensor::pending>("pending"),
+                               InstanceMethod<&Sensor::damages>("damages"),
                                InstanceMethod<&Sensor::counters>("counters"),
                                InstanceMethod<&Sensor::map_update>("mapUpdate"),
                                InstanceMethod<&Sensor::map_delete>("mapDelete"),
@@ -210,7 +211,7 @@ class Sensor : public Napi::ObjectWrap<Sensor>
             timer_,
             [](uv_timer_t *handle) {
                 auto *sensor = static_cast<Sensor *>(handle->data);
-                if (sensor->ring_.pending() > 0)
+                if (sensor->ring_.reader().pending() > 0)
                     sensor->drain();
                 else
                     sensor->listen();
@@ -220,7 +221,7 @@ class Sensor : public Napi::ObjectWrap<Sensor>
 
     void wake()
     {
-        if (ring_.pending() == 0 || ready_.IsEmpty())
+        if (ring_.reader().pending() == 0 || ready_.IsEmpty())
             return;
         Napi::Env env = Env();
         Napi::HandleScope scope(env);
@@ -236,18 +237,23 @@ class Sensor : public Napi::ObjectWrap<Sensor>
         Napi::Uint32Array slots = info[0].As<Napi::Uint32Array>();
         static_assert(sizeof(Slot) == 8, "a slot is two u32");
         const size_t count =
-            ring_.read(reinterpret_cast<Slot *>(slots.Data()), slots.ElementLength() / 2);
+            ring_.reader().read(reinterpret_cast<Slot *>(slots.Data()), slots.ElementLength() / 2);
         return Napi::Number::New(info.Env(), static_cast<double>(count));
     }
 
     void advance(const Napi::CallbackInfo &)
     {
-        ring_.advance();
+        ring_.reader().advance();
     }
 
     Napi::Value pending(const Napi::CallbackInfo &info)
     {
-        return Napi::Number::New(info.Env(), static_cast<double>(ring_.pending()));
+        return Napi::Number::New(info.Env(), static_cast<double>(ring_.reader().pending()));
+    }
+
+    Napi::Value damages(const Napi::CallbackInfo &info)
+    {
+        return Napi::Number::New(info.Env(), static_cast<double>(ring_.reader().damages()));
     }
 
     void counters(const Napi::CallbackInfo &info)

@@ -69,6 +69,8 @@ export class Sensor {
 	advance(): void;
 	/** Bytes waiting in the ring. */
 	pending(): number;
+	/** How often the ring made no sense and what was in it was skipped: an unknown number of records each time. */
+	damages(): number;
 	/** Writes the fields of struct class_counters for each kind 0..kinds-1, summed over CPUs. */
 	counters(out: Float64Array): void;
 	mapUpdate(map: string, key: Uint8Array, value: Uint8Array): void;

@@ -9,6 +9,16 @@
 namespace picket
 {
 
+namespace
+{
+
+constexpr uint64_t alignment = 8;
+
+// Passed over in one read: the largest ring has room for so many that it would take too long.
+constexpr size_t most_discarded = 1024 * 1024;
+
+} // namespace
+
 Ring::~Ring()
 {
     close();
@@ -21,7 +31,7 @@ int Ring::open(int map_fd, size_t bytes)
     void *consumer = mmap(nullptr, page_, PROT_READ | PROT_WRITE, MAP_SHARED, map_fd, 0);
     if (consumer == MAP_FAILED)
         return errno;
-    consumer_ = static_cast<uint64_t *>(consumer);
+    consumer_ = consumer;
     void *producer = mmap(nullptr, page_ + mapped_bytes(), PROT_READ, MAP_SHARED, map_fd,
                           static_cast<off_t>(page_));
     if (producer == MAP_FAILED) {
@@ -30,53 +40,78 @@ int Ring::open(int map_fd, size_t bytes)
         return error;
     }
     producer_ = static_cast<uint8_t *>(producer);
-    data_ = producer_ + page_;
-    position_ = __atomic_load_n(consumer_, __ATOMIC_ACQUIRE);
+    reader_ = RingReader(static_cast<uint64_t *>(consumer), static_cast<uint64_t *>(producer),
+                         producer_ + page_, bytes_);
     return 0;
 }
 
 void Ring::close()
 {
+    reader_ = RingReader();
     if (consumer_)
         munmap(consumer_, page_);
     if (producer_)
         munmap(producer_, page_ + mapped_bytes());
     consumer_ = nullptr;
     producer_ = nullptr;
-    data_ = nullptr;
 }
 
-size_t Ring::read(Slot *slots, size_t capacity)
+RingReader::RingReader(uint64_t *consumer, const uint64_t *producer, const uint8_t *data,
+                       size_t bytes)
+    : consumer_(consumer), producer_(producer), data_(data), bytes_(bytes),
+      position_(__atomic_load_n(consumer, __ATOMIC_ACQUIRE))
+{
+}
+
+size_t RingReader::read(Slot *slots, size_t capacity)
 {
     if (!producer_)
         return 0;
-    const uint64_t end = __atomic_load_n(reinterpret_cast<uint64_t *>(producer_), __ATOMIC_ACQUIRE);
+    const uint64_t produced = __atomic_load_n(producer_, __ATOMIC_ACQUIRE);
+    const uint64_t end = produced & ~(alignment - 1);
+    // The difference, not the order: positions may pass 2^64.
+    if (end != position_ && (produced != end || position_ % alignment || end - position_ > bytes_))
+        skip_to(end);
     size_t count = 0;
-    while (position_ < end && count < capacity) {
+    for (size_t discarded = 0;
+         position_ != end && count < capacity && discarded < most_discarded;) {
         const size_t at = position_ & (bytes_ - 1);
         const uint32_t header =
-            __atomic_load_n(reinterpret_cast<uint32_t *>(data_ + at), __ATOMIC_ACQUIRE);
+            __atomic_load_n(reinterpret_cast<const uint32_t *>(data_ + at), __ATOMIC_ACQUIRE);
         if (header & BPF_RINGBUF_BUSY_BIT)
             break;
         const uint32_t size = header & ~(BPF_RINGBUF_BUSY_BIT | BPF_RINGBUF_DISCARD_BIT);
-        if (!(header & BPF_RINGBUF_DISCARD_BIT))
+        const uint64_t step = (size + BPF_RINGBUF_HDR_SZ + alignment - 1) & ~(alignment - 1);
+        if (size > longest_record || step > end - position_) {
+            skip_to(end);
+            break;
+        }
+        if (header & BPF_RINGBUF_DISCARD_BIT)
+            discarded++;
+        else
             slots[count++] = {static_cast<uint32_t>(at + BPF_RINGBUF_HDR_SZ), size};
-        position_ += (size + BPF_RINGBUF_HDR_SZ + 7) & ~uint64_t{7};
+        position_ += step;
     }
     return count;
 }
 
-void Ring::advance()
+void RingReader::skip_to(uint64_t position)
+{
+    damages_++;
+    position_ = position;
+}
+
+void RingReader::advance()
 {
     if (consumer_)
         __atomic_store_n(consumer_, position_, __ATOMIC_RELEASE);
 }
 
-size_t Ring::pending() const
+size_t RingReader::pending() const
 {
     if (!producer_)
         return 0;
-    return __atomic_load_n(reinterpret_cast<uint64_t *>(producer_), __ATOMIC_ACQUIRE) - position_;
+    return (__atomic_load_n(producer_, __ATOMIC_ACQUIRE) & ~(alignment - 1)) - position_;
 }
 
 } // namespace picket

@@ -114,9 +114,9 @@ await check("buf lint", join(bin, "buf"), ["lint", "proto"]);
 await check("clang-format", "clang-format", [
 	"--dry-run",
 	"--Werror",
-	...sources("bpf", "native", "test/trigger", "test/vm", "test/bench"),
+	...sources("bpf", "native", "test/trigger", "test/vm", "test/bench", "test/fuzz"),
 ]);
-for (const name of ["unit", "kernel", "network", "sensor", "container"]) await suite(name);
+for (const name of ["unit", "kernel", "network", "sensor", "container", "fuzz"]) await suite(name);
 await virtualMachines();
 
 say(`${sum.passed} passed, ${sum.failed} failed, ${sum.skipped} skipped`);

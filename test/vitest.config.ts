@@ -1,5 +1,5 @@
 // Suites by what they need: unit (nothing), kernel (root, real BPF), network (root, namespaces),
-// container (root, a Docker engine of our own), soak (long).
+// container (root, a Docker engine of our own), fuzz (nothing), soak (long).
 import { defineConfig } from "vitest/config";
 
 const serial = { fileParallelism: false, testTimeout: 60_000, hookTimeout: 120_000 };
@@ -16,6 +16,7 @@ export default defineConfig({
 			{ root, test: { name: "network", include: ["test/network/**/*.test.ts"], ...serial } },
 			{ root, test: { name: "sensor", include: ["test/sensor/**/*.test.ts"], ...serial } },
 			{ root, test: { name: "container", include: ["test/container/**/*.test.ts"], ...serial } },
+			{ root, test: { name: "fuzz", include: ["test/fuzz/**/*.test.ts"], ...serial } },
 			{ root, test: { name: "soak", include: ["test/soak/**/*.test.ts"], ...serial } },
 		],
 	},

@@ -374,6 +374,11 @@ export class LiveCapture {
 		return this.#closed ? 0 : this.#sensor.pending();
 	}
 
+	/** How often an unknown number of events was skipped, because the ring made no sense. */
+	damages(): number {
+		return this.#closed ? 0 : this.#sensor.damages();
+	}
+
 	programs(): ProgramInfo[] {
 		return this.#closed ? [] : this.#sensor.programs();
 	}

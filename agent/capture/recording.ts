@@ -4,7 +4,7 @@
 //
 // Format: the line "PICKET RECORDING 1\n" padded to 24 bytes, then frames: u32 type, u32 payload bytes, payload,
 // padded to 8. Little-endian. Type 1 is a record, type 2 one fact as JSON; the first frame is the header fact.
-import { closeSync, fsyncSync, openSync, readSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, fsyncSync, openSync, readSync, writeSync } from "node:fs";
 import { layoutHash } from "../model/layout.ts";
 
 const magic = Buffer.from("PICKET RECORDING 1\n".padEnd(24, "\0"), "latin1");
@@ -14,6 +14,8 @@ const frameHeader = 8;
 /** A record is at most 64 KiB, a fact (a container with its labels, say) far below this. */
 const largestFrame = 16 * 1024 * 1024;
 const chunk = 1024 * 1024;
+/** Unix ms. What a record adds to it is still in a year of four digits. */
+const latestTime = 2e14;
 
 export interface RecordingHeader {
 	readonly layoutHash: string;
@@ -142,6 +144,9 @@ function readFrames(
 	const ensure = (need: number): boolean => {
 		if (filled - at >= need) return true;
 		if (need > memory.byteLength) {
+			// No memory for what only a damaged length says is there.
+			const now = fstatSync(file);
+			if (now.isFile() && consumed + at + need > now.size) return false;
 			memory = new ArrayBuffer((need + chunk + 7) & ~7);
 			const larger = Buffer.from(memory);
 			bytes.copy(larger, 0, at, filled);
@@ -164,6 +169,16 @@ function readFrames(
 			`${path}: ${what} at byte ${consumed + at}`,
 			"everything before that place was replayed; record again for the rest",
 		);
+
+	/** Its value may be of any shape, which shows where it is used. */
+	const takeFact = (to: RecordingHandler, fact: Fact): void => {
+		try {
+			to.fact(fact);
+		} catch (error) {
+			const reason = error instanceof Error ? error.message : String(error);
+			throw damaged(`a fact that makes no sense (${reason.slice(0, 200)})`);
+		}
+	};
 
 	if (!ensure(magic.length) || !bytes.subarray(0, magic.length).equals(magic)) {
 		throw new RecordingError(
@@ -190,7 +205,7 @@ function readFrames(
 			if (!handler) {
 				handler = onHeader(checkHeader(fact, path));
 				handler.memory(memory);
-			} else handler.fact(fact);
+			} else takeFact(handler, fact);
 		} else if (handler) handler.record(at + frameHeader, size);
 		else throw damaged("no header");
 		at += padded;
@@ -221,8 +236,11 @@ function checkHeader(fact: Fact, path: string): RecordingHeader {
 			`replay it with version ${header.version}`,
 		);
 	}
-	if (![header.bootTimeMs, header.started].every(Number.isFinite)) {
+	if (![header.bootTimeMs, header.started].every((time) => time >= 0 && time <= latestTime)) {
 		throw new RecordingError("DAMAGED", `${path}: the header has no times`, "record again");
+	}
+	if (![header.version, header.host, header.bootId].every((text) => typeof text === "string")) {
+		throw new RecordingError("DAMAGED", `${path}: the header names no host`, "record again");
 	}
 	return header;
 }

@@ -48,6 +48,9 @@ for (const name of eventNames) {
 	remoteAddressAt[kind] = struct.remoteAddress ?? 0;
 }
 
+/** Rounding must not make 2^64 of what is below: no 64-bit field takes that. */
+const largestLong = 2 ** 64 - 2 ** 11;
+
 export class RecordView implements ProcessEventView {
 	bytes: Buffer = Buffer.alloc(0);
 	kind: EventKind = EventKind.exec;
@@ -87,7 +90,8 @@ export class RecordView implements ProcessEventView {
 	/** Exact up to 2^53: a time in ns since boot stays so for 104 days, and good enough to tell processes apart after. */
 	#long(offset: number): number {
 		const index = (this.#at + offset) >> 2;
-		return (this.#words[index] as number) + (this.#words[index + 1] as number) * 0x1_0000_0000;
+		const value = (this.#words[index] as number) + (this.#words[index + 1] as number) * 0x1_0000_0000;
+		return Math.min(value, largestLong);
 	}
 	#half(offset: number): number {
 		return this.#halves[(this.#at + offset) >> 1] as number;

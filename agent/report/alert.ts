@@ -5,6 +5,7 @@ import { bpfEvent, identityEvent, namespaceEvent, targetEvent } from "../model/l
 import type * as wire from "../model/picket.v1.ts";
 import type { Process } from "../model/process.ts";
 import type { Finding, Severity } from "../model/verdict.ts";
+import { largestCount } from "./record.ts";
 import { showText } from "./shown.ts";
 import { eventToWire, processToWire, type WireContext } from "./wire.ts";
 
@@ -57,7 +58,7 @@ export function findingToAlert(finding: Finding, observation: Observation, extra
 	}
 	alert.dedupKey = dedupKey(finding.rule, event);
 	// The kernel tells an open that is repeated once, with the number of the others.
-	alert.count = 1 + observation.event.repeats;
+	alert.count = Math.min(largestCount, 1 + observation.event.repeats);
 	if (extra.responses.length > 0) alert.responses = [...extra.responses];
 	alert.eventsLost = String(extra.eventsLost);
 	return alert;

@@ -1,6 +1,7 @@
 // Folds repeats: the first alert of a story goes out at once, later ones are counted and told at 10, 100, … and
 // when the window ends. What is told late is told with its count; nothing is left out in silence.
 import type * as wire from "../model/picket.v1.ts";
+import { largestCount } from "./record.ts";
 
 export interface Folder {
 	/** `key` names the story where it is not the alert's dedupKey. */
@@ -47,7 +48,7 @@ export function createFolder(options: FolderOptions): Folder {
 	const tell = (story: Story): void => {
 		if (story.told === story.count) return;
 		story.told = story.count;
-		options.emit({ ...story.last, count: story.count }, story.time);
+		options.emit({ ...story.last, count: Math.min(largestCount, story.count) }, story.time);
 	};
 	const end = (key: string, story: Story): void => {
 		stories.delete(key);

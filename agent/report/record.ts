@@ -4,6 +4,9 @@ import type * as wire from "../model/picket.v1.ts";
 export type RecordKind = "event" | "alert" | "incident" | "action" | "gap" | "status";
 export const recordKinds: readonly RecordKind[] = ["event", "alert", "incident", "action", "gap", "status"];
 
+/** Alert.count holds no more. */
+export const largestCount = 0xffff_ffff;
+
 /** The content of a record: exactly one of the kinds. */
 export type RecordBody = Pick<wire.OutputRecord, RecordKind>;
 
