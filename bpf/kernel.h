@@ -71,6 +71,13 @@ enum {
 struct list_head {
     struct list_head *next;
 };
+struct hlist_node {
+    struct hlist_node *next;
+    struct hlist_node **pprev;
+};
+struct hlist_head {
+    struct hlist_node *first;
+};
 struct timespec64 {
     __s64 tv_sec;
     long tv_nsec;
@@ -91,6 +98,7 @@ struct file_system_type {
 struct super_block {
     __u32 s_dev;
     struct file_system_type *s_type;
+    unsigned long s_magic;
 };
 struct inode {
     __u16 i_mode;
@@ -98,6 +106,7 @@ struct inode {
     unsigned long i_ino;
     __u32 i_generation;
     const unsigned int i_nlink;
+    void *i_private;
 };
 struct dentry {
     struct dentry *d_parent;
@@ -173,6 +182,7 @@ struct upid {
 };
 struct pid {
     unsigned int level;
+    struct hlist_head tasks[4];
     struct upid numbers[1];
 };
 typedef struct {
@@ -264,6 +274,7 @@ struct task_struct {
     struct css_set *cgroups;
     struct list_head ptraced;
     struct list_head ptrace_entry;
+    struct hlist_node pid_links[4];
 };
 struct linux_binprm {
     struct file *file;

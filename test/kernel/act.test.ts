@@ -245,8 +245,11 @@ describe("a signal", () => {
 				targetStart: 0,
 			});
 		}
-		// A descriptor tells no number.
-		expect(acts.at(-1)?.event.fields).toMatchObject({ result: -1, request: 10 });
+		// A descriptor tells the process itself.
+		const byDescriptor = acts.at(-1)?.event;
+		expect(byDescriptor).toMatchObject({ flags: 0, fields: { result: -1, request: 10, targetUid: 0 } });
+		expect(byDescriptor?.fields).toMatchObject({ targetPid: process.pid, targetTid: process.pid });
+		expect(byDescriptor?.fields.targetStart).toBeGreaterThan(0);
 	});
 
 	it("is reported when it crosses the border of a pid namespace, with both numbers of its target", async () => {
