@@ -72,6 +72,13 @@ enum {
 struct list_head {
     struct list_head *next;
 };
+struct hlist_node {
+    struct hlist_node *next;
+    struct hlist_node **pprev;
+};
+struct hlist_head {
+    struct hlist_node *first;
+};
 struct timespec64 {
     __s64 tv_sec;
     long tv_nsec;
@@ -99,6 +106,7 @@ struct super_block {
     __u32 s_dev;
     unsigned long s_magic;
     struct file_system_type *s_type;
+    unsigned long s_magic;
 };
 struct inode {
     __u16 i_mode;
@@ -110,6 +118,7 @@ struct inode {
     unsigned long i_ino;
     __u32 i_generation;
     const unsigned int i_nlink;
+    void *i_private;
 };
 /* 6.6 (13bc24457850) put underscores in front of the change time, 6.7 (12cd44023651) of the
  * other, 6.11 (3aa63a569c64) took both apart. */
@@ -205,6 +214,7 @@ struct upid {
 };
 struct pid {
     unsigned int level;
+    struct hlist_head tasks[4];
     struct upid numbers[1];
 };
 typedef struct {
@@ -293,6 +303,7 @@ struct task_struct {
     struct css_set *cgroups;
     struct list_head ptraced;
     struct list_head ptrace_entry;
+    struct hlist_node pid_links[4];
 };
 struct linux_binprm {
     struct file *file;

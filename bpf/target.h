@@ -23,6 +23,10 @@
 #define PTRACE_SETREGSET 0x4205
 #define PTRACE_SEIZE     0x4206
 
+#define PIDTYPE_TGID 1
+#define PID_FS_MAGIC 0x50494446
+#define PIDFD_NAME   0x005d64666469705bull /* "[pidfd]" */
+
 #define SI_USER    0
 #define SI_TIMER   (-2)
 #define SI_ASYNCIO (-4)
@@ -87,6 +91,8 @@ __noinline __u64 tracee_of(__u32 number)
 static __always_inline void target_known(struct target_event *event, struct task_struct *task)
 {
     __u32 pid_namespace;
+    if (!task)
+        return;
     event->target_pid = BPF_CORE_READ(task, tgid);
     event->target_tid = BPF_CORE_READ(task, pid);
     event->target_start = BPF_CORE_READ(task, group_leader, start_boottime);
@@ -133,7 +139,26 @@ static __always_inline void vm_write_fill(struct target_event *event, struct pt_
     target_named(event, syscall_argument(regs, 0));
 }
 
-/* A signal that was refused: nothing of the kernel's tells for whom it was. */
+/* The process that a pidfd stands for, 0 when the descriptor is none or the process is gone. Such
+ * files have a file system of their own from 6.9 on (cb12fd8e0dab). */
+static __always_inline struct task_struct *pidfd_task(__u32 descriptor)
+{
+    struct file *file = file_of(current_task(), descriptor);
+    if (!file)
+        return 0;
+    struct pid *pid = 0;
+    if (BPF_CORE_READ(file, f_inode, i_sb, s_magic) == PID_FS_MAGIC)
+        pid = BPF_CORE_READ(file, f_inode, i_private);
+    else if (word_at(BPF_CORE_READ(file, f_path.dentry, d_name.name)) == PIDFD_NAME)
+        pid = BPF_CORE_READ(file, private_data);
+    struct hlist_node *link = pid ? BPF_CORE_READ(pid, tasks[PIDTYPE_TGID].first) : 0;
+    if (!link)
+        return 0;
+    return (void *)link - bpf_core_field_offset(struct task_struct, pid_links) -
+           PIDTYPE_TGID * bpf_core_type_size(struct hlist_node);
+}
+
+/* A signal that was refused: of its target there is what the caller passed. */
 static __always_inline void refused_fill(struct target_event *event, struct pt_regs *regs,
                                          __u32 call)
 {
@@ -146,6 +171,7 @@ static __always_inline void refused_fill(struct target_event *event, struct pt_r
         break;
     case NUMBER_OF(PIDFD_SEND_SIGNAL):
         event->request = syscall_argument(regs, 1);
+        target_known(event, pidfd_task(syscall_argument(regs, 0)));
         break;
     default:
         event->request = syscall_argument(regs, 1);

@@ -5,7 +5,7 @@ import type { Capability } from "./hooks.ts";
 /** One program at the exits of several system calls. */
 function exits(program: string, kind: EventName, calls: readonly string[], lost: string): Capability {
 	return {
-		name: kind,
+		name: kind.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
 		kind,
 		ways: [{ program, tier: "syscall-tracepoint", calls }],
 		required: false,
@@ -25,7 +25,7 @@ export const acts: readonly Capability[] = [
 	exits("on_act", "unshare", ["unshare"], "namespaces made by unshare"),
 	exits("on_act", "setns", ["setns"], "namespaces entered"),
 	exits("on_act", "userfaultfd", ["userfaultfd"], "userfaultfd"),
-	exits("on_act", "ioUring", ["io_uring_setup"], "rings of io_uring made"),
+	{ ...exits("on_act", "ioUring", ["io_uring_setup"], "rings of io_uring made"), name: "io_uring_setup" },
 	exits("on_target", "ptrace", ["ptrace"], "processes taken over by ptrace"),
 	exits("on_target", "vmWrite", ["process_vm_writev"], "writes to other processes' memory"),
 	{

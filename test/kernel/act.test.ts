@@ -3,22 +3,10 @@ import { mkdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Counters } from "../../agent/capture/live.ts";
-import { EventFlag, type EventName, eventName, type Observation, Text } from "../../agent/model/event.ts";
+import { EventFlag, type EventName, type Observation } from "../../agent/model/event.ts";
 import { everything } from "../../agent/model/interest.ts";
-import { structs } from "../../agent/model/structs.ts";
 import { buildTrigger, Harness, run } from "./harness.ts";
-
-/** A copy of what an event holds: the view itself is moved on. */
-interface Seen {
-	readonly kind: EventName;
-	readonly pid: number;
-	readonly tid: number;
-	readonly syscall: number;
-	readonly flags: number;
-	/** Members of 4 and 8 bytes by name, and arrays of words as "name0", "name1", … */
-	readonly fields: Record<string, number>;
-	readonly texts: Record<string, string>;
-}
+import { copyOf, type Seen } from "./seen.ts";
 
 const kinds: EventName[] = [
 	"setuid",
@@ -39,33 +27,20 @@ const kinds: EventName[] = [
 	"protect",
 ];
 const trigger = buildTrigger("act");
+const targetTrigger = buildTrigger("target");
 const seen: Seen[] = [];
 let harness: Harness;
 
-function copy({ event }: Observation): void {
-	const kind = eventName(event.kind);
-	if (!kind || !kinds.includes(kind)) return;
-	const struct = structs[kind];
-	const texts: Record<string, string> = {};
-	const fields: Record<string, number> = {};
-	const members = Object.entries(struct).filter(([name]) => name !== "bytes" && name !== "header");
-	for (const [index, [name, at]] of members.entries()) {
-		const bytes = (members[index + 1]?.[1] ?? struct.bytes) - at;
-		if (name in Text) texts[name] = event.text(Text[name as keyof typeof Text]);
-		else if (bytes === 4) fields[name] = event.word(at);
-		else if (bytes === 8) fields[name] = event.long(at);
-		else for (let i = 0; i < bytes / 4; i++) fields[`${name}${i}`] = event.word(at + 4 * i);
-	}
-	fields.result = event.result;
-	const { pid, tid, syscall, flags } = event;
-	seen.push({ kind, pid, tid, syscall, flags, fields, texts });
+function keep({ event }: Observation): void {
+	const copy = copyOf(event);
+	if (copy && kinds.includes(copy.kind)) seen.push(copy);
 }
 
 beforeAll(() => {
 	harness = new Harness({
 		kinds: ["exit"],
 		interest: { ...everything, kinds: new Set([...kinds, "fork", "exit"]) },
-		detectors: [{ evaluate: copy }],
+		detectors: [{ evaluate: keep }],
 	});
 });
 afterAll(() => harness.close());
@@ -79,8 +54,13 @@ interface Acted {
 }
 
 /** What the trigger said of its acts, each beside the event it made. There are no other events of these kinds. */
-async function acted(kind: readonly EventName[], ...args: string[]): Promise<Acted[]> {
-	const ran = await run(trigger, args);
+async function acted(
+	kind: readonly EventName[],
+	act: string,
+	name = "",
+	program = trigger,
+): Promise<Acted[]> {
+	const ran = await run(program, [act, name]);
 	expect(ran.status).toBe(0);
 	await harness.of(ran.pid);
 	const actors = new Set(ran.said.map(({ pid }) => pid));
@@ -89,6 +69,9 @@ async function acted(kind: readonly EventName[], ...args: string[]): Promise<Act
 	expect(events.map(({ syscall }) => syscall)).toEqual(known.map(({ syscall }) => syscall));
 	return known.map((said, index) => ({ said, event: events[index] as Seen }));
 }
+
+/** The same of what one process did to another. */
+const actedOn = (kind: readonly EventName[], act: string) => acted(kind, act, "", targetTrigger);
 
 /** The same names with the same numbers, but for the words that only the trigger has. */
 function expectSame(fields: Record<string, number>, said: Record<string, number>): void {
@@ -187,7 +170,7 @@ function expectTarget({ said, event }: Acted): void {
 
 describe("ptrace", () => {
 	it("is reported with its target, but for what every debugger does all the time", async () => {
-		const acts = await acted(["ptrace"], "ptrace");
+		const acts = await actedOn(["ptrace"], "ptrace");
 		for (const { said, event } of acts) {
 			const { request, address, result } = said;
 			expect(event.fields).toMatchObject({ request, address, result });
@@ -209,7 +192,7 @@ describe("ptrace", () => {
 
 describe("a write to another process's memory", () => {
 	it("is reported with what the caller passed", async () => {
-		const acts = await acted(["vmWrite"], "vm_write");
+		const acts = await actedOn(["vmWrite"], "vm_write");
 		for (const { said, event } of acts) {
 			expectSame(event.fields, said);
 			expect(event.flags).toBe(pidFromUser);
@@ -220,7 +203,7 @@ describe("a write to another process's memory", () => {
 
 describe("a signal", () => {
 	it("to another user's process or the sensor is reported, however it is sent", async () => {
-		const acts = await acted(["kill"], "kill");
+		const acts = await actedOn(["kill"], "kill");
 		for (const act of acts) {
 			expectTarget(act);
 			const { request, result } = act.said;
@@ -233,7 +216,7 @@ describe("a signal", () => {
 	});
 
 	it("that is refused is reported with what the caller passed", async () => {
-		const acts = await acted(["kill"], "refused");
+		const acts = await actedOn(["kill"], "refused");
 		expect(acts).toHaveLength(7);
 		for (const { said, event } of acts.slice(0, -1)) {
 			expect(event.flags).toBe(pidFromUser);
@@ -245,12 +228,15 @@ describe("a signal", () => {
 				targetStart: 0,
 			});
 		}
-		// A descriptor tells no number.
-		expect(acts.at(-1)?.event.fields).toMatchObject({ result: -1, request: 10 });
+		// A descriptor tells the process itself.
+		const byDescriptor = acts.at(-1)?.event;
+		expect(byDescriptor).toMatchObject({ flags: 0, fields: { result: -1, request: 10, targetUid: 0 } });
+		expect(byDescriptor?.fields).toMatchObject({ targetPid: process.pid, targetTid: process.pid });
+		expect(byDescriptor?.fields.targetStart).toBeGreaterThan(0);
 	});
 
 	it("is reported when it crosses the border of a pid namespace, with both numbers of its target", async () => {
-		const acts = await acted(["kill"], "inside");
+		const acts = await actedOn(["kill"], "inside");
 		for (const act of acts) expectTarget(act);
 		const [, inside] = acts;
 		expect(inside?.said.result).toBe(0);

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { everything } from "../../agent/model/interest.ts";
 import { buildTrigger, Harness, run } from "./harness.ts";
-import { type SeenDns, Witness } from "./seen.ts";
+import { type SeenDns, Witness } from "./witness.ts";
 
 const trigger = buildTrigger("socket");
 const witness = new Witness();

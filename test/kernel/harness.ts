@@ -66,6 +66,9 @@ export async function run(command: string, args: readonly string[], cwd?: string
 	return { said, pid: child.pid ?? 0, status };
 }
 
+/** What every process does; other kinds are captured when the interest names them. */
+const classic = ["exec", "fork", "exit", "open", "connect", "cgroup"] as const;
+
 export interface HarnessOptions {
 	readonly interest?: Interest;
 	/** Kinds to collect. */
@@ -81,7 +84,7 @@ export class Harness {
 	readonly folder = mkdtempSync(join(tmpdir(), "picket-kernel-"));
 
 	constructor(options: Partial<CaptureOptions> & HarnessOptions = {}) {
-		const { interest, kinds, detectors, ...capture } = options;
+		const { kinds, detectors, interest = { ...everything, kinds: new Set(classic) }, ...capture } = options;
 		this.capture = new LiveCapture({
 			ringBytes: 4 * 1024 * 1024,
 			drainMs: 10,
@@ -89,6 +92,7 @@ export class Harness {
 			simulateLoss: 0,
 			off: (process.env.PICKET_OFF ?? "").split(",").filter(Boolean),
 			limits: noLimits,
+			kinds: new Set([...classic, ...interest.kinds]),
 			cgroupRoot: cgroupMount(),
 			logger: pino({ level: "silent" }),
 			...capture,
@@ -121,7 +125,7 @@ export class Harness {
 		this.pipeline.memory(this.capture.memory);
 		for (const facts of readProcesses()) this.tree.seed(facts, 0);
 		this.tree.linkParents();
-		this.capture.start(interest ?? everything, (offset, bytes) => this.pipeline.record(offset, bytes));
+		this.capture.start(interest, (offset, bytes) => this.pipeline.record(offset, bytes));
 	}
 
 	/** Waits until an event satisfies `wanted`; fails with what there was instead after 10 s. */

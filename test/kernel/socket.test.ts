@@ -3,7 +3,7 @@ import { createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { buildTrigger, Harness, run } from "./harness.ts";
-import { Witness } from "./seen.ts";
+import { Witness } from "./witness.ts";
 
 const trigger = buildTrigger("socket");
 const witness = new Witness();
