@@ -2,6 +2,8 @@
 import { createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { EventName } from "../../agent/model/event.ts";
+import { everything, noInterest } from "../../agent/model/interest.ts";
 import { buildTrigger, Harness, run } from "./harness.ts";
 import { Witness } from "./witness.ts";
 
@@ -82,6 +84,21 @@ describe("a server", () => {
 			expect(witness.of("accept", pid)).toEqual(
 				said.map(({ accept }) => expect.objectContaining({ ...own, result: accept })),
 			);
+		}
+	});
+
+	it("on a Unix socket is not seen to accept where nobody asks for Unix peers", async () => {
+		const { kinds, connects } = everything;
+		harness.capture.setInterest({ ...noInterest, kinds, connects: { ...connects, unix: false } });
+		try {
+			const name = `@picket-quiet-${process.pid}`;
+			const { pid, said } = await act("serve", name, name);
+			expect(said[1]?.accept).toBeGreaterThan(0);
+			expect(["bind", "listen", "accept"].map((kind) => witness.of(kind as EventName, pid).length)).toEqual([
+				1, 1, 0,
+			]);
+		} finally {
+			harness.capture.setInterest(everything);
 		}
 	});
 

@@ -7,6 +7,7 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -225,16 +226,23 @@ static void loopback_up(void)
 
 // dns ADDRESS HOW BYTES QUESTION: in a network of its own, asks a name server at ADDRESS, which is
 // a child and answers with the question made BYTES long. HOW: connected, unconnected, unasked (the
-// answer comes without question), other (to port 54).
+// answer comes without question), other (to port 54), translated-connected, translated-unconnected
+// (the server is at port 5353, to which a rule translates, as Docker does for its own).
 static int act_dns(char **arguments)
 {
     const char *how = arguments[1], *question = arguments[3];
     int size = atoi(arguments[2]);
     char buffer[4096] = {0};
     loopback_up();
+    bool translated = !strncmp(how, "translated-", 11);
+    if (translated &&
+        system("iptables -w -t nat -A OUTPUT -p udp --dport 53 -j REDIRECT --to-ports 5353"))
+        die("iptables");
+    how += translated ? 11 : 0;
     struct address at = address_of(arguments[0], strcmp(how, "other") ? 53 : 54);
+    struct address behind = translated ? address_of(arguments[0], 5353) : at;
     int server = open_socket(&at, SOCK_DGRAM), fd = open_socket(&at, SOCK_DGRAM);
-    if (bind(server, &at.any, at.size))
+    if (bind(server, &behind.any, behind.size))
         die("bind");
     struct address own = address_of(arguments[0], 0);
     if (bind(fd, &own.any, own.size))
