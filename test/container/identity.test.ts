@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { pino } from "pino";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { addon } from "../../agent/capture/addon.ts";
 import { LiveCapture, noLimits } from "../../agent/capture/live.ts";
 import { createDocker } from "../../agent/docker.ts";
@@ -84,7 +84,7 @@ async function watch(): Promise<void> {
 			capture.close();
 		},
 	];
-	await expect.poll(() => watch.connected(), soon).toBe(true);
+	await vi.waitUntil(() => watch.connected(), soon);
 }
 
 beforeAll(async () => {
@@ -109,10 +109,10 @@ describe("docker exec", () => {
 	it("is joined to the client that asked for it, at the first event of the process", async () => {
 		const name = `joined-${randomBytes(3).toString("hex")}`;
 		await engine.run("-d", "--name", name, engine.image);
-		const { pid, ended } = docker("exec", name, "sh", "-c", "true; id -u");
+		const { pid, ended } = docker("exec", name, "sh", "-c", "/bin/busybox id -u; true");
 		expect(await ended).toBe(0);
 		const isShell = ({ process }: (typeof executed)[number]) =>
-			process.args.join(" ") === "sh -c true; id -u";
+			process.args.join(" ") === "sh -c /bin/busybox id -u; true";
 		await expect.poll(() => executed.some(isShell), soon).toBe(true);
 		const shell = executed.find(isShell);
 		expect(shell?.container).toBe(name);
@@ -121,7 +121,9 @@ describe("docker exec", () => {
 		expect(shell?.process.origin?.pid).toBe(pid);
 		// The client's own ancestry goes on from there: this test started it.
 		expect(shell?.process.origin?.origin?.pid).toBe(process.pid);
-		const id = executed.find(({ process }) => process.args.join(" ") === "id -u");
+		const isId = ({ process }: (typeof executed)[number]) => process.args.join(" ") === "/bin/busybox id -u";
+		await expect.poll(() => executed.some(isId), soon).toBe(true);
+		const id = executed.find(isId);
 		expect(id?.startedBy).toBeUndefined();
 		expect(id?.process.origin?.origin?.pid).toBe(pid);
 		await engine.docker("rm", "--force", name);
