@@ -1,6 +1,7 @@
 // Who a process in a container is: its container from the first event on, and who asked for it by `docker exec`.
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { addon } from "../../agent/capture/addon.ts";
@@ -129,22 +130,27 @@ describe("docker exec", () => {
 		await engine.docker("rm", "--force", name);
 	});
 
-	it("names no client when it cannot know: two ask for the same at the same time", async () => {
+	it("names the right client or none when two ask for the same at the same time", async () => {
 		const name = `twice-${randomBytes(3).toString("hex")}`;
 		const id = await engine.run("-d", "--name", name, engine.image);
 		const before = executed.length;
-		const clients = [docker("exec", name, "sleep", "0.4"), docker("exec", name, "sleep", "0.4")];
-		for (const { ended } of clients) expect(await ended).toBe(0);
+		const clients = [0, 1].map((number) => docker("exec", "-e", `NUMBER=${number}`, name, "sleep", "3"));
 		const both = () =>
 			executed
 				.slice(before)
-				.filter(
-					({ process }) => process.args.join(" ") === "sleep 0.4" && process.cgroup?.container?.id === id,
-				);
+				.map(({ process }) => process)
+				.filter(({ args, cgroup }) => args.join(" ") === "sleep 3" && cgroup?.container?.id === id);
 		await expect.poll(() => both().length, soon).toBe(2);
-		await expect.poll(() => both().every(({ process }) => process.startedBy), soon).toBe(true);
-		expect(new Set(both().map(({ process }) => process.startedBy?.execId)).size).toBe(2);
-		for (const { process } of both()) expect(process.startedBy?.client).toBeUndefined();
+		const numbers = both().map(({ pid }) => {
+			return Number(/NUMBER=(\d)/.exec(readFileSync(`/proc/${pid}/environ`, "latin1"))?.[1]);
+		});
+		for (const { ended } of clients) expect(await ended).toBe(0);
+		await expect.poll(() => both().every(({ startedBy }) => startedBy), soon).toBe(true);
+		expect(new Set(both().map(({ startedBy }) => startedBy?.execId)).size).toBe(2);
+		for (const [index, { startedBy }] of both().entries()) {
+			const own = clients[numbers[index] as number]?.pid;
+			expect([undefined, own]).toContain(startedBy?.client?.pid);
+		}
 		await engine.docker("rm", "--force", name);
 	});
 });
