@@ -1,7 +1,9 @@
 // Who a process in a container is: its container from the first event on, and who asked for it by `docker exec`.
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { addon } from "../../agent/capture/addon.ts";
@@ -10,6 +12,7 @@ import { createDocker } from "../../agent/docker.ts";
 import { createEnrichment, type Enrichment } from "../../agent/enrichment.ts";
 import { EventKind } from "../../agent/model/event.ts";
 import { noInterest, ownNeeds, sumOfInterests } from "../../agent/model/interest.ts";
+import type * as wire from "../../agent/model/picket.v1.ts";
 import type { Process } from "../../agent/model/process.ts";
 import { Pipeline } from "../../agent/pipeline.ts";
 import { SensorProcess } from "../sensor/process.ts";
@@ -178,21 +181,38 @@ describe("a container of 50 ms", () => {
 			await sensor.dispose();
 		}
 	});
+});
 
-	it("is told afterwards when the engine's events come too late", async () => {
-		// Without the stream only the look-up by id is left, which asks once the container was seen.
-		const sensor = new SensorProcess({
-			config: `docker: {socket: ${engine.socketPath}}\n`,
-			args: ["--events", "exec"],
-		});
+describe("a container known by its id alone", () => {
+	it("is told in an event of its own as soon as the engine can be asked", async () => {
+		const folder = mkdtempSync(join(tmpdir(), "picket-late-"));
+		const socket = join(folder, "docker.sock");
+		const sensor = new SensorProcess({ config: `docker: {socket: ${socket}}\n`, args: ["--events", "exec"] });
+		const name = `late-${randomBytes(4).toString("hex")}`;
 		try {
-			const name = `before-${randomBytes(4).toString("hex")}`;
-			await engine.run("-d", "--name", name, engine.image, "sh", "-c", "while :; do sleep 0.05; done");
 			await sensor.ready();
-			await sensor.record(`the name of ${name}`, ({ event }) => event?.container?.name === name, 5000);
-			await engine.docker("rm", "--force", name);
+			const loop = "while :; do /bin/busybox true; sleep 0.1; done";
+			const id = await engine.run("-d", "--name", name, engine.image, "sh", "-c", loop);
+			const { event } = await sensor.record(
+				"an event by its id",
+				(record) => record.event?.container?.id === id,
+			);
+			expect(event?.container).toEqual({ id, runtime: "docker" });
+			symlinkSync(engine.socketPath, socket);
+			const isPatch = (record: wire.OutputRecord) =>
+				record.event?.container?.id === id && record.event.process === undefined;
+			const patch = await sensor.record("its name", isPatch);
+			expect(patch.event).toEqual({
+				container: expect.objectContaining({ id, name, image: engine.image, runtime: "docker" }),
+			});
+			const later = sensor.records.length;
+			await sensor.until("more events", () => sensor.records.length > later + 5);
+			expect(sensor.records.filter(isPatch).length).toBe(1);
+			expect(sensor.records.at(-1)?.event?.container?.name).toBe(name);
 		} finally {
+			await engine.docker("rm", "--force", name).catch(() => undefined);
 			await sensor.dispose();
+			rmSync(folder, { recursive: true });
 		}
 	});
 });
