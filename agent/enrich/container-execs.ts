@@ -36,6 +36,8 @@ export function createContainerExecs(options: ContainerExecsOptions): ContainerE
 	const { clock, find, assign } = options;
 	const clients = new Map<string, { process: Process; at: number }>();
 	const pending = new Map<string, Pending>();
+	/** By pid, those that could not be told apart: they may have ended when their pid is told. */
+	const undecided = new Map<number, Process>();
 
 	return {
 		connected(process) {
@@ -55,7 +57,12 @@ export function createContainerExecs(options: ContainerExecsOptions): ContainerE
 				(each) => !each.process && each.exec.containerId === container.id && each.exec.command === command,
 			);
 			const [only] = fits;
-			if (only && fits.length === 1) start(only, process);
+			if (only && fits.length === 1) {
+				start(only, process);
+				return;
+			}
+			undecided.set(process.pid, process);
+			if (undecided.size > maxPending) dropFirst(undecided);
 		},
 		told(exec) {
 			forgetOld();
@@ -66,7 +73,7 @@ export function createContainerExecs(options: ContainerExecsOptions): ContainerE
 				if (pending.size > maxPending) dropFirst(pending);
 			}
 			if (exec.pid === 0) return;
-			const process = find(exec.pid);
+			const process = find(exec.pid) ?? undecided.get(exec.pid);
 			if (entry.process && entry.process.pid !== exec.pid) {
 				assign(entry.process, undefined);
 				entry.process = undefined;
@@ -96,6 +103,7 @@ export function createContainerExecs(options: ContainerExecsOptions): ContainerE
 
 	function forgetOld(): void {
 		const now = clock();
+		if (pending.size === 0) undecided.clear();
 		for (const [id, { until }] of pending) {
 			if (until > now) return;
 			pending.delete(id);
@@ -103,7 +111,7 @@ export function createContainerExecs(options: ContainerExecsOptions): ContainerE
 	}
 }
 
-function dropFirst(map: Map<string, unknown>): void {
+function dropFirst<K>(map: Map<K, unknown>): void {
 	for (const key of map.keys()) {
 		map.delete(key);
 		return;

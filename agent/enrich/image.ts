@@ -36,6 +36,11 @@ export class Image implements Process {
 		this.#facts = facts;
 	}
 
+	/** Of the process, through all its images. */
+	setStartedBy(by: StartedBy | undefined): void {
+		this.#node.startedBy = by;
+	}
+
 	get facts(): ImageFacts {
 		return this.#facts;
 	}

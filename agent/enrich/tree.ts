@@ -58,10 +58,9 @@ export class ProcessTree {
 		return this.#nodes.values().map((node) => node.image);
 	}
 
-	/** Who had this process started through a runtime's API. */
+	/** Who had this process of the tree, which may have ended, started through a runtime's API. */
 	setStartedBy(process: Process, by: StartedBy | undefined): void {
-		const node = this.#nodes.get(process.pid);
-		if (node && node.start === process.start) node.startedBy = by;
+		if (process instanceof Image) process.setStartedBy(by);
 	}
 
 	/** Adds a process that was there before us. What events have told already wins, unless `newer`. */

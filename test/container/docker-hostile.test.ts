@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createDocker, type StateChange } from "../../agent/docker.ts";
-import type { ContainerFacts } from "../../agent/model/process.ts";
+import type { ContainerExec, ContainerFacts } from "../../agent/model/process.ts";
 
 const id = "c3".repeat(32);
 const other = "d4".repeat(32);
@@ -82,6 +82,8 @@ async function engine(containers: readonly unknown[] = []) {
 		containers,
 		inspected: [] as string[],
 		described: good as unknown,
+		/** What GET /exec/<id>/json answers, one after the other. */
+		execs: [] as unknown[],
 	};
 	await serve((request, response) => {
 		const url = request.url ?? "";
@@ -91,6 +93,7 @@ async function engine(containers: readonly unknown[] = []) {
 			return;
 		}
 		if (url === "/containers/json") return json(response, state.containers);
+		if (url.startsWith("/exec/") && state.execs.length > 0) return json(response, state.execs.shift());
 		state.inspected.push(url);
 		if (url === `/containers/${id}/json`) return json(response, state.described);
 		json(response, { message: "No such container" }, 404);
@@ -101,12 +104,14 @@ async function engine(containers: readonly unknown[] = []) {
 function follow(docker: ReturnType<typeof client>) {
 	const told: ContainerFacts[] = [];
 	const changes: StateChange[] = [];
+	const execs: ContainerExec[] = [];
 	const watch = docker.watch(
 		(one) => told.push(one),
 		(change) => changes.push(change),
+		(exec) => execs.push(exec),
 	);
 	close.push(async () => watch.close());
-	return { told, changes, watch };
+	return { told, changes, execs, watch };
 }
 
 function event(action: string, attributes: unknown, about = id): string {
@@ -322,6 +327,37 @@ describe("the event stream", () => {
 		expect(log.filter((entry) => entry.what === "event line above 1 MiB")).toHaveLength(1);
 	});
 
+	it("tells an exec as it is announced, and its pid once it has one", async () => {
+		const state = await engine();
+		state.execs = [{ Pid: 0 }, { Pid: -1 }, { Pid: "7" }, { ID: other, Pid: 4711 }];
+		const { told, execs } = follow(client());
+		await expect.poll(() => state.streams.length, soon).toBe(1);
+		state.streams[0]?.write(event("exec_create: sh -c ü", { execID: other, name: "x" }));
+		state.streams[0]?.write(event("exec_start: sh -c ü ", { execID: other, name: "x" }));
+		const announced = { containerId: id, execId: other, command: "sh -c \xc3\xbc", pid: 0 };
+		await expect.poll(() => execs, soon).toEqual([announced, { ...announced, pid: 4711 }]);
+		expect(told).toEqual([]);
+	});
+
+	it("takes no exec that is none, and asks for few at a time in a flood of them", async () => {
+		const state = await engine();
+		const { execs, watch } = follow(client());
+		await expect.poll(() => state.streams.length, soon).toBe(1);
+		const stream = state.streams[0];
+		for (const execID of [undefined, 7, "../images", "short"])
+			stream?.write(event("exec_start: sh", { execID }));
+		stream?.write(event("exec_start: sh", null));
+		stream?.write(event("exec_start: sh", { execID: other }, "short"));
+		for (let i = 0; i < 200; i++) {
+			stream?.write(event(`exec_start: ${"x".repeat(5000)}`, { execID: i.toString(16).padStart(64, "0") }));
+		}
+		await expect.poll(() => execs.length, soon).toBe(200);
+		expect(execs[0]?.command.length).toBe(4096);
+		await expect.poll(() => state.inspected.length, soon).toBeGreaterThanOrEqual(16);
+		expect(new Set(state.inspected).size).toBe(16);
+		expect(watch.connected()).toBe(true);
+	});
+
 	it("goes on when a listener throws", async () => {
 		const state = await engine();
 		let calls = 0;
@@ -389,5 +425,14 @@ describe("the event stream", () => {
 			if (before === undefined) delete process.env.DOCKER_HOST;
 			else process.env.DOCKER_HOST = before;
 		}
+	});
+});
+
+describe("Podman's service, which speaks the same,", () => {
+	it("has containers of its own", async () => {
+		await engine();
+		const logger = pino({ level: "silent" });
+		const podman = createDocker({ socketPath, runtime: "podman", logger, clock: Date.now });
+		expect(await podman.inspect(id)).toMatchObject({ id, runtime: "podman", name: "web" });
 	});
 });

@@ -1,14 +1,18 @@
 // Who a process in a container is: its container from the first event on, and who asked for it by `docker exec`.
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { pino } from "pino";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { addon } from "../../agent/capture/addon.ts";
 import { LiveCapture, noLimits } from "../../agent/capture/live.ts";
 import { createDocker } from "../../agent/docker.ts";
 import { createEnrichment, type Enrichment } from "../../agent/enrichment.ts";
 import { EventKind } from "../../agent/model/event.ts";
 import { noInterest, ownNeeds, sumOfInterests } from "../../agent/model/interest.ts";
+import type * as wire from "../../agent/model/picket.v1.ts";
 import type { Process } from "../../agent/model/process.ts";
 import { Pipeline } from "../../agent/pipeline.ts";
 import { SensorProcess } from "../sensor/process.ts";
@@ -84,7 +88,7 @@ async function watch(): Promise<void> {
 			capture.close();
 		},
 	];
-	await expect.poll(() => watch.connected(), soon).toBe(true);
+	await vi.waitUntil(() => watch.connected(), soon);
 }
 
 beforeAll(async () => {
@@ -109,10 +113,10 @@ describe("docker exec", () => {
 	it("is joined to the client that asked for it, at the first event of the process", async () => {
 		const name = `joined-${randomBytes(3).toString("hex")}`;
 		await engine.run("-d", "--name", name, engine.image);
-		const { pid, ended } = docker("exec", name, "sh", "-c", "true; id -u");
+		const { pid, ended } = docker("exec", name, "sh", "-c", "/bin/busybox id -u; true");
 		expect(await ended).toBe(0);
 		const isShell = ({ process }: (typeof executed)[number]) =>
-			process.args.join(" ") === "sh -c true; id -u";
+			process.args.join(" ") === "sh -c /bin/busybox id -u; true";
 		await expect.poll(() => executed.some(isShell), soon).toBe(true);
 		const shell = executed.find(isShell);
 		expect(shell?.container).toBe(name);
@@ -121,28 +125,35 @@ describe("docker exec", () => {
 		expect(shell?.process.origin?.pid).toBe(pid);
 		// The client's own ancestry goes on from there: this test started it.
 		expect(shell?.process.origin?.origin?.pid).toBe(process.pid);
-		const id = executed.find(({ process }) => process.args.join(" ") === "id -u");
+		const isId = ({ process }: (typeof executed)[number]) => process.args.join(" ") === "/bin/busybox id -u";
+		await expect.poll(() => executed.some(isId), soon).toBe(true);
+		const id = executed.find(isId);
 		expect(id?.startedBy).toBeUndefined();
 		expect(id?.process.origin?.origin?.pid).toBe(pid);
 		await engine.docker("rm", "--force", name);
 	});
 
-	it("names no client when it cannot know: two ask for the same at the same time", async () => {
+	it("names the right client or none when two ask for the same at the same time", async () => {
 		const name = `twice-${randomBytes(3).toString("hex")}`;
 		const id = await engine.run("-d", "--name", name, engine.image);
 		const before = executed.length;
-		const clients = [docker("exec", name, "sleep", "0.4"), docker("exec", name, "sleep", "0.4")];
-		for (const { ended } of clients) expect(await ended).toBe(0);
+		const clients = [0, 1].map((number) => docker("exec", "-e", `NUMBER=${number}`, name, "sleep", "3"));
 		const both = () =>
 			executed
 				.slice(before)
-				.filter(
-					({ process }) => process.args.join(" ") === "sleep 0.4" && process.cgroup?.container?.id === id,
-				);
+				.map(({ process }) => process)
+				.filter(({ args, cgroup }) => args.join(" ") === "sleep 3" && cgroup?.container?.id === id);
 		await expect.poll(() => both().length, soon).toBe(2);
-		await expect.poll(() => both().every(({ process }) => process.startedBy), soon).toBe(true);
-		expect(new Set(both().map(({ process }) => process.startedBy?.execId)).size).toBe(2);
-		for (const { process } of both()) expect(process.startedBy?.client).toBeUndefined();
+		const numbers = both().map(({ pid }) => {
+			return Number(/NUMBER=(\d)/.exec(readFileSync(`/proc/${pid}/environ`, "latin1"))?.[1]);
+		});
+		for (const { ended } of clients) expect(await ended).toBe(0);
+		await expect.poll(() => both().every(({ startedBy }) => startedBy), soon).toBe(true);
+		expect(new Set(both().map(({ startedBy }) => startedBy?.execId)).size).toBe(2);
+		for (const [index, { startedBy }] of both().entries()) {
+			const own = clients[numbers[index] as number]?.pid;
+			expect([undefined, own]).toContain(startedBy?.client?.pid);
+		}
 		await engine.docker("rm", "--force", name);
 	});
 });
@@ -170,21 +181,38 @@ describe("a container of 50 ms", () => {
 			await sensor.dispose();
 		}
 	});
+});
 
-	it("is told afterwards when the engine's events come too late", async () => {
-		// Without the stream only the look-up by id is left, which asks once the container was seen.
-		const sensor = new SensorProcess({
-			config: `docker: {socket: ${engine.socketPath}}\n`,
-			args: ["--events", "exec"],
-		});
+describe("a container known by its id alone", () => {
+	it("is told in an event of its own as soon as the engine can be asked", async () => {
+		const folder = mkdtempSync(join(tmpdir(), "picket-late-"));
+		const socket = join(folder, "docker.sock");
+		const sensor = new SensorProcess({ config: `docker: {socket: ${socket}}\n`, args: ["--events", "exec"] });
+		const name = `late-${randomBytes(4).toString("hex")}`;
 		try {
-			const name = `before-${randomBytes(4).toString("hex")}`;
-			await engine.run("-d", "--name", name, engine.image, "sh", "-c", "while :; do sleep 0.05; done");
 			await sensor.ready();
-			await sensor.record(`the name of ${name}`, ({ event }) => event?.container?.name === name, 5000);
-			await engine.docker("rm", "--force", name);
+			const loop = "while :; do /bin/busybox true; sleep 0.1; done";
+			const id = await engine.run("-d", "--name", name, engine.image, "sh", "-c", loop);
+			const { event } = await sensor.record(
+				"an event by its id",
+				(record) => record.event?.container?.id === id,
+			);
+			expect(event?.container).toEqual({ id, runtime: "docker" });
+			symlinkSync(engine.socketPath, socket);
+			const isPatch = (record: wire.OutputRecord) =>
+				record.event?.container?.id === id && record.event.process === undefined;
+			const patch = await sensor.record("its name", isPatch);
+			expect(patch.event).toEqual({
+				container: expect.objectContaining({ id, name, image: engine.image, runtime: "docker" }),
+			});
+			const later = sensor.records.length;
+			await sensor.until("more events", () => sensor.records.length > later + 5);
+			expect(sensor.records.filter(isPatch).length).toBe(1);
+			expect(sensor.records.at(-1)?.event?.container?.name).toBe(name);
 		} finally {
+			await engine.docker("rm", "--force", name).catch(() => undefined);
 			await sensor.dispose();
+			rmSync(folder, { recursive: true });
 		}
 	});
 });

@@ -87,6 +87,15 @@ describe("a process that the engine starts in a container", () => {
 		expect(started.get(process)).toMatchObject({ execId });
 	});
 
+	it("is joined by its pid also when it has ended by then", () => {
+		told("sh");
+		told("sh", 0, "e2".repeat(32));
+		const process = entered(20, "sh");
+		running.delete(20);
+		told("sh", 20);
+		expect(started.get(process)).toMatchObject({ execId });
+	});
+
 	it("is corrected when the pid says that it was another", () => {
 		told("sh");
 		const first = entered(20, "sh");

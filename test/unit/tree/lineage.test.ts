@@ -154,6 +154,24 @@ describe("who started it", () => {
 	});
 });
 
+describe("a process started through a runtime's API", () => {
+	it("has the client as its origin, through all its images and after its end; its children have their maker", () => {
+		const { tree, fork, exec, exit } = rig();
+		const client = exec(10, 1, "/usr/bin/docker");
+		exec(20, 1, "/usr/bin/runc");
+		fork(20, 1, 21, 2);
+		const shell = exec(21, 2, "/bin/sh");
+		tree.setStartedBy(shell, { kind: "docker exec", execId: "e", client });
+		expect(exec(21, 2, "/bin/bash").origin).toBe(client);
+		fork(21, 2, 22, 3);
+		expect(tree.get(22)?.startedBy).toBeUndefined();
+		expect(makersOf(tree.get(22))).toEqual(["bash", "docker"]);
+		exit(21, 2, 1);
+		tree.setStartedBy(shell, undefined);
+		expect(makersOf(tree.get(22))).toEqual(["bash", "runc"]);
+	});
+});
+
 describe("the kernel's parent", () => {
 	it("is not the process that had its pid before, whose exit was lost", () => {
 		const { fork, exec } = rig();
