@@ -1,29 +1,12 @@
 // `npm test`: the static checks, then every suite after the other, so that none disturbs another's timing. The last
 // line is the sum.
 import { spawn, spawnSync } from "node:child_process";
-import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-
-const root = new URL("..", import.meta.url).pathname;
-const results = join(root, "build", "test");
-const bin = join(root, "node_modules", ".bin");
-const sum = { passed: 0, failed: 0, skipped: 0 };
-
-function say(text: string): void {
-	process.stdout.write(`${text}\n`);
-}
+import { bin, root, run, say, suite, sum } from "./suites.ts";
 
 function version(command: string, ...args: string[]): string {
 	const { stdout, stderr, error } = spawnSync(command, args, { encoding: "utf8" });
 	return error ? "not there" : ((stdout || stderr).split("\n")[0] ?? "").trim();
-}
-
-function run(command: string, args: readonly string[]): Promise<number> {
-	const child = spawn(command, args, { cwd: root, stdio: ["ignore", "inherit", "inherit"] });
-	return new Promise((resolve) => {
-		child.on("error", () => resolve(127));
-		child.on("close", (code) => resolve(code ?? 1));
-	});
 }
 
 function sources(...folders: string[]): string[] {
@@ -37,35 +20,6 @@ async function check(name: string, command: string, args: readonly string[]): Pr
 	if (status === 0) sum.passed++;
 	else sum.failed++;
 	say(`${status === 0 ? "✓" : "✗"} ${name} (${((Date.now() - begun) / 1000).toFixed(1)} s)`);
-}
-
-interface Report {
-	numPassedTests: number;
-	numFailedTests: number;
-	numPendingTests: number;
-	numTodoTests: number;
-	success: boolean;
-}
-
-async function suite(name: string): Promise<void> {
-	const file = join(results, `${name}.json`);
-	rmSync(file, { force: true });
-	const status = await run(join(bin, "vitest"), [
-		"run",
-		...["--config", "test/vitest.config.ts", "--project", name],
-		...["--reporter", "default", "--reporter", "json", "--outputFile", file],
-	]);
-	try {
-		const report = JSON.parse(readFileSync(file, "utf8")) as Report;
-		sum.passed += report.numPassedTests;
-		sum.failed += report.numFailedTests;
-		sum.skipped += report.numPendingTests + report.numTodoTests;
-		// A file that could not even be loaded is no failed test in the count.
-		if ((status !== 0 || !report.success) && report.numFailedTests === 0) sum.failed++;
-	} catch {
-		say(`the suite ${name} gave no results`);
-		sum.failed++;
-	}
 }
 
 /** The kernel tests in virtual machines, which count by themselves; their last line is their sum. */
@@ -94,7 +48,6 @@ async function virtualMachines(): Promise<void> {
 	}
 }
 
-mkdirSync(results, { recursive: true });
 if (process.getuid?.() !== 0) {
 	say("the tests load programs into the kernel and make network namespaces: run `npm test` as root");
 	say("0 passed, 1 failed, 0 skipped");

@@ -393,6 +393,13 @@ describe("a view", () => {
 		expect(viewOf("open", {}).loginUid).toBe(0);
 	});
 
+	it("rounds a number that a double cannot hold without leaving 64 bits", () => {
+		const view = viewOf("open", { inode: 2n ** 64n - 1n });
+		expect(BigInt(view.inode)).toBeLessThan(2n ** 64n);
+		expect(BigInt(view.inode)).toBeGreaterThan(2n ** 64n - 2n ** 12n);
+		expect(BigInt(String(view.inode))).toBeLessThan(2n ** 64n);
+	});
+
 	it("moves from record to record without keeping anything of the last", () => {
 		const { memory, places } = memoryOf([recordOf("exec", members.exec ?? {}), recordOf("exit", {})]);
 		const view = new RecordView();

@@ -184,6 +184,8 @@ describe("a file that is no recording", () => {
 		head.writeUInt32LE(bytes, 4);
 		return Buffer.concat([head, Buffer.from(payload.padEnd((payload.length + 7) & ~7, "\0"), "latin1")]);
 	};
+	const headerWith = (more: object) =>
+		JSON.stringify({ name: "header", value: { layoutHash, ...header, ...more } });
 	const magic = Buffer.from("PICKET RECORDING 1\n".padEnd(24, "\0"));
 	it.each([
 		["no header", Buffer.alloc(0)],
@@ -191,6 +193,9 @@ describe("a file that is no recording", () => {
 		["another fact first", frame(2, '{"name":"user","value":{}}')],
 		["a header of null", frame(2, '{"name":"header","value":null}')],
 		["a header without times", frame(2, JSON.stringify({ name: "header", value: { layoutHash } }))],
+		["a header with times out of all time", frame(2, headerWith({ bootTimeMs: 1e300 }))],
+		["a header with a time before all time", frame(2, headerWith({ started: -1 }))],
+		["a header with no host", frame(2, headerWith({ host: { name: "h" } }))],
 		["no JSON", frame(2, "{")],
 		["an unknown type", frame(3, "x")],
 		["an enormous frame", frame(1, "", 0xffff_ffff)],
@@ -200,6 +205,37 @@ describe("a file that is no recording", () => {
 });
 
 describe("a damaged recording", () => {
+	it("with a fact that its reader can make nothing of ends there, with the reason", () => {
+		const path = write("strange-fact", [
+			["fact", "cgroup", null],
+			["record", "12345678"],
+		]);
+		const records: number[] = [];
+		const use = (): RecordingHandler => ({
+			memory: () => {},
+			record: (offset) => records.push(offset),
+			fact: ({ value }) => expect((value as { id: number }).id).toBe(1),
+		});
+		expect(() => readRecording(path, use)).toThrow(RecordingError);
+		expect(() => readRecording(path, use)).toThrow(/a fact that makes no sense \(.*null.*\) at byte \d+/);
+		expect(records).toEqual([]);
+	});
+
+	it("takes no memory for a length that the file does not hold", () => {
+		const path = write("long-frame", [["record", "12345678"]]);
+		const bytes = readFileSync(path);
+		bytes.writeUInt32LE(16 * 1024 * 1024, bytes.length - 12);
+		writeFileSync(path, bytes);
+		const sizes: number[] = [];
+		const use = (): RecordingHandler => ({
+			memory: (memory) => sizes.push(memory.byteLength),
+			record: () => {},
+			fact: () => {},
+		});
+		expect(() => readRecording(path, use)).toThrow("the file ends within a frame");
+		expect(sizes).toEqual([1024 * 1024]);
+	});
+
 	it("cut at any byte hands out all that is whole before it", () => {
 		const bytes = readFileSync(write("whole", small));
 		// Where each step's frame ends.

@@ -388,6 +388,14 @@ describe("folding of repeats", () => {
 		expect(folder.table()).toEqual({ name: "alert-stories", size: "2", capacity: "2", evicted: "1" });
 	});
 
+	test("counts no further than an alert can tell", () => {
+		const { folder, told } = make();
+		folder.push({ id: "a", dedupKey: "k" });
+		folder.push({ id: "b", dedupKey: "k", count: 0xffff_ffff });
+		expect(told.at(-1)).toEqual(["b", 0xffff_ffff]);
+		folder.close();
+	});
+
 	test("closing tells what is counted", () => {
 		const { told, push, folder } = make();
 		push("a");

@@ -1,0 +1,34 @@
+// `npm run soak`: what takes minutes. Ten million mutated records through the reader of the ring, a million through
+// the decoder and all behind it, 200,000 mutated recordings, the races for the truth at full length, the flood. Each
+// suite prints its figures; the last line is the sum. `npm run soak -- fuzz` runs one of them, PICKET_SEED chooses
+// where the fuzzers begin.
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { root, say, suite, sum } from "./suites.ts";
+
+const long = { PICKET_SOAK: "1" };
+const truth = "test/kernel/truth.test.ts";
+
+async function race(): Promise<void> {
+	// Vitest would take a file that is not there for nothing to do.
+	if (existsSync(join(root, truth))) return suite("kernel", [truth], long);
+	say(`there is no ${truth}`);
+	sum.failed++;
+}
+
+const parts: Readonly<Record<string, () => Promise<void>>> = {
+	fuzz: () => suite("fuzz", [], long),
+	truth: race,
+	flood: () => suite("soak", [], long),
+};
+const wanted = process.argv.slice(2);
+const unknown = wanted.filter((name) => !Object.hasOwn(parts, name));
+if (unknown.length > 0) {
+	say(`there is no ${unknown.join(", ")}; name some of ${Object.keys(parts).join(", ")}, or none for all`);
+	process.exit(2);
+}
+for (const [name, part] of Object.entries(parts)) {
+	if (wanted.length === 0 || wanted.includes(name)) await part();
+}
+say(`${sum.passed} passed, ${sum.failed} failed, ${sum.skipped} skipped`);
+process.exit(sum.failed === 0 ? 0 : 1);
