@@ -18,11 +18,13 @@ export function explainRule(rule: LoadedRule): string {
 	const { interest } = rule;
 	if (interest?.kinds.has("open")) {
 		lines.push(
-			...opensText("reads ", interest.readOpens, "reading"),
-			...opensText("writes", interest.writeOpens, "writing"),
+			...filesText("reads", interest.readOpens, "every file opened for reading"),
+			...filesText("writes", interest.writeOpens, "every file opened for writing"),
 			...(interest.failedOpens ? ["failures    every open that fails"] : []),
 		);
 	}
+	if (interest)
+		lines.push(...filesText("changes", interest.fileChanges, "every change of a file's name or attributes"));
 	if (interest?.kinds.has("connect")) {
 		const { ip, unix } = interest.connects;
 		const ports = ip === "all" ? ["every peer"] : ip === "none" ? [] : [`peers on port ${ip.join(", ")}`];
@@ -33,10 +35,9 @@ export function explainRule(rule: LoadedRule): string {
 	return lines.join("\n");
 }
 
-function opensText(title: string, opens: OpenInterest, doing: string): string[] {
+function filesText(title: string, opens: OpenInterest, every: string): string[] {
 	if (opens === "none") return [];
-	if (opens === "all")
-		return [`${title}      every file opened for ${doing} has to be looked at, which costs CPU`];
+	if (opens === "all") return [`${title.padEnd(11)} ${every} has to be looked at, which costs CPU`];
 	const paths = [
 		...opens.exact,
 		...opens.prefixes.map((each) => `${each}*`),
@@ -44,5 +45,5 @@ function opensText(title: string, opens: OpenInterest, doing: string): string[] 
 		...opens.suffixes.map((each) => `*${each}`),
 	];
 	// As captured they are bytes; people read UTF-8.
-	return [`${title}      ${Buffer.from(paths.join(" "), "latin1").toString("utf8")}`];
+	return [`${title.padEnd(11)} ${Buffer.from(paths.join(" "), "latin1").toString("utf8")}`];
 }

@@ -1,6 +1,11 @@
 // What the kernel has to send so that a set of rules can match: kinds of events, and of opens which ones.
-import { type EventKind, eventNames, EventKind as Kind } from "../model/event.ts";
-import type { ConnectInterest, Interest, OpenInterest } from "../model/interest.ts";
+import { type EventKind, type EventName, eventNames, EventKind as Kind } from "../model/event.ts";
+import {
+	type ConnectInterest,
+	fileChangeKinds,
+	type Interest,
+	type OpenInterest,
+} from "../model/interest.ts";
 import { type Assume, type Bound, fold, type Plan, type Predicates, planFor } from "./plan.ts";
 import type { Predicate } from "./predicate.ts";
 import { asLatin1 } from "./text.ts";
@@ -74,8 +79,10 @@ function sum(all: readonly Paths[]): Paths {
 	};
 }
 
+type PathsOf = (predicate: Predicate) => Paths | undefined;
+
 /** Paths one of which the file must have for the plan to hold; undefined when there is no such bound. */
-function boundOf(plan: Plan, predicates: Predicates): Paths | undefined {
+function boundOf(plan: Plan, predicates: Predicates, pathsOf: PathsOf): Paths | undefined {
 	if (plan === false) return nothing();
 	if (plan === true) return undefined;
 	switch (plan.is) {
@@ -84,18 +91,43 @@ function boundOf(plan: Plan, predicates: Predicates): Paths | undefined {
 		case "not":
 			return undefined;
 		case "or": {
-			const bounds = plan.plans.map((each) => boundOf(each, predicates));
+			const bounds = plan.plans.map((each) => boundOf(each, predicates, pathsOf));
 			return bounds.some((each) => each === undefined) ? undefined : sum(bounds as Paths[]);
 		}
 		case "and": {
-			const bounds = plan.plans.map((each) => boundOf(each, predicates)).filter((each) => each !== undefined);
+			const bounds = plan.plans
+				.map((each) => boundOf(each, predicates, pathsOf))
+				.filter((each) => each !== undefined);
 			return bounds.sort((a, b) => widthOf(a) - widthOf(b))[0];
 		}
 	}
 }
 
-/** Paths as captured: latin1. */
-function pathsOf({ fieldName, check, values: written }: Predicate): Paths | undefined {
+/** Of an open. Paths as captured: latin1. */
+function openPaths(predicate: Predicate): Paths | undefined {
+	const { fieldName } = predicate;
+	return pathsOf(predicate, fieldName === "fs.path.name" ? "fd.name" : fieldName);
+}
+
+/** Fields that hold one of a changed file's two names, made absolute or as it was passed: the kernel looks up all four. */
+const changedName =
+	/^fd\.name$|^fs\.path\.(name|source|target)(raw)?$|^evt\.(raw)?arg\.(path|pathname|filename|name|oldpath|newpath|linkpath|target)$/;
+
+/** Of a file change. */
+function changePaths(kind: EventName): PathsOf {
+	return (predicate) => {
+		const { fieldName, check } = predicate;
+		// An attribute's name.
+		if (kind === "setxattr" && /arg\.name$/.test(fieldName)) return undefined;
+		if (!changedName.test(fieldName))
+			return fieldName.startsWith("fd.") ? pathsOf(predicate, fieldName) : undefined;
+		// pmatch compares parts: a relative name is no beginning of the path it stands for.
+		return check.operator === "pmatch" && fieldName !== "fd.name" ? undefined : pathsOf(predicate, "fd.name");
+	};
+}
+
+/** What a check on a field bounds, taken as if it were on the one of that meaning. */
+function pathsOf({ check, values: written }: Predicate, fieldName: string): Paths | undefined {
 	const { operator, match, right } = check;
 	// allof () holds for everything; a value computed from another field can be anything.
 	if ((match === "all" && written.length !== 1) || written.length !== right.length) return undefined;
@@ -192,6 +224,23 @@ function portsOf(plan: Plan, predicates: Predicates): number[] | undefined {
 	}
 }
 
+function changesOf(bound: Bound, predicates: Predicates, kinds: ReadonlySet<EventName>): OpenInterest {
+	const asked = fileChangeKinds.filter((kind) => kinds.has(kind));
+	if (asked.length === 0) return "none";
+	const plans = asked.map((kind) =>
+		boundOf(planFor(bound, predicates, Kind[kind]), predicates, changePaths(kind)),
+	);
+	const all = sumOrNone(plans);
+	if (all === undefined) return "all";
+	const once = (texts: readonly string[]) => [...new Set(texts)];
+	return {
+		exact: once(all.exact),
+		prefixes: once(all.prefixes),
+		names: once(all.names),
+		suffixes: once(all.suffixes),
+	};
+}
+
 export type RuleInterest = Interest;
 
 export function interestOfRule(bound: Bound, predicates: Predicates): RuleInterest {
@@ -201,7 +250,7 @@ export function interestOfRule(bound: Bound, predicates: Predicates): RuleIntere
 	const opens = (scenario: Scenario) =>
 		kinds.has("open") ? fold(bound, predicates, knownOf(scenario)) : false;
 	const paths = (plan: Plan): OpenInterest =>
-		plan === false ? "none" : (boundOf(plan, predicates) ?? "all");
+		plan === false ? "none" : (boundOf(plan, predicates, openPaths) ?? "all");
 	const connects = (family: Family) =>
 		kinds.has("connect") ? fold(bound, predicates, knownOfFamily(family)) : false;
 	const ip = connects("ip");
@@ -210,7 +259,7 @@ export function interestOfRule(bound: Bound, predicates: Predicates): RuleIntere
 		writeOpens: paths(opens("write")),
 		readOpens: paths(opens("read")),
 		failedOpens: opens("failed") !== false,
-		fileChanges: "all",
+		fileChanges: changesOf(bound, predicates, kinds),
 		connects: {
 			ip: ip === false ? "none" : (portsOf(ip, predicates) ?? "all"),
 			unix: connects("unix") !== false,
