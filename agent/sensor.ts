@@ -157,6 +157,16 @@ export function startSensor(options: SensorOptions): Sensor {
 		onAction: (action) => output.emit({ action }),
 	});
 
+	const interest = (): Interest =>
+		sumOfInterests([
+			ownNeeds,
+			rules.interest,
+			policyEngine.interest,
+			...(docker ? [clientsOfEngine] : []),
+			interestOfKinds(options.eventKinds),
+			interestOfKinds(options.alsoCapture ?? new Set()),
+			interestOfKinds(new Set([...(options.activity?.kinds ?? [])].filter((kind) => kind !== "open"))),
+		]);
 	const capture = new LiveCapture({
 		ringBytes: config.capture.ring_bytes,
 		drainMs: config.capture.drain_ms,
@@ -170,6 +180,7 @@ export function startSensor(options: SensorOptions): Sensor {
 			wakeOnExec: mode() === "enforce",
 			environmentBytes: config.capture.environment_bytes,
 		},
+		mayAsk: interest().kinds,
 		cgroupRoot: enrichment.cgroupMount || undefined,
 		logger,
 	});
@@ -217,16 +228,6 @@ export function startSensor(options: SensorOptions): Sensor {
 		limited: limiter.suppressed,
 	});
 
-	const interest = (): Interest =>
-		sumOfInterests([
-			ownNeeds,
-			rules.interest,
-			policyEngine.interest,
-			...(docker ? [clientsOfEngine] : []),
-			interestOfKinds(options.eventKinds),
-			interestOfKinds(options.alsoCapture ?? new Set()),
-			interestOfKinds(new Set([...(options.activity?.kinds ?? [])].filter((kind) => kind !== "open"))),
-		]);
 	pipeline.memory(capture.memory);
 	capture.start(interest(), (offset, bytes) => pipeline.record(offset, bytes));
 	enrichment.seed();

@@ -106,7 +106,6 @@ struct super_block {
     __u32 s_dev;
     unsigned long s_magic;
     struct file_system_type *s_type;
-    unsigned long s_magic;
 };
 struct inode {
     __u16 i_mode;

@@ -27,6 +27,8 @@ export interface CaptureOptions {
 	/** Programs, capabilities or tiers to do without, as if the kernel refused them: for tests and troubleshooting. */
 	readonly off: readonly string[];
 	readonly limits: CaptureLimits;
+	/** Kinds that may ever be asked for; programs for others are not loaded. */
+	readonly mayAsk: ReadonlySet<EventName>;
 	readonly cgroupRoot: string | undefined;
 	readonly logger: Logger;
 }
@@ -135,6 +137,11 @@ export class LiveCapture {
 		for (const program of meant) this.#missing.set(program, "switched off");
 	}
 
+	/** What may be asked for here. */
+	#known(): Capability[] {
+		return here().filter(({ kind, required }) => required || this.#options.mayAsk.has(kind));
+	}
+
 	/** The best way that is left. */
 	#wayOf(capability: Capability): Way | undefined {
 		return capability.ways.find((way) => !programsOf(way).some((program) => this.#missing.has(program)));
@@ -152,7 +159,7 @@ export class LiveCapture {
 					`needed: ${lacking.remedy}`,
 				);
 			}
-			const ways = here().flatMap((capability) => this.#wayOf(capability) ?? []);
+			const ways = this.#known().flatMap((capability) => this.#wayOf(capability) ?? []);
 			let sensor: Sensor | undefined;
 			try {
 				sensor = new (addon().Sensor)({
@@ -214,7 +221,7 @@ export class LiveCapture {
 	/** Hooks up what the interest needs and takes off what it no longer does. */
 	#attach(): void {
 		const needed = new Map<string, Hook>();
-		for (const capability of here()) {
+		for (const capability of this.#known()) {
 			const way = this.#eventKinds.has(capability.kind) ? this.#wayOf(capability) : undefined;
 			for (const hook of way ? this.#hooksOf(capability, way) : []) needed.set(hook.name, hook);
 		}
@@ -264,8 +271,10 @@ export class LiveCapture {
 		}
 	}
 
-	/** Puts another interest in force. */
+	/** Puts another interest in force, as far as it lies within the kinds this capture was made for. */
 	setInterest(interest: Interest): void {
+		const beyond = [...interest.kinds].filter((kind) => !this.#options.mayAsk.has(kind));
+		if (beyond.length > 0) this.#options.logger.warn({ kinds: beyond }, "captured only after a restart");
 		this.#steer(interest);
 		this.#attach();
 	}
@@ -384,7 +393,7 @@ export class LiveCapture {
 	}
 
 	capabilities(): wire.Capability[] {
-		return here().map((capability) => {
+		return this.#known().map((capability) => {
 			const way = this.#wayOf(capability);
 			const { name, lost, remedy } = capability;
 			if (!way) {
@@ -437,6 +446,7 @@ export function probe(options: Pick<CaptureOptions, "logger" | "off" | "cgroupRo
 		scope: { pids: [process.pid], cgroups: [], paths: [] },
 		simulateLoss: 0,
 		limits: noLimits,
+		mayAsk: everything.kinds,
 		...options,
 	});
 	try {

@@ -11,7 +11,7 @@ import { LiveCapture, noLimits } from "../../agent/capture/live.ts";
 import { createDocker } from "../../agent/docker.ts";
 import { createEnrichment, type Enrichment } from "../../agent/enrichment.ts";
 import { EventKind } from "../../agent/model/event.ts";
-import { noInterest, ownNeeds, sumOfInterests } from "../../agent/model/interest.ts";
+import { everything, noInterest, ownNeeds, sumOfInterests } from "../../agent/model/interest.ts";
 import type * as wire from "../../agent/model/picket.v1.ts";
 import type { Process } from "../../agent/model/process.ts";
 import { Pipeline } from "../../agent/pipeline.ts";
@@ -36,6 +36,7 @@ async function watch(): Promise<void> {
 		simulateLoss: 0,
 		off: [],
 		limits: noLimits,
+		mayAsk: everything.kinds,
 		cgroupRoot: undefined,
 		logger,
 	});

@@ -1,7 +1,6 @@
 // DNS over UDP, in a network of the test's own: who asked, who is answered, what the messages are.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { everything } from "../../agent/model/interest.ts";
-import { buildTrigger, Harness, run } from "./harness.ts";
+import { asking, buildTrigger, Harness, run } from "./harness.ts";
 import { type SeenDns, Witness } from "./witness.ts";
 
 const trigger = buildTrigger("socket");
@@ -9,7 +8,11 @@ const witness = new Witness();
 let harness: Harness;
 
 beforeAll(() => {
-	harness = new Harness({ kinds: ["exit"], detectors: [witness] });
+	harness = new Harness({
+		kinds: ["exit"],
+		interest: asking("dns", "send", "connect"),
+		detectors: [witness],
+	});
 });
 afterAll(() => harness.close());
 
@@ -89,7 +92,7 @@ describe("a DNS message", () => {
 			kinds: ["exit"],
 			detectors: [everywhere],
 			scope: { pids: [], cgroups: [], paths: [] },
-			interest: { ...everything, kinds: new Set(["exit", "fork", "exec", "dns"]), readOpens: "none" },
+			interest: asking("dns"),
 		});
 		try {
 			const { question } = await ask("127.0.0.1", "unasked", 100);

@@ -69,6 +69,11 @@ export async function run(command: string, args: readonly string[], cwd?: string
 /** What every process does; other kinds are captured when the interest names them. */
 const classic = ["exec", "fork", "exit", "open", "connect", "cgroup"] as const;
 
+/** Everything of these kinds, and the life of processes. */
+export function asking(...kinds: readonly EventName[]): Interest {
+	return { ...everything, kinds: new Set<EventName>(["exec", "fork", "exit", ...kinds]) };
+}
+
 export interface HarnessOptions {
 	readonly interest?: Interest;
 	/** Kinds to collect. */
@@ -92,7 +97,7 @@ export class Harness {
 			simulateLoss: 0,
 			off: (process.env.PICKET_OFF ?? "").split(",").filter(Boolean),
 			limits: noLimits,
-			kinds: new Set([...classic, ...interest.kinds]),
+			mayAsk: new Set([...classic, ...interest.kinds]),
 			cgroupRoot: cgroupMount(),
 			logger: pino({ level: "silent" }),
 			...capture,

@@ -3,18 +3,19 @@ import { createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { EventName } from "../../agent/model/event.ts";
-import { everything, noInterest } from "../../agent/model/interest.ts";
-import { buildTrigger, Harness, run } from "./harness.ts";
+import { noInterest } from "../../agent/model/interest.ts";
+import { asking, buildTrigger, Harness, run } from "./harness.ts";
 import { Witness } from "./witness.ts";
 
 const trigger = buildTrigger("socket");
 const witness = new Witness();
+const interest = asking("accept", "bind", "listen", "send", "socket", "dup", "connect");
 let harness: Harness;
 let server: Server;
 let port: number;
 
 beforeAll(async () => {
-	harness = new Harness({ kinds: ["exit"], detectors: [witness] });
+	harness = new Harness({ kinds: ["exit"], interest, detectors: [witness] });
 	server = createServer((socket) => socket.on("error", () => {}).resume());
 	await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
 	({ port } = server.address() as { port: number });
@@ -88,7 +89,7 @@ describe("a server", () => {
 	});
 
 	it("on a Unix socket is not seen to accept where nobody asks for Unix peers", async () => {
-		const { kinds, connects } = everything;
+		const { kinds, connects } = interest;
 		harness.capture.setInterest({ ...noInterest, kinds, connects: { ...connects, unix: false } });
 		try {
 			const name = `@picket-quiet-${process.pid}`;
@@ -98,7 +99,7 @@ describe("a server", () => {
 				1, 1, 0,
 			]);
 		} finally {
-			harness.capture.setInterest(everything);
+			harness.capture.setInterest(interest);
 		}
 	});
 

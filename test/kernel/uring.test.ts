@@ -4,10 +4,11 @@ import { createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { EventFlag, EventKind, type Observation, Text } from "../../agent/model/event.ts";
-import { buildTrigger, Harness, run } from "./harness.ts";
+import { asking, buildTrigger, Harness, run } from "./harness.ts";
 
 const uring = buildTrigger("uring");
 const enter = 426;
+const interest = asking("open", "connect", "ioUring");
 
 /** What one event says, copied. */
 interface Seen {
@@ -36,7 +37,7 @@ let port: number;
 let able: boolean;
 
 beforeAll(async () => {
-	harness = new Harness({ kinds: ["exit"], detectors: [{ evaluate: note }] });
+	harness = new Harness({ kinds: ["exit"], interest, detectors: [{ evaluate: note }] });
 	able = harness.capture.capabilities().some(({ name, available }) => name === "io_uring_open" && available);
 	file = join(harness.folder, "file");
 	other = join(harness.folder, "other");

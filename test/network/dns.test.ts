@@ -1,14 +1,14 @@
 // DNS through a translated address, as containers reach Docker's own name server: in a network of the test's own.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { buildTrigger, Harness, run } from "../kernel/harness.ts";
-import { Witness } from "../kernel/seen.ts";
+import { asking, buildTrigger, Harness, run } from "../kernel/harness.ts";
+import { Witness } from "../kernel/witness.ts";
 
 const trigger = buildTrigger("socket");
 const witness = new Witness();
 let harness: Harness;
 
 beforeAll(() => {
-	harness = new Harness({ kinds: ["exit"], detectors: [witness] });
+	harness = new Harness({ kinds: ["exit"], interest: asking("dns"), detectors: [witness] });
 });
 afterAll(() => harness.close());
 

@@ -13,7 +13,7 @@ export function probe(): { capabilities: ReturnType<LiveCapture["capabilities"]>
 		scope: { pids: [process.pid], cgroups: [], paths: [] },
 		simulateLoss: 0,
 		limits: noLimits,
-		kinds: everything.kinds,
+		mayAsk: everything.kinds,
 		off,
 		cgroupRoot: cgroupMount(),
 		logger: pino({ level: "debug" }, { write: (text) => process.stderr.write(text) }),
