@@ -296,10 +296,20 @@ struct trace_event_raw_sys_exit {
     long ret;
 };
 
+/* The mount's mapping of owners: as a user namespace with 5.12 (a6435940b62f), as a type of its own
+ * with 6.2 (256c8aed2b42). */
+struct vfsmount___owners {
+    void *mnt_userns;
+};
+struct vfsmount___mapping {
+    void *mnt_idmap;
+};
+
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
     unsigned long r10;
     unsigned long r8;
+    unsigned long orig_ax;
     unsigned long dx;
     unsigned long si;
     unsigned long di;
@@ -308,6 +318,7 @@ struct pt_regs {
 struct pt_regs {
     __u64 regs[31];
     __u64 orig_x0;
+    __s32 syscallno;
 };
 #else
 #error "unsupported architecture: x86_64 and arm64 are known"
@@ -431,6 +442,22 @@ static __always_inline __u64 syscall_argument(struct pt_regs *regs, int index)
     }
 #endif
 }
+
+/* Number of the system call in progress, as the calling thread made it. */
+static __always_inline __u32 syscall_number(struct pt_regs *regs)
+{
+#if defined(__TARGET_ARCH_x86)
+    return REGS_LOAD(regs, orig_ax);
+#else
+    return REGS_LOAD(regs, syscallno);
+#endif
+}
+
+/* security_inode_setxattr() and security_inode_removexattr() got that mapping as a first argument
+ * with 5.12 (71bc356f93a1), in the series that gave it to mounts. */
+#define XATTR_MAPPED                                                                               \
+    (bpf_core_field_exists(((struct vfsmount___owners *)0)->mnt_userns) ||                         \
+     bpf_core_field_exists(((struct vfsmount___mapping *)0)->mnt_idmap))
 
 /* What the wrappers of system calls are called, for hooks on the functions themselves. Their one
  * argument is the registers, which such a hook must not take from its context: before 5.16 the
