@@ -19,6 +19,7 @@ function change(
 		],
 		required: false,
 		lost,
+		lostByOther: "the kernel's own names of files that are changed by name: the caller's are told",
 		remedy: "a kernel with CONFIG_FTRACE_SYSCALLS and a readable tracefs",
 	};
 }
