@@ -6,13 +6,11 @@
 #ifndef PICKET_CHANGE_H
 #define PICKET_CHANGE_H
 
-#include "change_calls.h"
+#include "change_before.h"
 #include "file.h"
 
 #define AT_REMOVEDIR  0x200
 #define AT_EMPTY_PATH 0x1000
-/* From FLAG_PATH_* to FLAG_TARGET_*. */
-#define TARGET_SHIFT 14
 
 /* The call in hand. It lies in a map, where the verifier forgets which call it was: it then looks
  * at the rest once and not once for each. */
@@ -220,6 +218,33 @@ static __always_inline void change_inode(struct file_event *event, struct path o
         event->header.flags |= FLAG_UNLINKED;
 }
 
+/* Takes over what was noted on the way in. */
+static __always_inline void change_noted(struct change *change, struct scratch *scratch,
+                                         const struct change_note *note)
+{
+    struct file_event *event = &scratch->file;
+    struct tail tail = {.scratch = scratch, .at = change->tail};
+    event->inode = note->inode;
+    event->device = note->device;
+    event->mode = note->mode;
+    event->header.flags |= note->flags;
+    if (note->path_size)
+        tail_kernel(&tail, &event->path, note->path, note->path_size);
+    if (note->target_size)
+        tail_kernel(&tail, &event->target, note->target, note->target_size);
+    if (note->name_size)
+        tail_kernel(&tail, &event->name, note->name, note->name_size);
+    change->tail = tail.at;
+}
+
+/* What was noted of this call. */
+static __always_inline struct change_note *change_note(const struct settings *settings, __u32 call)
+{
+    __u32 thread = (__u32)bpf_get_current_pid_tgid();
+    struct change_note *note = bpf_map_lookup_elem(&change_notes, &thread);
+    return note && note->seed == settings->seed && note->call == call ? note : 0;
+}
+
 /* Names the file the call was about. */
 static __always_inline void change_path(struct change *change, struct scratch *scratch,
                                         const struct change_shape *shape)
@@ -320,7 +345,7 @@ int on_change(struct trace_event_raw_sys_exit *context)
     const __u32 call = context->id; /* the other half of the word is left to chance */
     if (!settings || !change || !scratch || call >= CHANGE_CALLS)
         return 0;
-    const struct change_shape *shape = &change_shapes[call];
+    const struct change_shape *shape = change_shape(call);
     struct task_struct *task = current_task();
     if ((__u32)LOAD(task, tgid) == settings->sensor_pid || !in_scope(settings))
         return 0;
@@ -340,12 +365,20 @@ int on_change(struct trace_event_raw_sys_exit *context)
     event->result = context->ret;
     change_numbers(change, event, shape);
     change_texts(change, scratch, shape);
-    if (kind == EVENT_SETXATTR && !attribute_matters(scratch))
-        return 0;
     change->object = change_object(change, shape, event);
     change_inode(event, change->object);
-    change_path(change, scratch, shape);
-    change_target(change, scratch, shape);
+    const struct change_note *note = change_note(settings, call);
+    if (note) {
+        __u32 thread = event->header.tid;
+        change_noted(change, scratch, note);
+        bpf_map_delete_elem(&change_notes, &thread);
+    }
+    if (kind == EVENT_SETXATTR && !attribute_matters(scratch))
+        return 0;
+    if (!event->path.size)
+        change_path(change, scratch, shape);
+    if (!event->target.size)
+        change_target(change, scratch, shape);
     const bool bulk = kind <= EVENT_SETXATTR;
     if (bulk && !change_sent(settings, scratch))
         return 0;

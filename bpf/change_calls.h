@@ -3,13 +3,15 @@
 #ifndef PICKET_CHANGE_CALLS_H
 #define PICKET_CHANGE_CALLS_H
 
-#include "maps.h"
+#include "record.h"
 
 #define CHANGE_CALLS     512
 #define CHANGE_ARGUMENTS 8
 /* Two arguments that no call has: AT_FDCWD and 0. */
 #define HERE 5
 #define NONE 6
+/* From FLAG_PATH_* to FLAG_TARGET_*. */
+#define TARGET_SHIFT 14
 
 /* Each the index of an argument. */
 struct change_shape {
@@ -83,5 +85,11 @@ static const struct change_shape change_shapes[CHANGE_CALLS] = {
     [NUMBER_OF(PIVOT_ROOT)] = TWO_PATHS(EVENT_PIVOT_ROOT),
     [NUMBER_OF(MEMFD_CREATE)] = {EVENT_MEMFD, NONE, 0, NONE, NONE, 1, NONE, NONE},
 };
+
+static __always_inline const struct change_shape *change_shape(__u32 call)
+{
+    bound_to(call);
+    return &change_shapes[call & (CHANGE_CALLS - 1)];
+}
 
 #endif

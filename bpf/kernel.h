@@ -375,10 +375,20 @@ struct bpf_map {
     char name[16];
 };
 
+/* The mount's mapping of owners: as a user namespace with 5.12 (a6435940b62f), as a type of its own
+ * with 6.2 (256c8aed2b42). */
+struct vfsmount___owners {
+    void *mnt_userns;
+};
+struct vfsmount___mapping {
+    void *mnt_idmap;
+};
+
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
     unsigned long r10;
     unsigned long r8;
+    unsigned long orig_ax;
     unsigned long dx;
     unsigned long si;
     unsigned long di;
@@ -600,6 +610,12 @@ static __always_inline __u32 syscall_number(struct pt_regs *regs)
     return REGS_LOAD(regs, syscallno);
 #endif
 }
+
+/* security_inode_setxattr() and security_inode_removexattr() got that mapping as a first argument
+ * with 5.12 (71bc356f93a1), in the series that gave it to mounts. */
+#define XATTR_MAPPED                                                                               \
+    (bpf_core_field_exists(((struct vfsmount___owners *)0)->mnt_userns) ||                         \
+     bpf_core_field_exists(((struct vfsmount___mapping *)0)->mnt_idmap))
 
 /* What the wrappers of system calls are called, for hooks on the functions themselves. Their one
  * argument is the registers, which such a hook must not take from its context: before 5.16 the

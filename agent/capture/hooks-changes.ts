@@ -2,28 +2,39 @@
 import type { EventName } from "../model/event.ts";
 import type { Capability } from "./hooks.ts";
 
-function change(kind: EventName, calls: readonly string[], lost: string): Capability {
+/** `before`: programs that note the files before the act; without them a change by name is told in the caller's words. */
+function change(
+	kind: EventName,
+	calls: readonly string[],
+	lost: string,
+	before: readonly string[] = [],
+): Capability {
+	const program = "on_change";
 	return {
 		name: kind,
 		kind,
-		ways: [{ program: "on_change", tier: "syscall-tracepoint", calls }],
+		ways: [
+			...(before.length > 0 ? [{ program, tier: "fentry", calls, also: before } as const] : []),
+			{ program, tier: "syscall-tracepoint", calls },
+		],
 		required: false,
 		lost,
+		lostByOther: "the kernel's own names of files that are changed by name: the caller's are told",
 		remedy: "a kernel with CONFIG_FTRACE_SYSCALLS and a readable tracefs",
 	};
 }
 
 export const changes: readonly Capability[] = [
-	change("rename", ["rename", "renameat", "renameat2"], "renamed files"),
-	change("unlink", ["unlink", "unlinkat"], "deleted files"),
-	change("rmdir", ["rmdir", "unlinkat"], "deleted directories"),
-	change("mkdir", ["mkdir", "mkdirat"], "directories made"),
-	change("mknod", ["mknod", "mknodat"], "device nodes and pipes made"),
-	change("link", ["link", "linkat"], "hard links made"),
-	change("symlink", ["symlink", "symlinkat"], "symbolic links made"),
-	change("chmod", ["chmod", "fchmod", "fchmodat", "fchmodat2"], "changed modes of files"),
-	change("chown", ["chown", "lchown", "fchown", "fchownat"], "changed owners of files"),
-	change("truncate", ["truncate", "ftruncate"], "truncated files"),
+	change("rename", ["rename", "renameat", "renameat2"], "renamed files", ["before_rename"]),
+	change("unlink", ["unlink", "unlinkat"], "deleted files", ["before_unlink"]),
+	change("rmdir", ["rmdir", "unlinkat"], "deleted directories", ["before_rmdir"]),
+	change("mkdir", ["mkdir", "mkdirat"], "directories made", ["before_mkdir"]),
+	change("mknod", ["mknod", "mknodat"], "device nodes and pipes made", ["before_mknod"]),
+	change("link", ["link", "linkat"], "hard links made", ["before_link"]),
+	change("symlink", ["symlink", "symlinkat"], "symbolic links made", ["before_symlink"]),
+	change("chmod", ["chmod", "fchmod", "fchmodat", "fchmodat2"], "changed modes of files", ["before_chmod"]),
+	change("chown", ["chown", "lchown", "fchown", "fchownat"], "changed owners of files", ["before_chown"]),
+	change("truncate", ["truncate", "ftruncate"], "truncated files", ["before_truncate"]),
 	change(
 		"setxattr",
 		["setxattr", "lsetxattr", "fsetxattr", "setxattrat"].flatMap((call) => [
@@ -31,6 +42,7 @@ export const changes: readonly Capability[] = [
 			call.replace("set", "remove"),
 		]),
 		"changed security attributes of files",
+		["before_setxattr", "before_removexattr"],
 	),
 	change("chroot", ["chroot"], "changed root directories"),
 	change("pivotRoot", ["pivot_root"], "exchanged root file systems"),

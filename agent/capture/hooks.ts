@@ -34,6 +34,8 @@ export interface Capability {
 	/** Only where the architecture has the system call. */
 	readonly only?: "x64";
 	readonly lost: string;
+	/** What is lost by another way than the best; some time when left out. */
+	readonly lostByOther?: string;
 	readonly remedy: string;
 }
 

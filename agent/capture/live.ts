@@ -147,12 +147,18 @@ export class LiveCapture {
 		return capability.ways.find((way) => !programsOf(way).some((program) => this.#missing.has(program)));
 	}
 
+	#reasonAgainst(way: Way): string | undefined {
+		return programsOf(way)
+			.map((program) => this.#missing.get(program))
+			.find((reason) => reason !== undefined);
+	}
+
 	/** Loads and hooks up all that will do; what the kernel refuses is left out or done another way, and the rest tried again. */
 	#load(): Sensor {
 		for (;;) {
 			const lacking = here().find((capability) => capability.required && !this.#wayOf(capability));
 			if (lacking) {
-				const reasons = lacking.ways.map(({ program }) => `${program}: ${this.#missing.get(program)}`);
+				const reasons = lacking.ways.map((way) => `${way.program}: ${this.#reasonAgainst(way)}`);
 				throw new CaptureError(
 					"UNSUPPORTED",
 					`this kernel cannot report ${lacking.lost} (${reasons.join("; ")})`,
@@ -397,7 +403,7 @@ export class LiveCapture {
 			const way = this.#wayOf(capability);
 			const { name, lost, remedy } = capability;
 			if (!way) {
-				const reasons = [...new Set(capability.ways.map(({ program }) => this.#missing.get(program)))];
+				const reasons = [...new Set(capability.ways.map((way) => this.#reasonAgainst(way)))];
 				return { name, available: false, tier: "none", lost: `${lost} (${reasons.join("; ")})`, remedy };
 			}
 			const [best] = capability.ways;
@@ -408,7 +414,7 @@ export class LiveCapture {
 				name,
 				available: true,
 				tier: way.tier,
-				lost: `a few ns of every system call (hooks on functions: ${this.#missing.get(best.program)})`,
+				lost: `${capability.lostByOther ?? "a few ns of every system call"} (hooks on functions: ${this.#reasonAgainst(best)})`,
 				remedy: "a kernel from 5.13 with CONFIG_FUNCTION_TRACER",
 			};
 		});

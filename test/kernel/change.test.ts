@@ -372,6 +372,13 @@ describe("a file in memory", () => {
 	});
 });
 
+it("that is told in the caller's words is said to be so where the hooks are listed", () => {
+	const lost = (asked: string) => harness.capture.capabilities().find(({ name }) => name === asked)?.lost;
+	if (seesBefore()) expect(lost("unlink")).toBe("");
+	else expect(lost("unlink")).toMatch(/^the kernel's own names .*\(hooks on functions: (?!undefined)/);
+	expect(lost("chroot")).toBe("");
+});
+
 describe("of some interest only", () => {
 	const empty: PathInterest = { exact: [], prefixes: [], names: [], suffixes: [] };
 	const watch = (asked: Partial<PathInterest> | "none") =>

@@ -23,7 +23,18 @@ describe("an execution", () => {
 		expect(execs).toHaveLength(1);
 		const event = execs[0];
 		const file = statSync(trigger, { bigint: true });
-		expect(event?.exec).toEqual({ path: trigger, rawPath: trigger, previousExecutable: process.execPath });
+		expect(event?.exec).toMatchObject({
+			path: trigger,
+			rawPath: trigger,
+			previousExecutable: process.execPath,
+			fileMode: Number(file.mode),
+			fileUid: Number(file.uid),
+			fileGid: Number(file.gid),
+			fileChanged: file.ctime.toISOString(),
+			fileModified: file.mtime.toISOString(),
+			writable: true,
+		});
+		expect(event?.exec?.streams?.map(({ type }) => type)).toHaveLength(3);
 		expect(event?.process).toMatchObject({
 			pid,
 			tid: pid,
