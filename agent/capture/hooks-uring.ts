@@ -1,4 +1,5 @@
 // Which kernel hooks carry what is asked for through io_uring.
+import type { EventName } from "../model/event.ts";
 import type { Capability, Way } from "./hooks.ts";
 
 const remedy =
@@ -11,21 +12,22 @@ const ways: readonly Way[] = [
 	{ program: "on_uring_complete", tier: "tracepoint", also: ["on_uring_submit_sqe"] },
 ];
 
+const through = (kind: EventName, lost: string): Capability => ({
+	name: `io_uring_${kind}`,
+	kind,
+	ways,
+	required: false,
+	lost: `${lost} through io_uring`,
+	remedy,
+});
+
 export const uring: readonly Capability[] = [
-	{
-		name: "io_uring_open",
-		kind: "open",
-		ways,
-		required: false,
-		lost: "file opens through io_uring",
-		remedy,
-	},
-	{
-		name: "io_uring_connect",
-		kind: "connect",
-		ways,
-		required: false,
-		lost: "outgoing connections through io_uring",
-		remedy,
-	},
+	through("open", "file opens"),
+	through("connect", "outgoing connections"),
+	through("rename", "files renamed"),
+	through("unlink", "files removed"),
+	through("rmdir", "directories removed"),
+	through("mkdir", "directories made"),
+	through("symlink", "symbolic links made"),
+	through("link", "hard links made"),
 ];
