@@ -19,6 +19,8 @@ export interface Way {
 	readonly calls?: readonly string[];
 	/** Programs it works together with. */
 	readonly also?: readonly string[];
+	/** What it costs, or cannot tell, that the best way can; else what a tracepoint of a system call costs. */
+	readonly lost?: string;
 	/** On the root of the cgroup tree. */
 	readonly cgroup?: true;
 }

@@ -127,6 +127,11 @@ export class LiveCapture {
 		for (const program of meant) this.#missing.set(program, "switched off");
 	}
 
+	/** Why a way cannot be had. */
+	#refusal(way: Way): string {
+		return programsOf(way).flatMap((program) => this.#missing.get(program) ?? [])[0] ?? "";
+	}
+
 	/** The best way that is left. */
 	#wayOf(capability: Capability): Way | undefined {
 		return capability.ways.find((way) => !programsOf(way).some((program) => this.#missing.has(program)));
@@ -181,8 +186,10 @@ export class LiveCapture {
 		this.#options.logger.debug({ program: failed.program, log: failed.log }, "a program was refused");
 		const reason = way.tier === "fentry" ? failed.message.replace(/^.*: /, "") : lastLine(failed);
 		this.#missing.set(program, reason);
-		// A kernel that refuses one hook on a function refuses them all, unless it is that function it has not.
-		if (way.tier !== "fentry" || (failed.code === "LOAD" && failed.errno === noSuchFunction)) return;
+		// A kernel that refuses one hook on a function refuses them all, unless it is that function it has not, or
+		// what the program reads there.
+		const alone = failed.errno === noSuchFunction || (failed.log ?? "").includes("CO-RE relocation");
+		if (way.tier !== "fentry" || (failed.code === "LOAD" && alone)) return;
 		for (const other of ways) {
 			if (other.tier === "fentry") this.#missing.set(programsOf(other)[0] as string, reason);
 		}
@@ -373,8 +380,8 @@ export class LiveCapture {
 			const way = this.#wayOf(capability);
 			const { name, lost, remedy } = capability;
 			if (!way) {
-				const reasons = [...new Set(capability.ways.map(({ program }) => this.#missing.get(program)))];
-				return { name, available: false, tier: "none", lost: `${lost} (${reasons.join("; ")})`, remedy };
+				const reasons = new Set(capability.ways.map((each) => this.#refusal(each)));
+				return { name, available: false, tier: "none", lost: `${lost} (${[...reasons].join("; ")})`, remedy };
 			}
 			const [best] = capability.ways;
 			if (best === undefined || way === best)
@@ -383,7 +390,7 @@ export class LiveCapture {
 				name,
 				available: true,
 				tier: way.tier,
-				lost: `a few ns of every system call (hooks on functions: ${this.#missing.get(best.program)})`,
+				lost: `${way.lost ?? "a few ns of every system call"} (hooks on functions: ${this.#refusal(best)})`,
 				remedy: "a kernel from 5.13 with CONFIG_FUNCTION_TRACER",
 			};
 		});
@@ -465,7 +472,8 @@ function isPermission(error: NativeError): boolean {
 
 function lastLine(error: NativeError): string {
 	const lines = (error.log ?? "").split("\n").filter((line) => line !== "" && !line.startsWith("processed "));
-	return lines.at(-1) ?? error.message;
+	// What the verifier says is more than that the library failed.
+	return lines.findLast((line) => !/^(libbpf: |-- )/.test(line)) ?? lines.at(-1) ?? error.message;
 }
 
 function explain(error: NativeError): Error {
