@@ -16,6 +16,8 @@ interface Seen {
 	readonly inode: number;
 	readonly device: number;
 	readonly flags: number;
+	readonly openFlags: number;
+	readonly syscall: number;
 }
 
 const seen: Seen[] = [];
@@ -28,8 +30,12 @@ beforeAll(() => {
 			{
 				evaluate({ event }) {
 					if (event.kind !== EventKind.open) return;
-					const { pid, inode, device, flags } = event;
-					seen.push({ pid, inode, device, flags, path: event.text(Text.path), raw: event.text(Text.raw) });
+					const { pid, inode, device, flags, openFlags, syscall } = event;
+					seen.push({
+						...{ pid, inode, device, flags, openFlags, syscall },
+						path: event.text(Text.path),
+						raw: event.text(Text.raw),
+					});
 				},
 			},
 		],
@@ -89,5 +95,12 @@ describe("the name of a file", () => {
 		expect(whole.endsWith(event.path)).toBe(true);
 		expect(event.path.length).toBeGreaterThan(3800);
 		expect(event).toMatchObject({ raw: "end", flags: EventFlag.pathTruncated | EventFlag.created });
+	});
+
+	it("is found when it is opened by handle, without one", async () => {
+		const found = await opened("handle");
+		if (!found) return; // not every file system gives out handles
+		expect(found.event).toMatchObject({ path: `${found.folder}/file`, raw: "", flags: 0, openFlags: 2 });
+		expect([265, 304]).toContain(found.event.syscall);
 	});
 });

@@ -126,6 +126,17 @@ static int open_form(const char *form)
         return !strcmp(form, "chroot") ? open("/file", O_RDONLY)
                                        : openat(outside, "file", O_RDONLY);
     }
+    if (!strcmp(form, "handle")) {
+        union {
+            struct file_handle handle;
+            char room[sizeof(struct file_handle) + MAX_HANDLE_SZ];
+        } file = {.handle = {.handle_bytes = MAX_HANDLE_SZ}};
+        int mount;
+        make_file(in("file"));
+        if (name_to_handle_at(AT_FDCWD, in("file"), &file.handle, &mount, 0) < 0)
+            exit(errno == EOPNOTSUPP ? 77 : 99);
+        return open_by_handle_at(must(open(folder, O_RDONLY)), &file.handle, O_RDWR);
+    }
     if (!strcmp(form, "deep"))
         return very_deep();
     exit(98);
