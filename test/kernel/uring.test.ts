@@ -38,6 +38,7 @@ const kinds = [
 	EventKind.mkdir,
 	EventKind.symlink,
 	EventKind.link,
+	EventKind.send,
 ] as const;
 
 const seen: Seen[] = [];
@@ -91,13 +92,16 @@ function note({ event, process }: Observation): void {
 }
 
 /** Runs the trigger; the events of io_uring that its process has, and what it says itself. */
-async function act(...args: string[]): Promise<{ events: Seen[]; said: Record<string, number>[] }> {
+async function act(
+	...args: string[]
+): Promise<{ events: Seen[]; all: Seen[]; said: Record<string, number>[] }> {
 	const ran = await run(uring, args, harness.folder);
 	expect(ran.status).toBe(0);
 	await harness.of(ran.pid);
-	const events = seen.filter(({ pid, flags }) => pid === ran.pid && (flags & EventFlag.ioUring) !== 0);
+	const all = seen.filter(({ pid }) => pid === ran.pid);
+	const events = all.filter(({ flags }) => (flags & EventFlag.ioUring) !== 0);
 	for (const event of events) expect(event).toMatchObject({ syscall: enter, comm: "uring" });
-	return { events, said: ran.said };
+	return { events, all, said: ran.said };
 }
 
 /** One event and no more. */
@@ -161,6 +165,15 @@ describe.each(ways)("carried out %s", (_, modes) => {
 		const { event } = await one(modes, "connect", String(port));
 		expect(event).toMatchObject({ kind: EventKind.connect, family: 2, port, result: 0 });
 		expect(event.flags).toBe(EventFlag.ioUring);
+	});
+
+	it("a datagram is reported with its peer", async ({ skip }) => {
+		const sends = harness.capture.capabilities().some(({ name, available }) => name === "send" && available);
+		if (!sends) skip("this kernel does not tell of datagrams");
+		const { all, said } = await act(modes, "send", String(port));
+		expect(said).toMatchObject([{ result: 1 }]);
+		// Where datagrams are looked at nobody knows any more how they were asked for.
+		expect(all).toMatchObject([{ kind: EventKind.send, family: 2, port }]);
 	});
 
 	it("a refused connection is reported with what was asked for", async () => {

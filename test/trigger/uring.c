@@ -205,6 +205,15 @@ int main(int count, char **arguments)
         to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
         connect_to((struct sockaddr *)&to, sizeof(to), number ? number : SOCK_STREAM, out);
         report(out[0], -1);
+    } else if (!strcmp(act, "send")) {
+        struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(atoi(what))};
+        to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        struct iovec text = {.iov_base = "x", .iov_len = 1};
+        struct msghdr message = {
+            .msg_name = &to, .msg_namelen = sizeof(to), .msg_iov = &text, .msg_iovlen = 1};
+        entry(IORING_OP_SENDMSG, must(socket(AF_INET, SOCK_DGRAM, 0)), &message)->len = 1;
+        carry_out(out, 1);
+        report(out[0], -1);
     } else if (!strcmp(act, "unix")) {
         struct sockaddr_un to = {.sun_family = AF_UNIX};
         strncpy(to.sun_path, what, sizeof(to.sun_path) - 1);
