@@ -43,7 +43,7 @@ __noinline int uring_open(__u64 address, __u32 slot, int result, bool begun)
                              .directory = BPF_CORE_READ(open, dfd),
                              .result = result,
                              .flags = BPF_CORE_READ(open, how.flags) & ~O_LARGEFILE,
-                             .header_flags = FLAG_IO_URING,
+                             .header_flags = uring_flags(),
                              .syscall = NUMBER_OF(IO_URING_ENTER),
                              .slot = slot};
     if (asked && asked->first.size) {
@@ -82,7 +82,7 @@ __noinline int uring_connect(__u64 address, __u32 slot, int result, bool begun)
         .sock = sock,
         .address = &peer,
         .length = length,
-        .flags = FLAG_IO_URING,
+        .flags = uring_flags(),
         .result = result,
         .family = sock ? BPF_CORE_READ(sock, __sk_common.skc_family) : 0,
         .syscall = NUMBER_OF(IO_URING_ENTER),

@@ -101,7 +101,7 @@ __noinline int uring_change(__u64 address, __u32 slot, int result)
     __builtin_memset(event, 0, sizeof(*event));
     header_fill(&event->header, uring_kind(uring_operation((struct io_kiocb *)address)));
     event->header.syscall = NUMBER_OF(IO_URING_ENTER);
-    event->header.flags = FLAG_IO_URING | FLAG_PATH_FROM_USER;
+    event->header.flags = uring_flags() | FLAG_PATH_FROM_USER;
     event->result = result;
     uring_change_fill(event, address, &directory, &target);
     const __u32 kind = event->header.kind;

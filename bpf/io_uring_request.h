@@ -194,6 +194,13 @@ static __always_inline bool uring_watched(const struct settings *settings, __u8 
     return (__u32)LOAD(task, tgid) != settings->sensor_pid && in_scope(settings);
 }
 
+/* What a process left behind when it ended is finished by a thread of the kernel. */
+static __always_inline __u32 uring_flags(void)
+{
+    struct task_struct *task = current_task();
+    return LOAD(task, mm) ? FLAG_IO_URING : FLAG_IO_URING | FLAG_KERNEL_ACTOR;
+}
+
 static __always_inline __u8 uring_operation(struct io_kiocb *request)
 {
     return word_at((void *)request + bpf_core_field_offset(struct io_kiocb, opcode));
