@@ -199,11 +199,12 @@ static __always_inline void open_ends(const struct settings *settings, struct op
     if (!call->file && !call->nameless) {
         if (call->result >= 0)
             call->header_flags |= FLAG_PATH_FROM_USER;
+        struct task_struct *task = call->task;
         if (call->directory == AT_FDCWD) {
-            struct fs_struct *fs = LOAD(call->task, fs);
+            struct fs_struct *fs = LOAD(task, fs);
             call->path = path_of(&fs->pwd);
         } else {
-            struct file *base = file_of(call->task, call->directory);
+            struct file *base = file_of(task, call->directory);
             if (base)
                 call->path = path_of(&base->f_path);
         }

@@ -7,140 +7,7 @@
 #ifndef PICKET_IO_URING_H
 #define PICKET_IO_URING_H
 
-#include "network.h"
-
-/* The kernel adds it to every open. */
-#if defined(__TARGET_ARCH_x86)
-#define O_LARGEFILE 0100000
-#else
-#define O_LARGEFILE 0400000
-#endif
-
-enum uring_operation {
-    URING_CONNECT = 16,
-    URING_OPENAT = 18,
-    URING_OPENAT2 = 28,
-};
-
-/* IOSQE_CQE_SKIP_SUCCESS: nobody is told of a success. A flag of a submission is the same flag of
- * the request. */
-#define REQUEST_SKIPS (1 << 6)
-#define SLOT_ANY      (~0u)
-
-#pragma clang diagnostic push
-#pragma clang diagnostic ignored "-Wpadded"
-#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
-
-struct filename {
-    const char *name;
-};
-struct delayed_filename { /* 7.0 */
-    struct filename *__incomplete_filename;
-};
-struct open_how {
-    __u64 flags;
-};
-struct io_open {
-    int dfd;
-    __u32 file_slot;
-    struct filename *filename;
-    struct open_how how;
-};
-struct io_open___delayed {
-    struct delayed_filename filename;
-};
-struct io_connect {
-    void *addr;
-    int addr_len;
-};
-struct io_wq_work_node {
-    struct io_wq_work_node *next;
-};
-struct io_wq_work_list {
-    struct io_wq_work_node *first; /* 0 leaves `last` as it was */
-    struct io_wq_work_node *last;
-};
-struct io_submit_state {
-    struct io_wq_work_list compl_reqs;
-};
-struct io_fixed_file {
-    unsigned long file_ptr;
-};
-struct io_rsrc_node {
-    unsigned long file_ptr;
-};
-struct io_rsrc_data {
-    struct io_rsrc_node **nodes;
-};
-struct io_file_table {
-    struct io_rsrc_data data;
-};
-struct io_file_table___flat { /* before 6.13 */
-    struct io_fixed_file *files;
-};
-struct io_ring_ctx {
-    struct io_submit_state submit_state;
-    struct io_file_table file_table;
-};
-struct io_cqe {
-    __s32 res;
-};
-struct io_kiocb {
-    struct file *file; /* and what belongs to the operation, from here on */
-    __u8 opcode;
-    __u32 flags;
-    struct io_cqe cqe;
-    struct io_ring_ctx *ctx;
-    struct io_wq_work_node comp_list;
-};
-#pragma clang attribute pop
-#pragma clang diagnostic pop
-
-enum uring_told {
-    TOLD_NOTHING,
-    TOLD_BEGIN, /* a success is no news any more */
-    TOLD_END,
-};
-
-/* What a request asked for, as the kernel had copied it when it began: a name or an address. It is
- * given back before the result is known. */
-#define ASKED_SIZE 512
-struct uring_asked {
-    __u32 size; /* of a name with its NUL; 0 when it could not be read */
-    __u32 told; /* enum uring_told */
-    char bytes[ASKED_SIZE];
-};
-struct {
-    __uint(type, BPF_MAP_TYPE_LRU_HASH);
-    __uint(max_entries, 1024);
-    __type(key, __u64);
-    __type(value, struct uring_asked);
-} uring_requests SEC(".maps");
-
-static __always_inline bool uring_event(__u8 operation, __u32 *kind)
-{
-    if (operation == URING_OPENAT || operation == URING_OPENAT2)
-        *kind = EVENT_OPEN;
-    else if (operation == URING_CONNECT)
-        *kind = EVENT_CONNECT;
-    else
-        return false;
-    return true;
-}
-
-static __always_inline bool uring_watched(const struct settings *settings, __u8 operation)
-{
-    __u32 kind = 0;
-    if (!uring_event(operation, &kind) || !wanted(settings, kind))
-        return false;
-    struct task_struct *task = current_task();
-    return (__u32)LOAD(task, tgid) != settings->sensor_pid && in_scope(settings);
-}
-
-static __always_inline __u8 uring_operation(struct io_kiocb *request)
-{
-    return word_at((void *)request + bpf_core_field_offset(struct io_kiocb, opcode));
-}
+#include "io_uring_change.h"
 
 /* The file that an open left in the table of descriptors or in a slot of the ring. */
 static __always_inline struct file *uring_opened(struct io_kiocb *request, __u32 slot, __u32 result)
@@ -176,12 +43,12 @@ __noinline int uring_open(__u64 address, __u32 slot, int result, bool begun)
                              .directory = BPF_CORE_READ(open, dfd),
                              .result = result,
                              .flags = BPF_CORE_READ(open, how.flags) & ~O_LARGEFILE,
-                             .header_flags = FLAG_IO_URING,
+                             .header_flags = uring_flags(),
                              .syscall = NUMBER_OF(IO_URING_ENTER),
                              .slot = slot};
-    if (asked && asked->size) {
-        call.raw = asked->bytes;
-        if (asked->size == ASKED_SIZE)
+    if (asked && asked->first.size) {
+        call.raw = asked->first.bytes;
+        if (asked->first.size == ASKED_SIZE)
             call.header_flags |= FLAG_RAW_UNREADABLE;
     }
     if (result >= 0 && !begun)
@@ -210,12 +77,12 @@ __noinline int uring_connect(__u64 address, __u32 slot, int result, bool begun)
     struct sockaddr_bytes peer = {};
     struct uring_asked *asked = bpf_map_lookup_elem(&uring_requests, &address);
     if (asked)
-        bpf_probe_read_kernel(&peer, sizeof(peer), asked->bytes);
+        bpf_probe_read_kernel(&peer, sizeof(peer), asked->first.bytes);
     const struct connect_call call = {
         .sock = sock,
         .address = &peer,
         .length = length,
-        .flags = FLAG_IO_URING,
+        .flags = uring_flags(),
         .result = result,
         .family = sock ? BPF_CORE_READ(sock, __sk_common.skc_family) : 0,
         .syscall = NUMBER_OF(IO_URING_ENTER),
@@ -231,36 +98,10 @@ static __always_inline void uring_report(__u64 request, __u8 operation, __u32 sl
 {
     if (operation == URING_CONNECT)
         uring_connect(request, slot, result, begun);
-    else
+    else if (operation == URING_OPENAT || operation == URING_OPENAT2)
         uring_open(request, slot, result, begun);
-}
-
-/* Keeps what the request asks for. */
-static __always_inline void uring_remember(__u64 address, __u8 operation, enum uring_told told)
-{
-    struct scratch *scratch = scratch_get(SCRATCH_IO_URING_ASKED);
-    if (!scratch)
-        return;
-    struct uring_asked *asked = (struct uring_asked *)scratch->bytes;
-    asked->size = 0;
-    asked->told = told;
-    if (operation == URING_CONNECT) {
-        /* Where the kernel keeps its own copy its types do not say. */
-        struct io_connect *connect = (struct io_connect *)address;
-        __builtin_memset(asked->bytes, 0, sizeof(struct sockaddr_bytes));
-        bpf_probe_read_user(asked->bytes, sizeof(struct sockaddr_bytes) - 1,
-                            BPF_CORE_READ(connect, addr));
-    } else {
-        struct io_open *open = (struct io_open *)address;
-        struct io_open___delayed *delayed = (struct io_open___delayed *)address;
-        struct filename *filename = bpf_core_field_exists(delayed->filename.__incomplete_filename)
-                                        ? BPF_CORE_READ(delayed, filename.__incomplete_filename)
-                                        : BPF_CORE_READ(open, filename);
-        const char *name = BPF_CORE_READ(filename, name);
-        long size = bpf_probe_read_kernel_str(asked->bytes, ASKED_SIZE, name);
-        asked->size = size > 0 ? size : 0;
-    }
-    bpf_map_update_elem(&uring_requests, &address, asked, BPF_ANY);
+    else
+        uring_change(request, slot, result);
 }
 
 /* A pointer with a type is no number to the verifier; the copy of it is. */

@@ -34,9 +34,15 @@ int keep_log(enum libbpf_print_level level, const char *format, va_list argument
 {
     if (level == LIBBPF_DEBUG)
         return 0;
-    char line[4096];
-    int size = vsnprintf(line, sizeof(line), format, arguments);
-    library_log.append(line, std::min<size_t>(std::max(size, 0), sizeof(line) - 1));
+    // The verifier's log is one message, and says at its end what is wrong.
+    va_list again;
+    va_copy(again, arguments);
+    int size = vsnprintf(nullptr, 0, format, arguments);
+    std::string text(std::max(size, 0) + 1, '\0');
+    vsnprintf(text.data(), text.size(), format, again);
+    va_end(again);
+    text.pop_back();
+    library_log += text;
     if (library_log.size() > log_limit)
         library_log.erase(0, library_log.size() - log_limit);
     return size;

@@ -15,11 +15,15 @@ function change(
 		kind,
 		ways: [
 			...(before.length > 0 ? [{ program, tier: "fentry", calls, also: before } as const] : []),
-			{ program, tier: "syscall-tracepoint", calls },
+			{
+				program,
+				tier: "syscall-tracepoint",
+				calls,
+				lost: "the kernel's own names of files that are changed by name: the caller's are told",
+			},
 		],
 		required: false,
 		lost,
-		lostByOther: "the kernel's own names of files that are changed by name: the caller's are told",
 		remedy: "a kernel with CONFIG_FTRACE_SYSCALLS and a readable tracefs",
 	};
 }

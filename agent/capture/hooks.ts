@@ -20,6 +20,8 @@ export interface Way {
 	readonly calls?: readonly string[];
 	/** Programs it works together with. */
 	readonly also?: readonly string[];
+	/** What it costs, or cannot tell, that the best way can; else what a tracepoint of a system call costs. */
+	readonly lost?: string;
 	/** On the root of the cgroup tree. */
 	readonly cgroup?: true;
 }
@@ -34,8 +36,6 @@ export interface Capability {
 	/** Only where the architecture has the system call. */
 	readonly only?: "x64";
 	readonly lost: string;
-	/** What is lost by another way than the best; some time when left out. */
-	readonly lostByOther?: string;
 	readonly remedy: string;
 }
 

@@ -142,15 +142,14 @@ export class LiveCapture {
 		return here().filter(({ kind, required }) => required || this.#options.mayAsk.has(kind));
 	}
 
+	/** Why a way cannot be had. */
+	#refusal(way: Way): string {
+		return programsOf(way).flatMap((program) => this.#missing.get(program) ?? [])[0] ?? "";
+	}
+
 	/** The best way that is left. */
 	#wayOf(capability: Capability): Way | undefined {
 		return capability.ways.find((way) => !programsOf(way).some((program) => this.#missing.has(program)));
-	}
-
-	#reasonAgainst(way: Way): string | undefined {
-		return programsOf(way)
-			.map((program) => this.#missing.get(program))
-			.find((reason) => reason !== undefined);
 	}
 
 	/** Loads and hooks up all that will do; what the kernel refuses is left out or done another way, and the rest tried again. */
@@ -158,7 +157,7 @@ export class LiveCapture {
 		for (;;) {
 			const lacking = here().find((capability) => capability.required && !this.#wayOf(capability));
 			if (lacking) {
-				const reasons = lacking.ways.map((way) => `${way.program}: ${this.#reasonAgainst(way)}`);
+				const reasons = lacking.ways.map((way) => `${way.program}: ${this.#refusal(way)}`);
 				throw new CaptureError(
 					"UNSUPPORTED",
 					`this kernel cannot report ${lacking.lost} (${reasons.join("; ")})`,
@@ -202,8 +201,10 @@ export class LiveCapture {
 		this.#options.logger.debug({ program: failed.program, log: failed.log }, "a program was refused");
 		const reason = way.tier === "fentry" ? failed.message.replace(/^.*: /, "") : lastLine(failed);
 		this.#missing.set(program, reason);
-		// A kernel that refuses one hook on a function refuses them all, unless it is that function it has not.
-		if (way.tier !== "fentry" || (failed.code === "LOAD" && failed.errno === noSuchFunction)) return;
+		// A kernel that refuses one hook on a function refuses them all, unless it is that function it has not, or
+		// what the program reads there.
+		const alone = failed.errno === noSuchFunction || (failed.log ?? "").includes("CO-RE relocation");
+		if (way.tier !== "fentry" || (failed.code === "LOAD" && alone)) return;
 		for (const other of ways) {
 			if (other.tier === "fentry") this.#missing.set(programsOf(other)[0] as string, reason);
 		}
@@ -403,8 +404,8 @@ export class LiveCapture {
 			const way = this.#wayOf(capability);
 			const { name, lost, remedy } = capability;
 			if (!way) {
-				const reasons = [...new Set(capability.ways.map((way) => this.#reasonAgainst(way)))];
-				return { name, available: false, tier: "none", lost: `${lost} (${reasons.join("; ")})`, remedy };
+				const reasons = new Set(capability.ways.map((each) => this.#refusal(each)));
+				return { name, available: false, tier: "none", lost: `${lost} (${[...reasons].join("; ")})`, remedy };
 			}
 			const [best] = capability.ways;
 			// Another program at the same place is as good.
@@ -414,7 +415,7 @@ export class LiveCapture {
 				name,
 				available: true,
 				tier: way.tier,
-				lost: `${capability.lostByOther ?? "a few ns of every system call"} (hooks on functions: ${this.#reasonAgainst(best)})`,
+				lost: `${way.lost ?? "a few ns of every system call"} (hooks on functions: ${this.#refusal(best)})`,
 				remedy: "a kernel from 5.13 with CONFIG_FUNCTION_TRACER",
 			};
 		});
@@ -496,7 +497,8 @@ function isPermission(error: NativeError): boolean {
 
 function lastLine(error: NativeError): string {
 	const lines = (error.log ?? "").split("\n").filter((line) => line !== "" && !line.startsWith("processed "));
-	return lines.at(-1) ?? error.message;
+	// What the verifier says is more than that the library failed.
+	return lines.findLast((line) => !/^(libbpf: |-- )/.test(line)) ?? lines.at(-1) ?? error.message;
 }
 
 function explain(error: NativeError): Error {

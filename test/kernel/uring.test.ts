@@ -1,5 +1,5 @@
 // What is asked for through io_uring comes as the same events, with the same truth, as that by system calls.
-import { statSync, writeFileSync } from "node:fs";
+import { mkdirSync, statSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -26,7 +26,21 @@ interface Seen {
 	mode: number;
 	family: number;
 	port: number;
+	target: string;
+	targetRaw: string;
 }
+
+const kinds = [
+	EventKind.open,
+	EventKind.connect,
+	EventKind.rename,
+	EventKind.unlink,
+	EventKind.rmdir,
+	EventKind.mkdir,
+	EventKind.symlink,
+	EventKind.link,
+	EventKind.send,
+] as const;
 
 const seen: Seen[] = [];
 let harness: Harness;
@@ -57,7 +71,7 @@ beforeEach(({ skip }) => {
 });
 
 function note({ event, process }: Observation): void {
-	if (event.kind !== EventKind.open && event.kind !== EventKind.connect) return;
+	if (!kinds.some((kind) => kind === event.kind)) return;
 	seen.push({
 		kind: event.kind,
 		pid: event.pid,
@@ -65,7 +79,7 @@ function note({ event, process }: Observation): void {
 		syscall: event.syscall,
 		flags: event.flags,
 		path: event.text(Text.path),
-		raw: event.kind === EventKind.open ? event.text(Text.raw) : "",
+		raw: event.text(Text.raw),
 		result: event.result,
 		openFlags: event.openFlags,
 		inode: event.inode,
@@ -73,17 +87,22 @@ function note({ event, process }: Observation): void {
 		mode: event.mode,
 		family: event.family,
 		port: event.remotePort,
+		target: event.text(Text.target),
+		targetRaw: event.text(Text.targetRaw),
 	});
 }
 
 /** Runs the trigger; the events of io_uring that its process has, and what it says itself. */
-async function act(...args: string[]): Promise<{ events: Seen[]; said: Record<string, number>[] }> {
-	const ran = await run(uring, args);
+async function act(
+	...args: string[]
+): Promise<{ events: Seen[]; all: Seen[]; said: Record<string, number>[] }> {
+	const ran = await run(uring, args, harness.folder);
 	expect(ran.status).toBe(0);
 	await harness.of(ran.pid);
-	const events = seen.filter(({ pid, flags }) => pid === ran.pid && (flags & EventFlag.ioUring) !== 0);
+	const all = seen.filter(({ pid }) => pid === ran.pid);
+	const events = all.filter(({ flags }) => (flags & EventFlag.ioUring) !== 0);
 	for (const event of events) expect(event).toMatchObject({ syscall: enter, comm: "uring" });
-	return { events, said: ran.said };
+	return { events, all, said: ran.said };
 }
 
 /** One event and no more. */
@@ -126,7 +145,7 @@ describe.each(ways)("carried out %s", (_, modes) => {
 	it("an open that fails is reported with the reason and the name", async () => {
 		const missing = join(harness.folder, "missing");
 		const { event } = await one(modes, "open", missing, "0");
-		expect(event).toMatchObject({ path: "/tmp", raw: missing, result: -2, inode: 0 });
+		expect(event).toMatchObject({ path: harness.folder, raw: missing, result: -2, inode: 0 });
 		expect(event.flags).toBe(EventFlag.ioUring | EventFlag.pathIsBase);
 	});
 
@@ -147,6 +166,15 @@ describe.each(ways)("carried out %s", (_, modes) => {
 		const { event } = await one(modes, "connect", String(port));
 		expect(event).toMatchObject({ kind: EventKind.connect, family: 2, port, result: 0 });
 		expect(event.flags).toBe(EventFlag.ioUring);
+	});
+
+	it("a datagram is reported with its peer", async ({ skip }) => {
+		const sends = harness.capture.capabilities().some(({ name, available }) => name === "send" && available);
+		if (!sends) skip("this kernel does not tell of datagrams");
+		const { all, said } = await act(modes, "send", String(port));
+		expect(said).toMatchObject([{ result: 1 }]);
+		// Where datagrams are looked at nobody knows any more how they were asked for.
+		expect(all).toMatchObject([{ kind: EventKind.send, family: 2, port }]);
 	});
 
 	it("a refused connection is reported with what was asked for", async () => {
@@ -177,5 +205,44 @@ describe("who hides behind a ring", () => {
 		// The name alone where the kernel does not say what came of it.
 		if (event.flags & EventFlag.pathFromUser) expect(event).toMatchObject({ result: 0, inode: 0 });
 		else expect(event).toMatchObject({ path: file, ...whereIs(file) });
+	});
+});
+
+describe("a change of names through a ring", () => {
+	const below = (name: string) => (name.startsWith("/") ? name : join(harness.folder, name));
+	const fromUser = EventFlag.ioUring | EventFlag.pathFromUser;
+
+	it.each(["mkdir", "unlink", "rmdir"] as const)("by %s is reported, done and failed", async (call) => {
+		const path = `to-${call}`;
+		if (call === "unlink") writeFileSync(below(path), "");
+		if (call === "rmdir") mkdirSync(below(path));
+		for (const result of [0, call === "mkdir" ? -17 : -2]) {
+			const { event, said } = await one("-", call, path);
+			expect(said.result).toBe(result);
+			expect(event).toMatchObject({ kind: EventKind[call], raw: path, path: below(path), result });
+			expect(event.flags).toBe(fromUser);
+		}
+	});
+
+	it.each(["rename", "link"] as const)("by %s is reported with both names", async (call) => {
+		writeFileSync(below(`from-${call}`), "");
+		const to = below(`by-${call}`);
+		const { event } = await one("s", call, `from-${call}`, to);
+		expect(event).toMatchObject({
+			kind: EventKind[call],
+			path: below(`from-${call}`),
+			target: to,
+			result: 0,
+		});
+		expect(event).toMatchObject({ raw: `from-${call}`, targetRaw: to });
+		expect(event.flags).toBe(fromUser | EventFlag.targetFromUser);
+		const failed = await one("a", call, "nothing", to);
+		expect(failed.event).toMatchObject({ path: below("nothing"), target: to, result: -2 });
+	});
+
+	it("by symlink is reported with what the link says", async () => {
+		const { event } = await one("a", "symlink", "../what", "link");
+		expect(event).toMatchObject({ kind: EventKind.symlink, path: below("link"), raw: "link", result: 0 });
+		expect(event).toMatchObject({ target: "", targetRaw: "../what", flags: fromUser });
 	});
 });

@@ -134,6 +134,29 @@ static void connect_to(const struct sockaddr *to, unsigned size, int type, int *
     carry_out(out, 1);
 }
 
+// Of names below the working directory.
+static int change(const char *act, const char *what, const char *other)
+{
+    static const char *acts[] = {"rename", "unlink", "rmdir", "mkdir", "symlink", "link"};
+    static const int operations[] = {IORING_OP_RENAMEAT, IORING_OP_UNLINKAT,  IORING_OP_UNLINKAT,
+                                     IORING_OP_MKDIRAT,  IORING_OP_SYMLINKAT, IORING_OP_LINKAT};
+    for (int i = 0; i < 6; i++) {
+        if (strcmp(act, acts[i]))
+            continue;
+        struct io_uring_sqe *sqe = entry(operations[i], AT_FDCWD, what);
+        if (other)
+            sqe->off = (unsigned long)other;
+        if (operations[i] == IORING_OP_RENAMEAT || operations[i] == IORING_OP_LINKAT)
+            sqe->len = AT_FDCWD;
+        if (!strcmp(act, "mkdir"))
+            sqe->len = 0750;
+        if (!strcmp(act, "rmdir"))
+            sqe->unlink_flags = AT_REMOVEDIR;
+        return 1;
+    }
+    return 0;
+}
+
 int main(int count, char **arguments)
 {
     if (count < 4)
@@ -174,10 +197,22 @@ int main(int count, char **arguments)
         carry_out(out, 3);
         report(out[0], -1);
         report(out[2], -1);
+    } else if (change(act, what, count > 4 ? arguments[4] : NULL)) {
+        carry_out(out, 1);
+        report(out[0], -1);
     } else if (!strcmp(act, "connect")) {
         struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(atoi(what))};
         to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
         connect_to((struct sockaddr *)&to, sizeof(to), number ? number : SOCK_STREAM, out);
+        report(out[0], -1);
+    } else if (!strcmp(act, "send")) {
+        struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(atoi(what))};
+        to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        struct iovec text = {.iov_base = "x", .iov_len = 1};
+        struct msghdr message = {
+            .msg_name = &to, .msg_namelen = sizeof(to), .msg_iov = &text, .msg_iovlen = 1};
+        entry(IORING_OP_SENDMSG, must(socket(AF_INET, SOCK_DGRAM, 0)), &message)->len = 1;
+        carry_out(out, 1);
         report(out[0], -1);
     } else if (!strcmp(act, "unix")) {
         struct sockaddr_un to = {.sun_family = AF_UNIX};
