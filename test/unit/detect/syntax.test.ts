@@ -37,7 +37,7 @@ function problem(text: string): SyntaxProblem {
 const exec = (args: readonly string[], more: Partial<Sample["process"]> = {}): Sample => ({
 	process: { exe: "/usr/bin/tool", args: ["tool", ...args], ...more },
 });
-const open = (path: string, more: Partial<Sample["open"]> = {}): Sample => ({
+const open = (path: string, more: Readonly<Record<string, string | readonly string[]>> = {}): Sample => ({
 	open: { path, flags: ["O_RDONLY"], ...more },
 	process: { exe: "/usr/bin/cat" },
 });
