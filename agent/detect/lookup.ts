@@ -71,6 +71,7 @@ class AddressLookup implements Lookup {
 		const words = event.family === 2 ? 1 : 4;
 		for (let i = 0; i < this.#ends.length; i++) {
 			const start = addressStart(event, this.#ends[i] as AddressField["ends"][number]);
+			if (start < 0) continue;
 			let hash = 0;
 			for (let word = 0; word < words; word++) hash = mix(hash, event.bytes.readInt32BE(start + 4 * word));
 			this.#rules.report(hash, found);

@@ -119,7 +119,7 @@ function testOf(
 }
 
 function existence(field: Field): Test {
-	if (field.type === "address") return ({ event }) => hasAddresses(event);
+	if (field.type === "address") return (observation) => hasEnd(observation, field.ends);
 	return (observation, context) => field.get(observation, context) !== undefined;
 }
 
@@ -214,18 +214,26 @@ function addressTest(
 		throw new CheckProblem(`${operator} does not go with ${name}, which is an address`, "use = != or in");
 	}
 	const networks = values.map((value) => network(value, name));
-	const isIn = ({ event }: Observation, each: Network, end: End): boolean =>
-		containsBytes(each, event.family, event.bytes, addressStart(event, end));
+	const isIn = ({ event }: Observation, each: Network, end: End): boolean => {
+		const start = addressStart(event, end);
+		return start >= 0 && containsBytes(each, event.family, event.bytes, start);
+	};
 	/** = is true of either end, != of both. */
 	const holds = (observation: Observation, each: Network): boolean => {
 		for (const end of field.ends) if (isIn(observation, each, end)) return operator !== "!=";
 		return operator === "!=";
 	};
 	return (observation) => {
-		if (!hasAddresses(observation.event)) return false;
+		if (!hasEnd(observation, field.ends)) return false;
 		for (const each of networks) if (holds(observation, each) !== (match === "all")) return match !== "all";
 		return match === "all";
 	};
+}
+/** A socket that waits has no remote end, and of a duplicate nobody knows which end is whose. */
+function hasEnd({ event }: Observation, ends: readonly End[]): boolean {
+	if (!hasAddresses(event)) return false;
+	for (const end of ends) if (addressStart(event, end) >= 0) return true;
+	return false;
 }
 function network(value: string, name: string): Network {
 	try {

@@ -6,7 +6,7 @@ import { knownNames } from "../../../agent/detect/known-fields.ts";
 import { observationOf, type Sample } from "../../../agent/detect/sample.ts";
 import { EventKind, eventNames, type Observation } from "../../../agent/model/event.ts";
 import type { Process } from "../../../agent/model/process.ts";
-import { fired, load, context as rigContext } from "./rig.ts";
+import { fired, holds, load, context as rigContext } from "./rig.ts";
 
 const context = {
 	...rigContext,
@@ -573,6 +573,35 @@ describe("evt.type", () => {
 		expect(fired(set, { unlink: { path: "/x" } })).toEqual(["unlink", "unlinkat"]);
 		const ring = { unlink: { path: "/x", syscall: "unlink", event_flags: ["ioUring"] } };
 		expect(fired(set, ring)).toEqual(["unlink", "unlinkat"]);
+	});
+});
+
+describe("an end that a socket has not", () => {
+	const waits = { listen: { localAddress: "127.0.0.1", localPort: "80", protocol: "6" } };
+	const copy = { dup: { ...at, localPort: "4000", remotePort: "443", protocol: "6", result: "0" } };
+	const taken = { accept: { ...at, localPort: "22", remotePort: "5000", protocol: "6" } };
+
+	it.each<[string, Sample, boolean]>([
+		["fd.rip = 127.0.0.1", waits, false],
+		["fd.rip != 127.0.0.1", waits, false],
+		["fd.rip exists", waits, false],
+		["fd.sip = 127.0.0.1", waits, true],
+		["fd.sip exists", waits, true],
+		["fd.ip != 127.0.0.1", waits, false],
+		["fd.ip != 10.0.0.9", waits, true],
+		["fd.snet in (127.0.0.0/8)", waits, true],
+		["fd.cnet != 127.0.0.0/8", waits, false],
+		["fd.port = 80", waits, true],
+		["fd.rport >= 0", waits, false],
+		["fd.sip = 192.0.2.7", copy, false],
+		["fd.rip = 192.0.2.7", copy, true],
+		["fd.ip = 192.0.2.7", copy, true],
+		["fd.sip = 10.0.0.1", taken, true],
+		["fd.cip = 192.0.2.7", taken, true],
+		["fd.sport = 22 and fd.cport = 5000", taken, true],
+		["fd.sip = 192.0.2.7", taken, false],
+	])("%s", (condition, sample, expected) => {
+		expect(holds(condition, sample)).toBe(expected);
 	});
 });
 
