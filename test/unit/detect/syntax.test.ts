@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { Sample } from "../../../agent/detect/sample.ts";
 import { observationOf } from "../../../agent/detect/sample.ts";
 import { type Node, parseCondition, SyntaxProblem, type Term } from "../../../agent/detect/syntax.ts";
+import { Text } from "../../../agent/model/event.ts";
 import { errorOf, findings, fired, holds, load, Random, ruleOf, ruleText } from "./rig.ts";
 
 /** A tree as text with every parenthesis written. */
@@ -342,7 +343,7 @@ describe("an operator on text", () => {
 
 	it("reads a file name that is not UTF-8 byte by byte", () => {
 		const sample = observationOf(open("/tmp/AA"));
-		sample.event.bytes.set([0xff, 0xfe], 32 + "/tmp/".length);
+		sample.event.bytes.set([0xff, 0xfe], sample.event.textStart(Text.path) + "/tmp/".length);
 		expect(fired(ruleOf("fd.filename bcontains fffe").set, sample)).toEqual(["r"]);
 		expect(fired(ruleOf("fd.filename glob '??'").set, sample)).toEqual(["r"]);
 	});
