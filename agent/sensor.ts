@@ -113,7 +113,11 @@ export function startSensor(options: SensorOptions): Sensor {
 	};
 	let policy = options.policy;
 	let policyEngine = new PolicyEngine(policy.policy, { userName: enrichment.userName });
-	const engine = new Engine(rules, { userName: enrichment.userName, hostname: hostname() });
+	const engine = new Engine(rules, {
+		userName: enrichment.userName,
+		hostname: hostname(),
+		bootTimeMs: wireContext.bootTimeMs,
+	});
 	const mode = () => effectiveMode(config.mode, policy.policy);
 
 	const docker = config.docker.enabled

@@ -152,7 +152,8 @@ export async function replay(file: string, flags: ReplayFlags): Promise<void> {
 			});
 			output.add(sink);
 			const { userName } = enrichment;
-			const engine = new Engine(rules, { userName, hostname: header.host });
+			const bootTimeMs = () => header.bootTimeMs;
+			const engine = new Engine(rules, { userName, hostname: header.host, bootTimeMs });
 			const policyEngine = new PolicyEngine(policy.policy, { userName });
 			const emitAlert = (alert: wire.Alert, time?: string) => void output.emit({ alert }, time);
 			pipeline = new Pipeline({
@@ -163,7 +164,7 @@ export async function replay(file: string, flags: ReplayFlags): Promise<void> {
 				responder: undefined,
 				emit: (body, time) => void output.emit(body, time),
 				folder: { push: emitAlert, repeat: () => false },
-				wire: { bootTimeMs: () => header.bootTimeMs, userName, bootId: header.bootId },
+				wire: { bootTimeMs, userName, bootId: header.bootId },
 				eventKinds: new Set(kinds === "all" ? eventNames : kinds),
 				activity: () => {},
 				eventsLost: () => 0,

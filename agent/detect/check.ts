@@ -1,6 +1,6 @@
 // A check of a condition, what tests it, and what can be wrong with it.
 import type { Observation } from "../model/event.ts";
-import type { FieldContext } from "./fields.ts";
+import type { FieldContext } from "./field.ts";
 import { fieldRemedy } from "./suggest.ts";
 import type { FieldRef, Node } from "./syntax.ts";
 

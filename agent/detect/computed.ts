@@ -1,7 +1,8 @@
 // Checks with a call in them, tolower(proc.name) or val(fd.name): made into strings and compared as such.
 import type { Observation } from "../model/event.ts";
 import { type Check, CheckProblem, type Test, unknownField } from "./check.ts";
-import { type FieldContext, findField } from "./fields.ts";
+import type { FieldContext } from "./field.ts";
+import { findField } from "./fields.ts";
 import { isKnownField } from "./known-fields.ts";
 import { matcher, numberOperators, numberValue } from "./matcher.ts";
 import type { Operator, Term } from "./syntax.ts";

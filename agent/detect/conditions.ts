@@ -1,7 +1,7 @@
 // The conditions of all rules as one graph: what two rules have in common, a check or a whole macro, is one node and
 // evaluated at most once an event.
 import type { Observation } from "../model/event.ts";
-import type { FieldContext } from "./fields.ts";
+import type { FieldContext } from "./field.ts";
 import type { Plan, Predicates } from "./plan.ts";
 import type { Predicate } from "./predicate.ts";
 

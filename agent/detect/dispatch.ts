@@ -2,7 +2,7 @@
 // texts, by its numbers and addresses, and by the few checks that have to be made one by one.
 import type { EventKind, Observation } from "../model/event.ts";
 import type { Conditions } from "./conditions.ts";
-import type { FieldContext } from "./fields.ts";
+import type { FieldContext } from "./field.ts";
 import { guardOf } from "./guard.ts";
 import { type Found, type Lookup, lookupFor } from "./lookup.ts";
 import type { Plan, Predicates } from "./plan.ts";

@@ -5,7 +5,7 @@ import type { EventKind, Observation } from "../model/event.ts";
 import type { Finding } from "../model/verdict.ts";
 import { Conditions } from "./conditions.ts";
 import { Dispatch } from "./dispatch.ts";
-import type { FieldContext } from "./fields.ts";
+import type { FieldContext } from "./field.ts";
 import type { LoadedRule, RuleSet } from "./load.ts";
 import { kinds } from "./plan.ts";
 

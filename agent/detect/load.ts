@@ -8,7 +8,8 @@ import { type Finding, type Priority, type Problem, priorities, type Severity } 
 import { attackOf } from "./attack.ts";
 import { CheckProblem, inExceptions } from "./check.ts";
 import { collect, type RuleSource } from "./collect.ts";
-import { eventTypes, type FieldContext } from "./fields.ts";
+import { eventTypes } from "./event-types.ts";
+import type { FieldContext } from "./field.ts";
 import { interestOfRule, type RuleInterest } from "./interest.ts";
 import { parseTemplate, type Template } from "./output.ts";
 import { type Bound, bind, kinds, type Plan, Predicates, planFor } from "./plan.ts";
@@ -90,7 +91,7 @@ export function loadRules(files: readonly RuleFile[]): RuleSet {
 }
 
 /** Opens of our own signatures are successful ones, unless the signature says otherwise. */
-const successfulOpens = "(not evt.type in (open, openat, openat2, creat) or evt.rawres >= 0)";
+const successfulOpens = `(not evt.type in (${eventTypes[Kind.open].join(", ")}) or evt.rawres >= 0)`;
 
 function compile(source: RuleSource, predicates: Predicates, problems: Problem[]): LoadedRule {
 	const { name, file, place } = source;

@@ -1,7 +1,8 @@
 // Rules by the value they want of one number or address: one look for all of them, however many values there are.
 import { isSingle, type Network, parseNetwork } from "../model/address.ts";
 import type { Observation } from "../model/event.ts";
-import type { AddressField, FieldContext, NumberField } from "./fields.ts";
+import type { AddressField, FieldContext, NumberField } from "./field.ts";
+import { addressStart, hasAddresses } from "./fields-socket.ts";
 import type { Predicate } from "./predicate.ts";
 
 export type Found = (rules: Int32Array) => void;
@@ -66,10 +67,11 @@ class AddressLookup implements Lookup {
 		for (const value of values) this.#rules.add(hashOf(parseNetwork(value)), rule);
 	}
 	find({ event }: Observation, _: FieldContext, found: Found): void {
-		const words = event.family === 2 ? 1 : event.family === 10 ? 4 : 0;
-		if (words === 0) return;
+		if (!hasAddresses(event)) return;
+		const words = event.family === 2 ? 1 : 4;
 		for (let i = 0; i < this.#ends.length; i++) {
-			const start = this.#ends[i] === "local" ? event.localAddressStart : event.remoteAddressStart;
+			const start = addressStart(event, this.#ends[i] as AddressField["ends"][number]);
+			if (start < 0) continue;
 			let hash = 0;
 			for (let word = 0; word < words; word++) hash = mix(hash, event.bytes.readInt32BE(start + 4 * word));
 			this.#rules.report(hash, found);

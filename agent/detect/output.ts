@@ -1,7 +1,9 @@
 // Output templates: "…%proc.name…" with the fields of the event filled in. Text in and out is latin1.
 import type { Observation } from "../model/event.ts";
 import { CheckProblem } from "./check.ts";
-import { addressField, type FieldContext, findField } from "./fields.ts";
+import type { FieldContext } from "./field.ts";
+import { findField } from "./fields.ts";
+import { addressField } from "./fields-socket.ts";
 import { isKnownField } from "./known-fields.ts";
 import { fieldRemedy } from "./suggest.ts";
 import { asLatin1 } from "./text.ts";

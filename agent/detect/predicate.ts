@@ -4,7 +4,9 @@ import { containsBytes, type Network, parseNetwork } from "../model/address.ts";
 import type { EventKind, Observation } from "../model/event.ts";
 import { type Check, CheckProblem, type Test, unknownField } from "./check.ts";
 import { computedTest } from "./computed.ts";
-import { type AddressField, type Field, findField, type NumberField, type TextField } from "./fields.ts";
+import type { AddressField, End, Field, NumberField, TextField } from "./field.ts";
+import { findField } from "./fields.ts";
+import { addressStart, hasAddresses } from "./fields-socket.ts";
 import { isKnownField } from "./known-fields.ts";
 import { matcher, numberOperators, numberValue } from "./matcher.ts";
 import type { Operator } from "./syntax.ts";
@@ -75,16 +77,30 @@ export function makePredicate(check: Check): Predicate {
 
 function constantOf(field: Field, kind: EventKind, { operator, match, right }: Check): boolean | undefined {
 	if (field.kinds && !field.kinds.includes(kind)) return false;
-	if (field.type !== "text" || !field.constant) return undefined;
-	const names = field.constant(kind);
+	if (field.type !== "text" || !field.possible) return undefined;
+	const names = field.possible(kind);
 	if (operator === "exists") return true;
 	const values = right.flatMap((term) => (term.is === "text" ? [term.text] : []));
+	const holds = onNames(operator, match, values);
+	// One answer for each name the event may turn out to have, and for all of them when it does not tell.
+	const answer = holds(names);
+	return names.every((name) => holds([name]) === answer) ? answer : undefined;
+}
+
+/** Of several names that an event may have, = is true of any and != of all. */
+function onNames(
+	operator: Operator,
+	match: "any" | "all",
+	values: readonly string[],
+): (names: readonly string[]) => boolean {
 	if (operator === "!=") {
-		const differs = (value: string) => !names.includes(value);
-		return match === "all" ? values.every(differs) : values.some(differs);
+		return (names) => {
+			const differs = (value: string) => !names.includes(value);
+			return match === "all" ? values.every(differs) : values.some(differs);
+		};
 	}
 	const { onString } = matcher(operator, values, match === "all");
-	return names.some(onString);
+	return (names) => names.some(onString);
 }
 
 function testOf(
@@ -103,7 +119,7 @@ function testOf(
 }
 
 function existence(field: Field): Test {
-	if (field.type === "address") return isInet;
+	if (field.type === "address") return (observation) => hasEnd(observation, field.ends);
 	return (observation, context) => field.get(observation, context) !== undefined;
 }
 
@@ -114,7 +130,23 @@ function textTest(
 	values: readonly string[],
 ): { test: Test; cost: number } {
 	const { cost, onString, onRange } = matcher(operator, values, match === "all");
-	const { get, range: place, some } = field;
+	const { get, names, range: place, some } = field;
+	if (names) {
+		const holds = onNames(operator, match, values);
+		// The lists are few and the same ones every time.
+		const answers = new Map<readonly string[], boolean>();
+		return {
+			cost: 1,
+			test: (observation, context) => {
+				const list = names(observation, context);
+				const known = answers.get(list);
+				if (known !== undefined) return known;
+				const answer = holds(list);
+				answers.set(list, answer);
+				return answer;
+			},
+		};
+	}
 	if (some) return { cost: cost + 8, test: (observation) => some(observation, onString) };
 	if (place) {
 		const range: Range = { bytes: Buffer.alloc(0), start: 0, size: 0 };
@@ -182,26 +214,26 @@ function addressTest(
 		throw new CheckProblem(`${operator} does not go with ${name}, which is an address`, "use = != or in");
 	}
 	const networks = values.map((value) => network(value, name));
-	const isIn = ({ event }: Observation, each: Network, end: "local" | "remote"): boolean =>
-		containsBytes(
-			each,
-			event.family,
-			event.bytes,
-			end === "local" ? event.localAddressStart : event.remoteAddressStart,
-		);
+	const isIn = ({ event }: Observation, each: Network, end: End): boolean => {
+		const start = addressStart(event, end);
+		return start >= 0 && containsBytes(each, event.family, event.bytes, start);
+	};
 	/** = is true of either end, != of both. */
 	const holds = (observation: Observation, each: Network): boolean => {
 		for (const end of field.ends) if (isIn(observation, each, end)) return operator !== "!=";
 		return operator === "!=";
 	};
 	return (observation) => {
-		if (!isInet(observation)) return false;
+		if (!hasEnd(observation, field.ends)) return false;
 		for (const each of networks) if (holds(observation, each) !== (match === "all")) return match !== "all";
 		return match === "all";
 	};
 }
-function isInet({ event }: Observation): boolean {
-	return event.family === 2 || event.family === 10;
+/** A socket that waits has no remote end, and of a duplicate nobody knows which end is whose. */
+function hasEnd({ event }: Observation, ends: readonly End[]): boolean {
+	if (!hasAddresses(event)) return false;
+	for (const end of ends) if (addressStart(event, end) >= 0) return true;
+	return false;
 }
 function network(value: string, name: string): Network {
 	try {

@@ -2,28 +2,26 @@
 // whoever writes a rule). An EventView over a small buffer of its own.
 
 import { parseNetwork } from "../model/address.ts";
-import { EventFlag, EventKind, type EventView, type Observation, Text } from "../model/event.ts";
+import {
+	EventFlag,
+	EventKind,
+	type EventName,
+	type EventView,
+	eventNames,
+	type Observation,
+	Text,
+} from "../model/event.ts";
+import { hostArchitecture } from "../model/kernel-names.ts";
 import type { Container, Process } from "../model/process.ts";
+import { structs } from "../model/structs.ts";
+import { syscallNumber } from "../model/syscalls.ts";
 import { asLatin1 } from "./text.ts";
 
+/** exec: memfd, unlinked. open: path, raw, flags, result, mode. connect: address, port, path, … Others: their record's members. */
+type Events = { readonly [Name in EventName]?: Given | string };
+
 /** As parsed with YAML's failsafe schema: every scalar is text. */
-export interface Sample {
-	readonly exec?: { readonly memfd?: string; readonly unlinked?: string } | string;
-	readonly open?: {
-		readonly path?: string;
-		readonly raw?: string;
-		readonly flags?: readonly string[];
-		readonly result?: string;
-		readonly mode?: string;
-	};
-	readonly connect?: {
-		readonly family?: string;
-		readonly protocol?: string;
-		readonly address?: string;
-		readonly port?: string;
-		readonly path?: string;
-		readonly result?: string;
-	};
+export interface Sample extends Events {
 	readonly process?: SampleProcess;
 	readonly ancestors?: readonly SampleProcess[];
 	readonly container?: {
@@ -56,6 +54,9 @@ const flagBits: Readonly<Record<string, number>> = {
 	O_CLOEXEC: 0o2000000,
 };
 
+type Members = Readonly<Record<string, number | Buffer>>;
+
+/** An event read out of a record of its own, laid out as the kernel's. */
 class SampleView implements EventView {
 	readonly kind: EventKind;
 	readonly bytes: Buffer;
@@ -66,88 +67,198 @@ class SampleView implements EventView {
 	readonly start = 9e11;
 	readonly cgroupId = 1;
 	readonly flags: number;
-	readonly syscall = 0;
+	readonly syscall: number;
 	readonly user = -1;
 	readonly effectiveUser = -1;
 	readonly result: number;
 	readonly openFlags: number;
 	readonly repeats = 0;
 	readonly mode: number;
-	readonly device = 0;
-	readonly inode = 1;
+	readonly device: number;
+	readonly inode: number;
 	readonly family: number;
 	readonly protocol: number;
-	readonly localPort = 40_000;
+	readonly localPort: number;
 	readonly remotePort: number;
-	readonly localAddressStart = 0;
-	readonly remoteAddressStart = 16;
+	readonly localAddressStart: number;
+	readonly remoteAddressStart: number;
 	readonly childPid = 0;
 	readonly childStart = 0;
 	readonly childNamespacePid = 0;
 	readonly cgroupOperation = 0;
 	readonly targetCgroupId = 0;
-	readonly #path: number;
-	readonly #raw: number;
+	readonly #texts = new Map<number, { start: number; size: number }>();
 
-	constructor(sample: Sample, pid: number) {
-		const { open, connect } = sample;
-		this.kind = open ? EventKind.open : connect ? EventKind.connect : EventKind.exec;
+	constructor(name: EventName, { members, texts, flags, syscall }: SampleRecord, pid: number) {
+		const struct = structs[name];
+		this.kind = EventKind[name];
 		this.pid = pid;
 		this.tid = pid;
-		const path = Buffer.from(open?.path ?? connect?.path ?? "", "utf8");
-		const raw = Buffer.from(open?.raw ?? open?.path ?? "", "utf8");
-		this.#path = path.length;
-		this.#raw = raw.length;
-		this.bytes = Buffer.concat([Buffer.alloc(32), path, raw]);
-		const exec = typeof sample.exec === "object" ? sample.exec : {};
-		this.flags =
-			(exec.memfd === "true" ? EventFlag.fromMemfd : 0) | (exec.unlinked === "true" ? EventFlag.unlinked : 0);
-		this.result = Number(open?.result ?? connect?.result ?? (open ? 3 : 0));
-		this.openFlags = (open?.flags ?? []).reduce((sum, flag) => {
-			const bit = flagBits[flag];
-			if (bit === undefined) throw new Error(`a sample names the flag ${flag}, which is unknown`);
-			return sum | bit;
-		}, 0);
-		this.mode = this.result < 0 ? 0 : 0o100000 | Number.parseInt(open?.mode ?? "644", 8);
-		this.family = 0;
-		this.protocol = 0;
-		this.remotePort = Number(connect?.port ?? 0);
-		if (!connect) return;
-		this.protocol = connect.protocol === "udp" ? 17 : 6;
-		if (connect.path !== undefined) {
-			this.family = 1;
-			this.protocol = 0;
-			return;
+		this.flags = flags;
+		this.syscall = syscall;
+		const tails: Buffer[] = [];
+		let end = struct.bytes;
+		for (const [text, value] of Object.entries(texts)) {
+			if (struct[text] === undefined) throw new Error(`a sample gives ${name} a ${text}, which it has not`);
+			const bytes = Buffer.from(value, "utf8");
+			this.#texts.set(Text[text as keyof typeof Text], { start: end, size: bytes.length });
+			tails.push(bytes);
+			end += bytes.length;
 		}
-		const { family, words } = parseNetwork(connect.address ?? "");
-		this.family = family === 4 ? 2 : 10;
-		for (const [index, word] of words.entries()) this.bytes.writeUInt32BE(word, 16 + 4 * index);
+		this.bytes = Buffer.concat([Buffer.alloc(struct.bytes), ...tails]);
+		for (const [member, value] of Object.entries(members)) {
+			const at = struct[member];
+			if (at === undefined) throw new Error(`a sample gives ${name} a ${member}, which it has not`);
+			if (typeof value === "object") value.copy(this.bytes, at);
+			else if (halves.has(member)) this.bytes.writeUInt16LE(value, at);
+			else if (longs.has(member)) this.bytes.writeBigUInt64LE(BigInt(value), at);
+			else this.bytes.writeUInt32LE(value >>> 0, at);
+		}
+		const read = (member: string): number => (struct[member] === undefined ? 0 : this.word(struct[member]));
+		const readHalf = (member: string): number =>
+			struct[member] === undefined ? 0 : this.half(struct[member]);
+		this.result = read("result") | 0;
+		this.openFlags = read("openFlags");
+		this.mode = read("mode");
+		this.device = read("device");
+		this.inode = read("inode");
+		this.family = readHalf("family");
+		this.protocol = readHalf("protocol");
+		this.localPort = readHalf("localPort");
+		this.remotePort = readHalf("remotePort");
+		this.localAddressStart = struct.localAddress ?? 0;
+		this.remoteAddressStart = struct.remoteAddress ?? 0;
 	}
-	half(): number {
-		return 0;
+	half(at: number): number {
+		return this.bytes.readUInt16LE(at);
 	}
-	word(): number {
-		return 0;
+	word(at: number): number {
+		return this.bytes.readUInt32LE(at);
 	}
-	signed(): number {
-		return 0;
+	signed(at: number): number {
+		return this.bytes.readInt32LE(at);
 	}
-	long(): number {
-		return 0;
+	long(at: number): number {
+		return Number(this.big(at));
 	}
-	big(): bigint {
-		return 0n;
+	big(at: number): bigint {
+		return this.bytes.readBigUInt64LE(at);
 	}
 	textStart(field: Text): number {
-		return field === Text.raw ? 32 + this.#path : 32;
+		return this.#texts.get(field)?.start ?? 0;
 	}
 	textSize(field: Text): number {
-		return field === Text.path ? this.#path : field === Text.raw ? this.#raw : 0;
+		return this.#texts.get(field)?.size ?? 0;
 	}
 	text(field: Text): string {
 		const start = this.textStart(field);
 		return this.bytes.toString("latin1", start, start + this.textSize(field));
 	}
+}
+const halves = new Set(["family", "protocol", "localPort", "remotePort"]);
+const longs = new Set(
+	"inode size address targetStart capabilities permittedCapabilities inheritableCapabilities".split(" "),
+);
+
+/** What a sample says of its event, in the record's own terms. */
+interface SampleRecord {
+	readonly members: Members;
+	readonly texts: Readonly<Record<string, string>>;
+	readonly flags: number;
+	readonly syscall: number;
+}
+
+function kindOf(sample: Sample): EventName {
+	return eventNames.find((name) => sample[name] !== undefined) ?? "exec";
+}
+
+function recordOf(name: EventName, sample: Sample): SampleRecord {
+	const given = sample[name];
+	if (typeof given !== "object") return { members: {}, texts: {}, flags: 0, syscall: 0 };
+	if (name === "open") return openOf(given);
+	if (name === "connect" && given.remoteAddress === undefined) return connectOf(given);
+	if (name !== "exec") return anyOf(given);
+	const flag = (key: "memfd" | "unlinked", bit: number) => (given[key] === "true" ? bit : 0);
+	const flags = flag("memfd", EventFlag.fromMemfd) | flag("unlinked", EventFlag.unlinked);
+	return { members: {}, texts: {}, flags, syscall: syscallOf(given) };
+}
+
+type Given = Readonly<Record<string, string | readonly string[]>>;
+const one = (given: Given, key: string): string | undefined => {
+	const value = given[key];
+	return typeof value === "string" ? value : undefined;
+};
+
+function syscallOf(given: Given): number {
+	const name = one(given, "syscall");
+	if (name === undefined) return 0;
+	const number = syscallNumber(name, hostArchitecture);
+	if (number === undefined) throw new Error(`a sample names the system call ${name}, which is unknown`);
+	return number;
+}
+
+function openOf(given: Given): SampleRecord {
+	const result = Number(one(given, "result") ?? 3);
+	const flags = typeof given.flags === "object" ? given.flags : [];
+	const path = one(given, "path") ?? "";
+	return {
+		members: {
+			inode: 1,
+			result,
+			mode: result < 0 ? 0 : 0o100000 | Number.parseInt(one(given, "mode") ?? "644", 8),
+			openFlags: flags.reduce((sum, flag) => {
+				const bit = flagBits[flag];
+				if (bit === undefined) throw new Error(`a sample names the flag ${flag}, which is unknown`);
+				return sum | bit;
+			}, 0),
+		},
+		texts: { path, raw: one(given, "raw") ?? path },
+		flags: 0,
+		syscall: syscallOf(given),
+	};
+}
+
+function connectOf(given: Given): SampleRecord {
+	const result = Number(one(given, "result") ?? 0);
+	const path = one(given, "path");
+	const rest = { flags: 0, syscall: syscallOf(given) };
+	if (path !== undefined) return { members: { family: 1, result }, texts: { path }, ...rest };
+	return {
+		members: {
+			...addressOf(one(given, "address") ?? "", "remoteAddress"),
+			protocol: one(given, "protocol") === "udp" ? 17 : 6,
+			localPort: 40_000,
+			remotePort: Number(one(given, "port") ?? 0),
+			result,
+		},
+		texts: {},
+		...rest,
+	};
+}
+
+function addressOf(text: string, member: string): Members {
+	const { family, words } = parseNetwork(text);
+	const bytes = Buffer.alloc(16);
+	for (const [index, word] of words.entries()) bytes.writeUInt32BE(word, 4 * index);
+	return { family: family === 4 ? 2 : 10, [member]: bytes };
+}
+
+/** Members by the record's own names, numbers in any notation; `event_flags` by EventFlag's; `asked` a list. */
+function anyOf(given: Given): SampleRecord {
+	let members: Members = {};
+	const texts: Record<string, string> = {};
+	for (const [key, value] of Object.entries(given)) {
+		if (key === "syscall" || key === "event_flags") continue;
+		if (Object.hasOwn(Text, key) && typeof value === "string") texts[key] = value;
+		else if (key === "localAddress" || key === "remoteAddress")
+			members = { ...members, ...addressOf(String(value), key) };
+		else if (typeof value === "object")
+			members = { ...members, [key]: Buffer.from(Int32Array.from(value.map(Number)).buffer) };
+		else members = { ...members, [key]: Number(value) };
+	}
+	const flags = typeof given.event_flags === "object" ? given.event_flags : [];
+	const bits = flags.reduce((sum, flag) => sum | EventFlag[flag as keyof typeof EventFlag], 0);
+	return { members, texts, flags: bits, syscall: syscallOf(given) };
 }
 
 function processOf(
@@ -233,5 +344,6 @@ export function observationOf(sample: Sample): Observation {
 	for (const each of [...(sample.ancestors ?? [])].reverse())
 		parent = processOf(each, parent, container, undefined);
 	const process = processOf(sample.process ?? {}, parent, container, sample.exec);
-	return { event: new SampleView(sample, process.pid), process };
+	const name = kindOf(sample);
+	return { event: new SampleView(name, recordOf(name, sample), process.pid), process };
 }

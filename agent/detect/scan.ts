@@ -2,7 +2,9 @@
 // string of the process, or in several pieces. Makes no string of its own where the field has a cheaper way.
 import { EventFlag, EventKind, type Observation } from "../model/event.ts";
 import { Automaton, type Literal } from "./automaton.ts";
-import { type FieldContext, findField, type TextField } from "./fields.ts";
+import type { FieldContext, TextField } from "./field.ts";
+import { findField } from "./fields.ts";
+import { sockets } from "./fields-socket.ts";
 import { literalsOf } from "./literals.ts";
 import type { Predicate } from "./predicate.ts";
 import type { Range } from "./text.ts";
@@ -24,6 +26,8 @@ export interface Place {
 /** The text that a predicate is looked up in, and the literals there; undefined when it cannot be looked up. */
 export function placeOf({ field, fieldName, check }: Predicate, kind: EventKind): Place | undefined {
 	if (field?.type !== "text" || check.left.is !== "field") return undefined;
+	// One of a few words, judged by what they say of an event as a whole: nothing to look up.
+	if (field.names) return undefined;
 	const literals = literalsOf(check);
 	if (!literals) return undefined;
 	// A file's directory and its last name are parts of its path: one look at that answers for all three.
@@ -60,7 +64,8 @@ export function scannerOf(
 	const read = reader(field, automaton);
 	if (name !== "fd.name") return { scan: read };
 	if (kind === EventKind.open) return { scan: openReader(entries, read, onFound) };
-	return { scan: socketReader(entries, read, onFound) };
+	if (sockets.includes(kind)) return { scan: socketReader(entries, read, onFound) };
+	return { scan: read };
 }
 
 type Read = (observation: Observation, context: FieldContext) => void;

@@ -1,7 +1,7 @@
 // One plain line a record, for people. Whatever a process, a container or a console has named itself, the line
 // stays one line and cannot command the terminal.
 import type * as wire from "../model/picket.v1.ts";
-import { neutralise } from "./shown.ts";
+import { actText, clean } from "./act-text.ts";
 
 export { neutralise } from "./shown.ts";
 
@@ -27,8 +27,6 @@ const colours: Readonly<Record<Level, string>> = {
 	critical: "1;31",
 };
 
-/** Longest text of one part of a line, in characters: a megabyte of arguments is no help on a screen. */
-const partLimit = 600;
 const shownAncestors = 5;
 
 /** Without a line end. The only control characters in it are the colours, if asked for. */
@@ -136,32 +134,4 @@ function statusText(status: wire.Status): [Level, string] {
 
 function eventText(event: wire.Event): string {
 	return [`${actText(event)}`, processLabel(event.process ?? {}), ...scope(event)].join("  ");
-}
-
-function actText(event: wire.Event): string {
-	const { exec, fork, exit, open, connect, cgroup } = event;
-	if (exec) return `exec ${clean([exec.path, ...(event.process?.args ?? []).slice(1)].join(" "))}`;
-	if (fork) return `fork ${fork.childPid}`;
-	if (exit) return exit.signal ? `exit by signal ${exit.signal}` : `exit ${exit.code ?? 0}`;
-	if (open) {
-		return `open ${clean(open.path ?? open.rawPath)} ${clean((open.flags ?? []).join("|"))}${failure(open.result)}`;
-	}
-	if (connect) {
-		const ipv6 = connect.destinationAddress?.includes(":") === true;
-		const host = ipv6 ? `[${connect.destinationAddress}]` : connect.destinationAddress;
-		const peer = connect.path ?? `${host}:${connect.destinationPort ?? 0}`;
-		return `connect ${clean(connect.protocol || connect.family)} ${clean(peer)}${failure(connect.result)}`;
-	}
-	if (cgroup) return `cgroup ${cgroup.operation === "OPERATION_REMOVED" ? "-" : "+"} ${clean(cgroup.path)}`;
-	return "event";
-}
-
-function failure(result: string | undefined): string {
-	return result === undefined || result === "SUCCESS" ? "" : ` ${clean(result)}`;
-}
-
-/** Values may come from another host's stream: their type is what the sender made of it. */
-function clean(text: string | undefined): string {
-	const given = String(text ?? "");
-	return neutralise(given.length > partLimit ? `${given.slice(0, partLimit)}…` : given);
 }

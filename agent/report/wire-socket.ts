@@ -1,5 +1,6 @@
 // Events about sockets and names of the network as JSON.
 import { showIpv4, showIpv6 } from "../model/address-text.ts";
+import type { DnsAnswer } from "../model/dns.ts";
 import { EventFlag, EventKind, type EventView, type Observation, Text } from "../model/event.ts";
 import { protocolName } from "../model/kernel-names.ts";
 import { dnsEvent, socketEvent } from "../model/layout.ts";
@@ -78,11 +79,11 @@ export function dnsToWire(event: EventView, context: WireContext): wire.Dns {
 		dns.id = message.id;
 		if (message.response) dns.code = message.code;
 		dns.questions = message.questions.map(({ name, type }) => ({ name: showText(name), type }));
-		dns.answers = message.answers.map(({ name, type, data, ttlSeconds }) => ({
-			name: showText(name),
-			type,
-			data: showText(data),
-			ttlSeconds,
+		dns.answers = message.answers.map((answer) => ({
+			name: showText(answer.name),
+			type: answer.type,
+			data: dataOf(answer),
+			ttlSeconds: answer.ttl,
 		}));
 	}
 	const local = addressAt(event, event.localAddressStart);
@@ -94,6 +95,13 @@ export function dnsToWire(event: EventView, context: WireContext): wire.Dns {
 	if ((event.flags & EventFlag.payloadTruncated) !== 0) dns.truncated = true;
 	dns.bytes = event.word(dnsEvent.payloadBytes);
 	return dns;
+}
+
+/** "" for a record whose content is not taken apart. */
+function dataOf({ address, target }: DnsAnswer): string {
+	if (address === undefined) return showText(target ?? "");
+	const bytes = Buffer.from(address);
+	return bytes.length === 4 ? showIpv4(bytes, 0) : showIpv6(bytes, 0);
 }
 
 function isChosen(address: string, port: number): boolean {

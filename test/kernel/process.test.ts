@@ -35,6 +35,8 @@ describe("an execution", () => {
 			writable: true,
 		});
 		expect(event?.exec?.streams?.map(({ type }) => type)).toHaveLength(3);
+		for (const key of ["interpreter", "fromMemfd", "unlinked", "upperLayer", "environment"])
+			expect(event?.exec).not.toHaveProperty(key);
 		expect(event?.process).toMatchObject({
 			pid,
 			tid: pid,

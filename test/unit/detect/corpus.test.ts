@@ -119,8 +119,8 @@ describe("a file with the constructs of the public ones", () => {
 			Traversal: "evaluable",
 			Terminal: "evaluable",
 			"Sudo Quirk": "evaluable",
-			Out: "degraded",
-			Disabled: "not-evaluable",
+			Out: "evaluable",
+			Disabled: "evaluable",
 		});
 	});
 

@@ -18,7 +18,13 @@ describe("the interest of a rule", () => {
 	it("is in the kinds of event it can match on", () => {
 		expect([...interest("evt.type = execve").kinds]).toEqual(["exec"]);
 		expect([...interest("evt.type = connect and fd.sport = 1").kinds]).toEqual(["connect"]);
-		expect([...interest("fd.name = /x").kinds]).toEqual(["open", "connect"]);
+		const descriptors = "open connect chmod chown truncate setxattr accept bind listen send dup memfd";
+		expect([...interest("fd.name = /x").kinds]).toEqual(descriptors.split(" "));
+		expect([...interest("evt.type = unlinkat").kinds]).toEqual(["unlink", "rmdir"]);
+		expect([...interest("evt.type = unlink").kinds]).toEqual(["unlink"]);
+		expect([...interest("not evt.type = unlink and evt.arg.path startswith /x").kinds]).toEqual(
+			"unlink rmdir mkdir mknod chown truncate setxattr chroot".split(" "),
+		);
 		expect([...interest("evt.type = personality").kinds]).toEqual([]);
 		expect(interest("evt.type = execve")).toMatchObject({
 			writeOpens: "none",

@@ -244,7 +244,9 @@ describe("a rule's status", () => {
 			events: ["exec"],
 		});
 		expect(judged("evt.type in (open, openat, openat2) and fd.name = /x").events).toEqual(["open"]);
-		expect(judged("fd.name = /x").events).toEqual(["open", "connect"]);
+		expect(judged("fd.name = /x and fd.typechar exists").events).toEqual(
+			"open connect chmod chown truncate setxattr accept bind listen send dup memfd".split(" "),
+		);
 		expect(judged("proc.name = x").events).toEqual(eventNames);
 	});
 

@@ -1,8 +1,11 @@
 // An evaluator of conditions that is as plain and slow as can be, to hold the engine against: it walks the tree for
 // every event and takes every field as a string.
+
+import process_ from "node:process";
 import type { Node } from "../../../agent/detect/syntax.ts";
 import { EventFlag, EventKind, type Observation, Text } from "../../../agent/model/event.ts";
 import type { Process } from "../../../agent/model/process.ts";
+import { syscallName } from "../../../agent/model/syscalls.ts";
 
 /** What a field says of an event: nothing, or one or several texts of which any may satisfy. Latin1. */
 type Reading = readonly string[];
@@ -20,7 +23,8 @@ function octets(observation: Observation, start: number, family: number): number
 
 const typeNames: Record<number, readonly string[]> = {
 	[EventKind.exec]: ["execve", "execveat"],
-	[EventKind.open]: ["open", "openat", "openat2", "creat"],
+	[EventKind.open]: ["open", "openat", "openat2", "creat", "open_by_handle_at"],
+	[EventKind.unlink]: ["unlink", "unlinkat"],
 	[EventKind.connect]: ["connect"],
 	[EventKind.fork]: ["clone", "clone3", "fork", "vfork"],
 	[EventKind.exit]: ["procexit"],
@@ -44,8 +48,10 @@ function read(name: string, argument: string | undefined, observation: Observati
 	const of = (value: string | number | boolean | undefined): Reading =>
 		value === undefined ? none : [String(value)];
 	switch (name) {
-		case "evt.type":
-			return typeNames[event.kind] ?? none;
+		case "evt.type": {
+			const call = syscallName(event.syscall, process_.arch === "arm64" ? "arm64" : "x64");
+			return call === undefined ? (typeNames[event.kind] ?? none) : [call];
+		}
 		case "evt.rawres":
 			return event.kind === EventKind.fork || event.kind === EventKind.exit ? none : of(event.result);
 		case "evt.is_open_read":

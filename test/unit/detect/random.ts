@@ -75,7 +75,7 @@ function randomRegex(random: Random): string {
 function randomCheck(random: Random): string {
 	const kind = random.below(10);
 	if (kind === 0) {
-		const types = ["execve", "open", "openat", "connect", "creat", "personality"];
+		const types = ["execve", "open", "openat", "connect", "creat", "unlink", "unlinkat", "personality"];
 		const [first, second] = [random.pick(types), random.pick(types)];
 		return random.pick([`evt.type = ${first}`, `evt.type in (${first}, ${second})`, `evt.type != ${first}`]);
 	}
@@ -151,6 +151,8 @@ export function randomSample(random: Random): Sample {
 		args: ["0", ...random.several(0, 3, () => randomText(random))],
 		uid: random.pick(["0", "3", "1000"]),
 	});
+	/** Some records tell their system call, and both architectures have these. */
+	const call = (...names: string[]) => (random.chance(0.5) ? { syscall: random.pick(names) } : {});
 	const what = random.pick([
 		(): Sample => ({ exec: "" }),
 		(): Sample => ({
@@ -158,7 +160,11 @@ export function randomSample(random: Random): Sample {
 				path: random.chance(0.05) ? "" : randomPath(random),
 				flags: random.pick([["O_RDONLY"], ["O_WRONLY"], ["O_RDWR", "O_CREAT"]]),
 				result: random.pick(["3", "0", "-2"]),
+				...call("openat", "openat2"),
 			},
+		}),
+		(): Sample => ({
+			unlink: { path: randomPath(random), result: random.pick(["0", "-2"]), ...call("unlinkat") },
 		}),
 		(): Sample => ({
 			connect: { address: random.pick(["10.0.0.1", "9.9.9.9"]), port: random.pick(["443", "80"]) },

@@ -1,7 +1,7 @@
 // What the tests of the detect stage share: rules from text, observations from samples, which rules fire, and random
 // numbers that are the same every time.
 import { Engine } from "../../../agent/detect/engine.ts";
-import type { FieldContext } from "../../../agent/detect/fields.ts";
+import type { FieldContext } from "../../../agent/detect/field.ts";
 import { type LoadedRule, loadRules, type RuleFile, type RuleSet } from "../../../agent/detect/load.ts";
 import { observationOf, type Sample } from "../../../agent/detect/sample.ts";
 import type { Observation } from "../../../agent/model/event.ts";

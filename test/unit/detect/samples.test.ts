@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { loadRules, type RuleFile } from "../../../agent/detect/load.ts";
 import { observationOf, type Sample } from "../../../agent/detect/sample.ts";
+import { eventNames } from "../../../agent/model/event.ts";
 import { findings } from "./rig.ts";
 
 const folder = new URL("../../../agent/detect/signatures/", import.meta.url).pathname;
@@ -23,9 +24,9 @@ function samplesOf(samples: unknown): Samples {
 
 /** A misspelt key would make an event that nobody meant, and a negative sample pass for nothing. */
 const keys = {
-	sample: ["exec", "open", "connect", "process", "ancestors", "container"],
-	exec: ["memfd", "unlinked"],
-	open: ["path", "raw", "flags", "result", "mode"],
+	sample: [...eventNames, "process", "ancestors", "container"],
+	exec: ["memfd", "unlinked", "syscall"],
+	open: ["path", "raw", "flags", "result", "mode", "syscall"],
 	connect: ["family", "protocol", "address", "port", "path", "result"],
 	process: ["exe", "comm", "args", "uid", "login_uid", "cwd", "tty", "pid"],
 	container: ["id", "name", "image", "privileged", "labels"],

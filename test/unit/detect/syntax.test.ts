@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { Sample } from "../../../agent/detect/sample.ts";
 import { observationOf } from "../../../agent/detect/sample.ts";
 import { type Node, parseCondition, SyntaxProblem, type Term } from "../../../agent/detect/syntax.ts";
+import { Text } from "../../../agent/model/event.ts";
 import { errorOf, findings, fired, holds, load, Random, ruleOf, ruleText } from "./rig.ts";
 
 /** A tree as text with every parenthesis written. */
@@ -37,7 +38,7 @@ function problem(text: string): SyntaxProblem {
 const exec = (args: readonly string[], more: Partial<Sample["process"]> = {}): Sample => ({
 	process: { exe: "/usr/bin/tool", args: ["tool", ...args], ...more },
 });
-const open = (path: string, more: Partial<Sample["open"]> = {}): Sample => ({
+const open = (path: string, more: Readonly<Record<string, string | readonly string[]>> = {}): Sample => ({
 	open: { path, flags: ["O_RDONLY"], ...more },
 	process: { exe: "/usr/bin/cat" },
 });
@@ -342,7 +343,7 @@ describe("an operator on text", () => {
 
 	it("reads a file name that is not UTF-8 byte by byte", () => {
 		const sample = observationOf(open("/tmp/AA"));
-		sample.event.bytes.set([0xff, 0xfe], 32 + "/tmp/".length);
+		sample.event.bytes.set([0xff, 0xfe], sample.event.textStart(Text.path) + "/tmp/".length);
 		expect(fired(ruleOf("fd.filename bcontains fffe").set, sample)).toEqual(["r"]);
 		expect(fired(ruleOf("fd.filename glob '??'").set, sample)).toEqual(["r"]);
 	});

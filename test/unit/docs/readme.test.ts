@@ -4,10 +4,11 @@ import { describe, expect, it } from "vitest";
 import { exampleConfig } from "../../../agent/config/example.ts";
 import { loadConfig } from "../../../agent/config/load.ts";
 import { readRules } from "../../../agent/content.ts";
-import { eventTypes, fieldNames, findField } from "../../../agent/detect/fields.ts";
+import { eventTypes } from "../../../agent/detect/event-types.ts";
+import { fieldNames, findField } from "../../../agent/detect/fields.ts";
 import { loadRules } from "../../../agent/detect/load.ts";
 import { listOperators, signs, textOperators } from "../../../agent/detect/syntax.ts";
-import { EventKind, eventNames } from "../../../agent/model/event.ts";
+import { eventNames } from "../../../agent/model/event.ts";
 import { loadPolicy } from "../../../agent/policy/load.ts";
 import { defaultSettings } from "../../../agent/respond/orders.ts";
 
@@ -63,27 +64,29 @@ describe("the README", () => {
 		expect(off).toEqual(["Program ran from a temporary directory on the host"]);
 	});
 
-	it("lists every field with the events that have it, and no other", () => {
-		const table = /<!-- fields -->\n\|.*\n\|.*\n((?:\|.*\n)+)/.exec(readme)?.[1] ?? "";
-		const listed: string[] = [];
-		for (const row of table.trim().split("\n")) {
-			const [, names = "", events = ""] = row.split(/(?<!\\)\|/);
-			for (const [, name = ""] of names.matchAll(/`([^`]+)`/g)) {
-				listed.push(name);
-				const field = findField(name, name === "container.label" ? "any" : undefined);
-				const kinds = field?.kinds;
-				const has = eventNames.filter((event) => kinds?.includes(EventKind[event]));
-				expect(events.trim(), name).toBe(kinds ? has.join(", ") : "all");
-			}
-		}
-		expect(listed.sort()).toEqual([...fieldNames].sort());
-	});
-
-	it("names every event, every name of it and every operator of the rule language", () => {
-		const names = [...eventNames, ...Object.values(eventTypes).flat()];
-		expect(names.filter((name) => !new RegExp(`\\b${name}\\b`).test(readme))).toEqual([]);
+	it("names every event and every operator, and fields that are there", () => {
+		expect(eventNames.filter((name) => !new RegExp(`\\b${name}\\b`).test(readme))).toEqual([]);
 		const operators = [...signs, ...textOperators, ...listOperators];
 		expect(operators.filter((operator) => !readme.includes(`\`${operator}\``))).toEqual([]);
+		const named = [
+			...readme.matchAll(/`((?:evt|fd|fs|proc|user|group|thread|container)\.[a-z_.]+)(?:\[(\w+)\])?`/g),
+		]
+			.map(([, name = "", argument]) => ({ name, argument }))
+			.filter(({ name }) => !name.endsWith("."));
+		expect(named.length).toBeGreaterThan(10);
+		for (const { name, argument } of named)
+			expect(findField(name, argument?.replace("NAME", "name").replace("N", "1")), name).toBeDefined();
+	});
+
+	it("leads to the page of events and fields, which has all of them", () => {
+		expect(readme).toContain("(packaging/docs/events.md)");
+		const page = readFileSync(`${root}packaging/docs/events.md`, "utf8");
+		const types = Object.values(eventTypes).flat();
+		expect([...eventNames, ...types].filter((name) => !page.includes(`\`${name}\``))).toEqual([]);
+		const shown = (name: string) => name.replace(/^evt\.(raw)?arg(\.|$)/, "");
+		expect(
+			fieldNames.filter((name) => shown(name) !== "" && !page.includes(`| \`${shown(name)}\` |`)),
+		).toEqual([]);
 	});
 
 	it("shows one line of output as the sensor prints it", () => {

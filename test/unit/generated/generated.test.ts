@@ -2,16 +2,24 @@
 import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { generateLayout } from "../../../bpf/generate-layout.ts";
+import { generateReference } from "../../../packaging/docs/generate.ts";
 import { generate } from "../../../proto/generate.ts";
 
-const committed = (name: string) =>
-	readFileSync(new URL(`../../../agent/model/${name}`, import.meta.url), "utf8");
+const committed = (name: string) => readFileSync(new URL(`../../../${name}`, import.meta.url), "utf8");
 const remedy = "run `npm run generate` and commit what it changes";
 
 it("the types of the wire format are those of the .proto files", () => {
-	expect(committed("picket.v1.ts"), remedy).toBe(generate());
+	expect(committed("agent/model/picket.v1.ts"), remedy).toBe(generate());
 });
 
 it("the layout of the records is that of the built BPF object", () => {
-	expect(committed("layout.ts"), remedy).toBe(generateLayout());
+	expect(committed("agent/model/layout.ts"), remedy).toBe(generateLayout());
+});
+
+it("the page of events and fields is that of the messages, the hooks and the fields", () => {
+	expect(committed("packaging/docs/events.md"), remedy).toBe(generateReference());
+});
+
+it("every member of every message of an event is described", () => {
+	expect(generateReference().match(/^\| `\w+` \| [\w ]+ \| *\|$/gm)).toBeNull();
 });

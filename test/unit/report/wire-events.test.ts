@@ -622,17 +622,25 @@ describe("an event of", () => {
 
 	it("dns holds the message, and a connection the name that was looked up", () => {
 		const message: DnsMessage = {
+			complete: true,
 			id: 7,
 			response: true,
 			code: "NOERROR",
 			questions: [{ name: "a\xff.example", type: "A" }],
-			answers: [{ name: "a.example", type: "A", data: "192.0.2.7", ttlSeconds: 60 }],
+			answers: [
+				{ name: "a.example", type: "A", ttl: 60, address: ip("192.0.2.7") },
+				{ name: "b.example", type: "CNAME", ttl: 5, target: "c.example" },
+			],
 		};
 		const { dns } = shownOf("dns", {}, { dnsMessage: () => message });
 		expect(dns).toMatchObject({
-			...message,
+			id: 7,
+			code: "NOERROR",
 			questions: [{ name: "a\\xff.example", type: "A" }],
-			response: false,
+			answers: [
+				{ name: "a.example", type: "A", ttlSeconds: 60, data: "192.0.2.7" },
+				{ name: "b.example", type: "CNAME", ttlSeconds: 5, data: "c.example" },
+			],
 		});
 		const peer = { family: 2, remoteAddress: ip("192.0.2.7"), remotePort: 443 };
 		const names = { peerName: () => "a.example" };
