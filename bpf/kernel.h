@@ -392,7 +392,6 @@ struct pt_regs {
     unsigned long dx;
     unsigned long si;
     unsigned long di;
-    unsigned long orig_ax;
 };
 #elif defined(__TARGET_ARCH_arm64)
 struct pt_regs {
