@@ -342,7 +342,7 @@ int on_change(struct trace_event_raw_sys_exit *context)
     const struct settings *settings = settings_get();
     struct change *change = change_get();
     struct scratch *scratch = scratch_get(SCRATCH_CHANGE);
-    const __u32 call = context->id; /* the other half of the word is left to chance */
+    const __u32 call = syscall_id(context);
     if (!settings || !change || !scratch || call >= CHANGE_CALLS)
         return 0;
     const struct change_shape *shape = change_shape(call);

@@ -15,12 +15,6 @@
 #define F_DUPFD         0
 #define F_DUPFD_CLOEXEC 1030
 
-/* The number is an int to newer kernels: the other half of the word is whatever lay there. */
-static __always_inline __u32 call_of(const struct trace_event_raw_sys_exit *context)
-{
-    return context->id;
-}
-
 static __always_inline struct socket_event *
 socket_event(struct tail *tail, const struct trace_event_raw_sys_exit *context, __u32 kind)
 {
@@ -33,7 +27,7 @@ socket_event(struct tail *tail, const struct trace_event_raw_sys_exit *context, 
     tail->at = sizeof(*event);
     __builtin_memset(event, 0, sizeof(*event));
     header_fill(&event->header, kind);
-    event->header.syscall = call_of(context);
+    event->header.syscall = syscall_id(context);
     event->result = context->ret;
     event->path.offset = sizeof(*event);
     return event;
@@ -164,7 +158,7 @@ SEC("tracepoint")
 int on_socket_call(struct trace_event_raw_sys_exit *context)
 {
     const struct settings *settings = settings_get();
-    const __u32 kind = socket_kind(call_of(context));
+    const __u32 kind = socket_kind(syscall_id(context));
     const long result = context->ret;
     if (!kind || !wanted(settings, kind))
         return 0;
@@ -189,7 +183,7 @@ int on_dup(struct trace_event_raw_sys_exit *context)
     if (result < 0 || result > 2)
         return 0;
     struct pt_regs *regs = syscall_regs();
-    if (call_of(context) == NUMBER_OF(FCNTL)) {
+    if (syscall_id(context) == NUMBER_OF(FCNTL)) {
         const __u32 command = syscall_argument(regs, 1);
         if (command != F_DUPFD && command != F_DUPFD_CLOEXEC)
             return 0;

@@ -4,11 +4,12 @@ import { createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { EventFlag, EventKind, type Observation, Text } from "../../agent/model/event.ts";
+import { fileChangeKinds } from "../../agent/model/interest.ts";
 import { asking, buildTrigger, Harness, run } from "./harness.ts";
 
 const uring = buildTrigger("uring");
 const enter = 426;
-const interest = asking("open", "connect", "ioUring");
+const interest = asking("open", "connect", "send", "ioUring", ...fileChangeKinds);
 
 /** What one event says, copied. */
 interface Seen {

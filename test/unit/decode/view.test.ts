@@ -271,7 +271,8 @@ describe.each(eventNames)("a record of %s", (kind) => {
 			if (size === 2) expect(view.half(offset), label).toBe(value);
 			else if (size === 8) {
 				expect(view.big(offset), label).toBe(value);
-				expect(view.long(offset), label).toBe(Number(value));
+				// The largest ones are cut so that they still fit into 64 bits when they are written again.
+				expect(view.long(offset), label).toBe(Math.min(Number(value), 0xffff_ffff_ffff_f800));
 			} else {
 				expect(view.word(offset), label).toBe(Number(BigInt.asUintN(32, BigInt(value))));
 				expect(view.signed(offset), label).toBe(Number(BigInt.asIntN(32, BigInt(value))));
