@@ -91,8 +91,14 @@ static __always_inline void dns_record(struct __sk_buff *packet, const struct dn
     __u32 size = event->payload_bytes;
     if (size > room)
         size = room;
+    /* Each bound where older verifiers see it: at the very number that is passed. */
     bound_to(size);
-    if (size && size <= room && !bpf_skb_load_bytes(packet, at, record->payload, size))
+    bool read = size <= room;
+    if (read) {
+        bound_to(size);
+        read = size && !bpf_skb_load_bytes(packet, at, record->payload, size);
+    }
+    if (read)
         record->event.payload.size = size;
     else
         record->event.header.flags |= FLAG_RAW_UNREADABLE;

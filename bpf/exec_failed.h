@@ -89,7 +89,8 @@ int on_exec_failed(struct trace_event_raw_sys_exit *context)
     event->header.flags |=
         readable ? tail_absolute(&tail, &event->path, &event->raw, directory, SCRATCH_EXEC_FAILED)
                  : FLAG_RAW_UNREADABLE;
-    const __u32 size = tail.at;
+    __u32 size = tail.at;
+    bound_to(size);
     if (size <= sizeof(*scratch))
         record_submit(settings, &event->header, size, true);
     return 0;

@@ -25,7 +25,7 @@ static __always_inline bool file_is_shared(struct file *file)
 {
     if (bpf_core_field_exists(file->f_ref))
         return word_at((void *)file + bpf_core_field_offset(struct file, f_ref)) != 0;
-    return word_at((void *)file + bpf_core_field_offset(struct file, f_count)) != 1;
+    return word_at((void *)file + bpf_core_field_offset(struct file___counted, f_count)) != 1;
 }
 
 /* An open that is about to return. */

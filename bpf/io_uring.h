@@ -22,8 +22,9 @@ static __always_inline struct file *uring_opened(struct io_kiocb *request, __u32
         struct io_fixed_file *files = BPF_CORE_READ(flat, files);
         word = word_at(&files[index]);
     } else {
-        struct io_rsrc_node **nodes = BPF_CORE_READ(ring, file_table.data.nodes);
-        struct io_rsrc_node *node = (struct io_rsrc_node *)word_at(&nodes[index]);
+        struct io_ring_ctx___nodes *table = (struct io_ring_ctx___nodes *)ring;
+        struct io_rsrc_node___file **nodes = BPF_CORE_READ(table, file_table.data.nodes);
+        struct io_rsrc_node___file *node = (struct io_rsrc_node___file *)word_at(&nodes[index]);
         word = BPF_CORE_READ(node, file_ptr);
     }
     return (struct file *)(word & ~7ul); /* FFS_*, from 6.13 on two of them */
@@ -127,6 +128,7 @@ static __always_inline void uring_ends(__u64 address, __u8 operation, __u32 slot
 SEC("fentry/io_issue_sqe")
 int on_uring_begins(const __u64 *context)
 {
+    REQUIRE_RESULT();
     const __u8 operation = uring_operation((struct io_kiocb *)context[0]);
     const struct settings *settings = settings_get();
     if (settings && uring_watched(settings, operation))
@@ -137,6 +139,7 @@ int on_uring_begins(const __u64 *context)
 SEC("fexit/io_issue_sqe")
 int on_uring_issue(const __u64 *context)
 {
+    REQUIRE_RESULT();
     const __u8 operation = uring_operation((struct io_kiocb *)context[0]);
     const int returned = context[2];
     const struct settings *settings = settings_get();
@@ -149,6 +152,7 @@ int on_uring_issue(const __u64 *context)
 SEC("tp_btf/io_uring_complete")
 int on_uring_complete(const __u64 *context)
 {
+    REQUIRE_RESULT();
     const __u64 address = context[1];
     if (!address) /* a further result of a request, or no request's */
         return 0;
@@ -162,6 +166,7 @@ int on_uring_complete(const __u64 *context)
 
 static __always_inline int uring_submitted(const __u64 *context)
 {
+    REQUIRE_RESULT();
     const struct settings *settings = settings_get();
     if (!settings)
         return 0;

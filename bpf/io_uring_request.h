@@ -105,11 +105,11 @@ struct io_submit_state {
 struct io_fixed_file {
     unsigned long file_ptr;
 };
-struct io_rsrc_node {
+struct io_rsrc_node___file {
     unsigned long file_ptr;
 };
 struct io_rsrc_data {
-    struct io_rsrc_node **nodes;
+    struct io_rsrc_node___file **nodes;
 };
 struct io_file_table {
     struct io_rsrc_data data;
@@ -119,6 +119,9 @@ struct io_file_table___flat { /* before 6.13 */
 };
 struct io_ring_ctx {
     struct io_submit_state submit_state;
+    struct io_file_table file_table;
+};
+struct io_ring_ctx___nodes {
     struct io_file_table file_table;
 };
 struct io_cqe {
@@ -193,6 +196,13 @@ static __always_inline bool uring_watched(const struct settings *settings, __u8 
     struct task_struct *task = current_task();
     return (__u32)LOAD(task, tgid) != settings->sensor_pid && in_scope(settings);
 }
+
+/* Before 5.19 (cef216fc32d7) a request does not keep its result. The verifier refuses a program
+ * that could call what there is none of, and does so at once, where without this it would look at
+ * all of it before it found the member that is missing. */
+#define REQUIRE_RESULT()                                                                           \
+    if (!bpf_core_field_exists(((struct io_kiocb *)0)->cqe.res))                                   \
+    asm volatile("call 5190" ::: "r0", "r1", "r2", "r3", "r4", "r5")
 
 /* What a process left behind when it ended is finished by a thread of the kernel. */
 static __always_inline __u32 uring_flags(void)

@@ -111,8 +111,6 @@ struct inode {
     __u16 i_mode;
     kuid_t i_uid;
     kgid_t i_gid;
-    struct timespec64 i_mtime;
-    struct timespec64 i_ctime;
     struct super_block *i_sb;
     unsigned long i_ino;
     __u32 i_generation;
@@ -121,6 +119,10 @@ struct inode {
 };
 /* 6.6 (13bc24457850) put underscores in front of the change time, 6.7 (12cd44023651) of the
  * other, 6.11 (3aa63a569c64) took both apart. */
+struct inode___plain {
+    struct timespec64 i_mtime;
+    struct timespec64 i_ctime;
+};
 struct inode___renamed {
     struct timespec64 __i_mtime;
     struct timespec64 __i_ctime;
@@ -155,11 +157,13 @@ struct file {
     unsigned int f_mode;
     void *private_data;
     struct {
-        __s64 counter;
-    } f_count;
-    struct {
         __s64 refcnt;
     } f_ref; /* 6.13, counts from 0 */
+};
+struct file___counted {
+    struct {
+        __s64 counter;
+    } f_count;
 };
 struct fdtable {
     unsigned int max_fds;
@@ -468,11 +472,11 @@ static __always_inline __u64 inode_time(struct inode *inode, bool changed)
         if (bpf_core_field_exists(renamed->__i_ctime))
             bpf_core_read(&at, sizeof(at), &renamed->__i_ctime);
         else
-            bpf_core_read(&at, sizeof(at), &inode->i_ctime);
+            bpf_core_read(&at, sizeof(at), &((struct inode___plain *)inode)->i_ctime);
     } else if (bpf_core_field_exists(renamed->__i_mtime)) {
         bpf_core_read(&at, sizeof(at), &renamed->__i_mtime);
     } else {
-        bpf_core_read(&at, sizeof(at), &inode->i_mtime);
+        bpf_core_read(&at, sizeof(at), &((struct inode___plain *)inode)->i_mtime);
     }
     return at.tv_sec * 1000000000 + at.tv_nsec;
 }

@@ -148,10 +148,10 @@ describe("a call that is telling by itself", () => {
 				result: said.result,
 			});
 		}
-		expect(acts.map(({ said }) => said.result)).toEqual([
-			expect.toSatisfy((fd) => fd > 0),
+		expect(acts.map(({ said }) => ((said.result ?? 0) > 0 ? "made" : said.result))).toEqual([
+			"made",
 			-22,
-			expect.toSatisfy((fd) => fd > 0),
+			"made",
 			-22,
 		]);
 	});

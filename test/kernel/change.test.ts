@@ -438,7 +438,9 @@ describe("of some interest only", () => {
 			"#1",
 		];
 		const words = names.map((name) => `mkdirat,#-100,${name},#0700`);
-		const rest = ["a/../b>", "..>", "./a>", "a/.>", "a//b>", "a/>", `${"x/".repeat(250)}y>`, ">"];
+		// Of one that is carried out the kernel's own name is known where it is looked at before the act.
+		const done = seesBefore() ? [] : ["./a>"];
+		const rest = ["a/../b>", "..>", ...done, "a/.>", "a//b>", "a/>", `${"x/".repeat(250)}y>`, ">"];
 		expect(await told(...words, "symlinkat,anything,#-100,link")).toEqual([...rest, "link>anything"]);
 	});
 

@@ -69,24 +69,34 @@ function typesIn(image: Buffer): Buffer {
 export function missingIn(log: string): { missing: string[]; resolved: number } {
 	const wanted = new Map<string, { kind: string; what: string }>();
 	const asked = new Set<string>();
-	const missing = new Set<string>();
+	const missing = new Map<string, string>();
+	/** Programs that refuse themselves on such a kernel, see REQUIRE_RESULT. */
+	const refused = new Set<string>();
 	let resolved = 0;
 	for (const line of log.split("\n")) {
 		const [, key = "", kind = "", what = ""] =
 			/prog '(\w+': relo #\d+): <(\w+)> \[\d+\] (.+?)(?: \(|$)/.exec(line) ?? [];
 		if (key) {
 			wanted.set(key, { kind, what });
-			if (kind.endsWith("exists")) asked.add(what);
+			if (kind.endsWith("exists")) asked.add(what.replace(/___\w+/, ""));
 			resolved++;
 		}
 		const [, lost = ""] = /prog '(\w+': relo #\d+): no matching targets found/.exec(line) ?? [];
 		const { kind: lostKind = "", what: lostWhat = "" } = wanted.get(lost) ?? {};
+		const program = lost.replace(/'.*/, "");
+		if (lostKind.endsWith("exists") && lostWhat === "struct io_kiocb.cqe.res") refused.add(program);
 		if (!lost || lostKind.endsWith("exists")) continue;
-		missing.add(lostWhat || lost);
+		missing.set(`${program} ${lostWhat || lost}`, lostWhat || lost);
 		resolved--;
 	}
 	// What a program first asks for, it does without; a name with ___ is by libbpf's custom one form of several.
-	return { missing: [...missing].filter((what) => !asked.has(what) && !what.includes("___")), resolved };
+	const amiss = [...missing]
+		.filter(
+			([where, what]) =>
+				!refused.has(where.split(" ", 1)[0] ?? "") && !asked.has(what) && !what.includes("___"),
+		)
+		.map(([, what]) => what);
+	return { missing: [...new Set(amiss)], resolved };
 }
 
 export async function checkArm64(archive: DebianArchive, work: string, check: Check): Promise<void> {

@@ -20,14 +20,27 @@ function report(line: object): void {
 }
 
 /** Of a test as the runner keeps it. */
+interface Failure {
+	readonly message: string;
+	readonly stack?: string;
+	readonly actual?: unknown;
+	readonly expected?: unknown;
+}
+
 interface Task {
 	readonly type: string;
 	readonly name: string;
 	readonly mode: string;
 	readonly suite?: Task;
 	readonly file: { readonly name: string };
-	readonly result?: { state: string; duration?: number; errors?: { message: string; stack?: string }[] };
+	readonly result?: { state: string; duration?: number; errors?: Failure[] };
 	readonly tasks?: readonly Task[];
+}
+
+/** The runner makes no picture of the difference; both sides are told as they are. */
+function wordsOf({ message, stack, actual, expected }: Failure): string {
+	const side = (value: unknown) => (JSON.stringify(value) ?? String(value)).slice(0, 1000);
+	return `${message}\nexpected ${side(expected)}\ngot ${side(actual)}\n${stack ?? ""}`;
 }
 
 function fullName(task: Task): string {
@@ -43,7 +56,7 @@ function tell(task: Task): void {
 			test: fullName(task),
 			state: state === "pass" || state === "fail" ? state : "skip",
 			ms: Math.round(task.result?.duration ?? 0),
-			error: task.result?.errors?.map((error) => `${error.message}\n${error.stack ?? ""}`).join("\n"),
+			error: task.result?.errors?.map(wordsOf).join("\n"),
 		});
 		return;
 	}
