@@ -29,6 +29,8 @@ export interface CaptureOptions {
 	readonly limits: CaptureLimits;
 	/** Kinds that may ever be asked for; programs for others are not loaded. */
 	readonly mayAsk: ReadonlySet<EventName>;
+	/** Hooks each program up in one place only: enough to know whether it can be. */
+	readonly trial?: boolean;
 	readonly cgroupRoot: string | undefined;
 	readonly logger: Logger;
 }
@@ -248,7 +250,8 @@ export class LiveCapture {
 			const target = this.#options.cgroupRoot ?? "/sys/fs/cgroup";
 			return programsOf(way).map((name) => ({ name, program: name, target, capability }));
 		}
-		const targets = calls?.map((call) => `syscalls/sys_exit_${call}`) ?? [""];
+		const places = this.#options.trial ? calls?.slice(0, 1) : calls;
+		const targets = places?.map((call) => `syscalls/sys_exit_${call}`) ?? [""];
 		return [
 			...also.map((name) => ({ name, program: name, target: "", capability })),
 			...targets.map((target) => ({
@@ -454,6 +457,7 @@ export function probe(options: Pick<CaptureOptions, "logger" | "off" | "cgroupRo
 		simulateLoss: 0,
 		limits: noLimits,
 		mayAsk: everything.kinds,
+		trial: true,
 		...options,
 	});
 	try {

@@ -52,27 +52,39 @@ export function renderDoctor(report: DoctorReport, columns = 100): string {
 		),
 		"",
 	];
-	const rows = capabilities.map((one) => [
-		one.name ?? "?",
-		one.available ? ((one.lost ?? "") === "" ? "yes" : "partly") : "NO",
-		one.tier || "-",
-		one.lost || "",
-	]);
-	const head = [
-		{ title: "capability" },
-		{ title: "works" },
-		{ title: "tier" },
-		{ title: "lost", wraps: true },
-	];
+	const head = [{ title: "works" }, { title: "tier" }, { title: "capabilities", wraps: true }];
+	const rows = alike(capabilities, (one) => `${works(one)} ${one.tier}`).map((group) => {
+		const [first = {}] = group;
+		return [works(first), first.tier || "-", namesOf(group)];
+	});
 	lines.push(...alignTable(head, rows, columns, 2));
-	const curable = capabilities.filter((one) => (one.remedy ?? "") !== "" && (!one.available || one.lost));
-	if (curable.length > 0) lines.push("", "What would bring it back");
-	for (const { name = "?", remedy = "" } of curable) {
-		const text = wrap(printable(`${name}: ${remedy}`), columns - 4, 8);
+	const lesser = capabilities.filter((one) => works(one) !== "yes");
+	if (lesser.length > 0) lines.push("", "What is lost, and what would bring it back");
+	for (const group of alike(lesser, (one) => `${one.lost}\n${one.remedy}`)) {
+		const [{ lost = "", remedy = "" } = {}] = group;
+		const words = [namesOf(group), lost, remedy && `→ ${remedy}`].filter(Boolean);
+		const text = wrap(printable(words.join(": ").replace(": →", " →")), columns - 4, 12);
 		lines.push(...text.map((line, index) => `${index === 0 ? "  - " : "    "}${line}`));
 	}
 	lines.push("", summaryLine(countCapabilities(capabilities), capabilities));
 	return lines.join("\n");
+}
+
+function works(one: wire.Capability): "yes" | "partly" | "NO" {
+	if (!one.available) return "NO";
+	return (one.lost ?? "") === "" ? "yes" : "partly";
+}
+
+/** Those with the same key together, in the order in which the first of each came. */
+function alike(
+	capabilities: readonly wire.Capability[],
+	key: (one: wire.Capability) => string,
+): wire.Capability[][] {
+	return [...Map.groupBy(capabilities, key).values()];
+}
+
+function namesOf(capabilities: readonly wire.Capability[]): string {
+	return capabilities.map((one) => one.name ?? "?").join(", ");
 }
 
 function summaryLine(totals: DoctorTotals, capabilities: readonly wire.Capability[]): string {

@@ -301,10 +301,10 @@ describe("doctor", () => {
 		expect(lines[0]).toBe(
 			"Picket 0.1.0 on web-01: Debian GNU/Linux 13, kernel 6.12.48, x86_64, 4 CPUs, 8.0 GB",
 		);
-		expect(lines).toContain("  exec             yes     lsm");
-		expect(lines).toContain("  open             partly  tracepoint  refusal");
-		expect(lines).toContain("  container-names  NO      -           names of containers");
-		expect(lines).toContain("  - container-names: start Docker");
+		expect(lines).toContain("  yes     lsm         exec");
+		expect(lines).toContain("  partly  tracepoint  open");
+		expect(lines).toContain("  NO      -           container-names");
+		expect(lines).toContain("  - container-names: names of containers → start Docker");
 		expect(lines.at(-1)).toBe(
 			"1 of 3 capabilities work here in full, 1 in part, 1 not at all (container-names).",
 		);
@@ -313,9 +313,23 @@ describe("doctor", () => {
 	test("long texts are broken under their column", () => {
 		const lost = "word ".repeat(40).trim();
 		const lines = renderDoctor({ version: "0", host, capabilities: [{ name: "a", lost }] }, 60).split("\n");
-		const table = lines.slice(2, -2);
-		for (const line of table) expect(line.length).toBeLessThanOrEqual(60);
-		expect(table.join(" ").match(/word/g)).toHaveLength(40);
+		const told = lines.slice(2, -2);
+		for (const line of told) expect(line.length).toBeLessThanOrEqual(60);
+		expect(told.join(" ").match(/word/g)).toHaveLength(40);
+	});
+
+	test("what has the same way and the same loss is told together", () => {
+		const lost = "a few ns";
+		const many = ["a", "b", "c"].map((name) => ({
+			name,
+			available: true,
+			tier: "tracepoint",
+			lost,
+			remedy: "patience",
+		}));
+		const lines = renderDoctor({ version: "0", host, capabilities: many }, 100).split("\n");
+		expect(lines).toContain("  partly  tracepoint  a, b, c");
+		expect(lines).toContain("  - a, b, c: a few ns → patience");
 	});
 
 	test("a host where everything works says just that", () => {
