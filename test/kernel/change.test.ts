@@ -437,7 +437,9 @@ describe("of some interest only", () => {
 			"#1",
 		];
 		const words = names.map((name) => `mkdirat,#-100,${name},#0700`);
-		const rest = ["a/../b>", "..>", "./a>", "a/.>", "a//b>", "a/>", `${"x/".repeat(250)}y>`, ">"];
+		// Where the kernel tells the name, it is looked up under that.
+		const known = seesBefore() ? [] : ["./a>"];
+		const rest = ["a/../b>", "..>", ...known, "a/.>", "a//b>", "a/>", `${"x/".repeat(250)}y>`, ">"];
 		expect(await told(...words, "symlinkat,anything,#-100,link")).toEqual([...rest, "link>anything"]);
 	});
 
