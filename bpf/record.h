@@ -258,8 +258,11 @@ static __always_inline bool tail_string(struct tail *tail, struct text *text, co
     bound_to(at);
     long size = user ? bpf_probe_read_user_str(&tail->scratch->bytes[at], PATH_MASK + 1, from)
                      : bpf_probe_read_kernel_str(&tail->scratch->bytes[at], PATH_MASK + 1, from);
-    if (size <= 0 || size > PATH_MASK + 1)
+    if (size < 0 || size > PATH_MASK + 1)
         return false;
+    /* Of a caller's empty string 6.12 reads nothing, 6.18 its NUL. */
+    if (size == 0)
+        return true;
     text->size = size - 1;
     tail->at = at + size - 1;
     return true;
