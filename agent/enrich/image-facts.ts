@@ -91,6 +91,9 @@ export class FactsReader {
 
 	ofExec(event: ProcessEventView, before: ImageFacts): ImageFacts {
 		const { flags } = event;
+		// Most are as its maker's: to compare costs less than to make a pool's key.
+		const namespaces = event.namespaces();
+		const streams = event.streams();
 		return {
 			comm: this.#text(event.text(Text.comm)),
 			exe: this.#text(event.text(Text.path)),
@@ -104,8 +107,8 @@ export class FactsReader {
 			previousExe: before.exe,
 			execTime: event.time,
 			processGroup: event.processGroup,
-			identity: this.#identity(event),
-			session: this.#session(event),
+			identity: sameIdentity(event, before.identity) ? before.identity : this.#identity(event),
+			session: sameSession(event, before.session) ? before.session : this.#session(event),
 			file: this.#file({
 				device: event.device,
 				inode: event.inode,
@@ -118,8 +121,8 @@ export class FactsReader {
 				fromMemfd: (flags & EventFlag.fromMemfd) !== 0,
 				unlinked: (flags & EventFlag.unlinked) !== 0,
 			}),
-			namespaces: this.#space(event.namespaces()),
-			streams: this.#stream(event.streams()),
+			namespaces: sameNamespaces(namespaces, before.namespaces) ? before.namespaces : this.#space(namespaces),
+			streams: sameStreams(streams, before.streams) ? before.streams : this.#stream(streams),
 		};
 	}
 
@@ -144,12 +147,8 @@ export class FactsReader {
 
 	/** `identity` and `namespaces` in place of those in `before`, which it is itself when they are the same. */
 	changed(before: ImageFacts, identity: Identity, namespaces: Readonly<Namespaces>): ImageFacts {
-		if (
-			identityKey(identity) === identityKey(before.identity) &&
-			namespacesKey(namespaces) === namespacesKey(before.namespaces)
-		) {
-			return before;
-		}
+		const isSame = sameIdentity(identity, before.identity) && sameNamespaces(namespaces, before.namespaces);
+		if (isSame) return before;
 		return { ...before, identity: this.#identity(identity), namespaces: this.#space(namespaces) };
 	}
 
@@ -201,6 +200,55 @@ export class FactsReader {
 	#stream(from: readonly StandardStream[]): readonly StandardStream[] {
 		return this.#streams.get(from.map(streamKey).join(), () => from);
 	}
+}
+
+function sameIdentity(a: Identity, b: Identity): boolean {
+	return (
+		a.uid === b.uid &&
+		a.gid === b.gid &&
+		a.euid === b.euid &&
+		a.egid === b.egid &&
+		a.capabilities === b.capabilities &&
+		a.capabilitiesPermitted === b.capabilitiesPermitted &&
+		a.capabilitiesInheritable === b.capabilitiesInheritable
+	);
+}
+
+function sameSession(a: Session, b: Session): boolean {
+	return (
+		a.loginUid === b.loginUid &&
+		a.sessionId === b.sessionId &&
+		a.tty === b.tty &&
+		a.sessionLeader === b.sessionLeader
+	);
+}
+
+function sameNamespaces(a: Readonly<Namespaces>, b: Readonly<Namespaces>): boolean {
+	return (
+		a.mount === b.mount &&
+		a.pid === b.pid &&
+		a.network === b.network &&
+		a.user === b.user &&
+		a.uts === b.uts &&
+		a.ipc === b.ipc &&
+		a.cgroup === b.cgroup
+	);
+}
+
+function sameStreams(a: readonly StandardStream[], b: readonly StandardStream[]): boolean {
+	return a.length === b.length && a.every((stream, index) => sameStream(stream, b[index]));
+}
+
+function sameStream(a: StandardStream, b: StandardStream | undefined): boolean {
+	return (
+		a.type === b?.type &&
+		a.inode === b.inode &&
+		a.family === b.family &&
+		a.remotePort === b.remotePort &&
+		a.localPort === b.localPort &&
+		(a.remoteAddress === b.remoteAddress ||
+			(a.remoteAddress !== undefined && b.remoteAddress?.equals(a.remoteAddress) === true))
+	);
 }
 
 function identityKey(of: Identity): string {
