@@ -91,14 +91,11 @@ static __always_inline void dns_record(struct __sk_buff *packet, const struct dn
     __u32 size = event->payload_bytes;
     if (size > room)
         size = room;
-    /* Each bound where older verifiers see it: at the very number that is passed. */
-    bound_to(size);
-    bool read = size <= room;
-    if (read) {
-        bound_to(size);
-        read = size && !bpf_skb_load_bytes(packet, at, record->payload, size);
-    }
-    if (read)
+    /* Older verifiers learn no least number from "not zero": it has to be made. */
+    __u32 beyond_first = size - 1;
+    bound_to(beyond_first);
+    beyond_first &= room - 1;
+    if (size && !bpf_skb_load_bytes(packet, at, record->payload, beyond_first + 1))
         record->event.payload.size = size;
     else
         record->event.header.flags |= FLAG_RAW_UNREADABLE;

@@ -29,8 +29,12 @@ __noinline int exec_failed_argument(__u64 vector, __u32 index, __u32 at)
         return FLAG_ARGS_TRUNCATED;
     long size =
         bpf_probe_read_user_str(&scratch->bytes[at], FAILED_ARGUMENT_BYTES, (void *)argument);
-    if (size <= 0 || size > FAILED_ARGUMENT_BYTES)
+    if (size < 0 || size > FAILED_ARGUMENT_BYTES)
         return FLAG_ARGS_UNREADABLE;
+    if (size == 0) { /* of an empty one older kernels read not even its NUL */
+        scratch->bytes[at] = 0;
+        size = 1;
+    }
     event->args.size += size;
     if (size == FAILED_ARGUMENT_BYTES) {
         /* Just as long, or cut? */

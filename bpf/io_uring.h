@@ -34,6 +34,7 @@ static __always_inline struct file *uring_opened(struct io_kiocb *request, __u32
  * was asked for is all that will be known. */
 __noinline int uring_open(__u64 address, __u32 slot, int result, bool begun)
 {
+    REQUIRE_RESULT();
     const struct settings *settings = settings_get();
     if (!settings)
         return 0;
@@ -63,6 +64,7 @@ __noinline int uring_open(__u64 address, __u32 slot, int result, bool begun)
 
 __noinline int uring_connect(__u64 address, __u32 slot, int result, bool begun)
 {
+    REQUIRE_RESULT();
     const struct settings *settings = settings_get();
     if (!settings || result == -EBADF || result == -ENOTSOCK)
         return 0;

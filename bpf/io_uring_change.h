@@ -89,6 +89,7 @@ static __always_inline void uring_change_fill(struct file_event *event, __u64 ad
 /* A global function of plain numbers for the reason path_step() is. */
 __noinline int uring_change(__u64 address, __u32 slot, int result)
 {
+    REQUIRE_RESULT();
     const struct settings *settings = settings_get();
     struct scratch *scratch = scratch_get(slot);
     struct uring_asked *asked = bpf_map_lookup_elem(&uring_requests, &address);

@@ -501,6 +501,8 @@ function isPermission(error: NativeError): boolean {
 
 function lastLine(error: NativeError): string {
 	const lines = (error.log ?? "").split("\n").filter((line) => line !== "" && !line.startsWith("processed "));
+	// REQUIRE_RESULT in bpf/io_uring_request.h.
+	if (lines.some((line) => line.includes("unknown#5190"))) return "a request does not keep its result";
 	// What the verifier says is more than that the library failed.
 	return lines.findLast((line) => !/^(libbpf: |-- )/.test(line)) ?? lines.at(-1) ?? error.message;
 }
