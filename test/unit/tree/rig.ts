@@ -7,6 +7,8 @@ import type { Process } from "../../../agent/model/process.ts";
 import { memoryOf, recordOf, type Value } from "../decode/bytes.ts";
 
 export const second = 1_000_000_000;
+/** In a record's header: not known. */
+export const noUser = 0xffff_ffff;
 
 /** A tree and the events for it. Times are in seconds since boot. */
 export function rig(options: Partial<TreeOptions> = {}) {
@@ -35,6 +37,8 @@ export function rig(options: Partial<TreeOptions> = {}) {
 			tid: pid,
 			start: BigInt(Math.round(start * second)),
 			cgroupId: 1,
+			user: noUser,
+			effectiveUser: noUser,
 			...values,
 		});
 		const { memory } = memoryOf([record]);
