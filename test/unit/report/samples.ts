@@ -100,7 +100,7 @@ export function fakeProcess(given: Partial<Process> = {}): Process {
 		namespaces: { mount: 0, pid: 0, network: 0, user: 0, uts: 0, ipc: 0, cgroup: 0 },
 		device: 0,
 		inode: 0,
-		origin: undefined,
+		origin: given.parent,
 		startedBy: undefined,
 		sessionLeader: 0,
 		processGroup: 0,
