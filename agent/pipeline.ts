@@ -17,6 +17,7 @@ import type * as wire from "./model/picket.v1.ts";
 import type { Process } from "./model/process.ts";
 import type { Finding, Responder, Response } from "./model/verdict.ts";
 import { ordersFor, responseText } from "./orders.ts";
+import type { PeerNames } from "./peer-names.ts";
 import { findingToAlert, storyOf } from "./report/alert.ts";
 import type { Folder } from "./report/dedup.ts";
 import type { RecordBody } from "./report/record.ts";
@@ -30,6 +31,7 @@ export interface Detector {
 export interface Stages {
 	readonly tree: ProcessTree;
 	readonly cgroups: Pick<Cgroups, "created" | "removed">;
+	readonly peerNames: Pick<PeerNames, "heard">;
 	readonly detectors: readonly Detector[];
 	responses(finding: Finding, observation: Observation): readonly Response[];
 	readonly responder: Pick<Responder, "order"> | undefined;
@@ -101,12 +103,13 @@ export class Pipeline {
 	}
 
 	#handle(view: RecordView): void {
-		const { tree, cgroups, detectors } = this.#stages;
+		const { tree, cgroups, peerNames, detectors } = this.#stages;
 		if (view.kind === EventKind.cgroup) {
 			if (view.cgroupOperation === 1) cgroups.created(view.targetCgroupId, view.text(Text.path));
 			else cgroups.removed(view.targetCgroupId);
 		}
 		this.#current.process = tree.apply(view);
+		if (view.kind === EventKind.dns) peerNames.heard(this.#current);
 		for (const detector of detectors) detector.evaluate(this.#current, this.#onFinding);
 		if (this.#wanted[view.kind]) {
 			this.#stages.emit({ event: eventToWire(this.#current, this.#stages.wire) }, this.#time());

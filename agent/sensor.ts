@@ -26,6 +26,7 @@ import {
 	treeKinds,
 } from "./model/interest.ts";
 import type * as wire from "./model/picket.v1.ts";
+import { createPeerNames, withPeerNames } from "./peer-names.ts";
 import { Pipeline } from "./pipeline.ts";
 import { PolicyEngine } from "./policy/engine.ts";
 import { consoleRefusal, effectiveMode } from "./policy/load.ts";
@@ -106,10 +107,13 @@ export function startSensor(options: SensorOptions): Sensor {
 		engineSocket: config.docker.socket,
 		live: true,
 	});
+	const peerNames = createPeerNames();
 	const wireContext: WireContext = {
 		bootTimeMs: () => bootTime,
 		userName: enrichment.userName,
 		bootId: readBootId(),
+		dnsMessage: peerNames.message,
+		peerName: peerNames.name,
 	};
 	let policy = options.policy;
 	let policyEngine = new PolicyEngine(policy.policy, { userName: enrichment.userName });
@@ -117,6 +121,7 @@ export function startSensor(options: SensorOptions): Sensor {
 		userName: enrichment.userName,
 		hostname: hostname(),
 		bootTimeMs: wireContext.bootTimeMs,
+		peerName: peerNames.name,
 	});
 	const mode = () => effectiveMode(config.mode, policy.policy);
 
@@ -161,8 +166,8 @@ export function startSensor(options: SensorOptions): Sensor {
 		onAction: (action) => output.emit({ action }),
 	});
 
-	const interest = (): Interest =>
-		sumOfInterests([
+	const interest = (): Interest => {
+		const asked = sumOfInterests([
 			ownNeeds,
 			rules.interest,
 			policyEngine.interest,
@@ -171,6 +176,8 @@ export function startSensor(options: SensorOptions): Sensor {
 			interestOfKinds(options.alsoCapture ?? new Set()),
 			interestOfKinds(new Set([...(options.activity?.kinds ?? [])].filter((kind) => kind !== "open"))),
 		]);
+		return config.capture.dns ? withPeerNames(asked) : asked;
+	};
 	const capture = new LiveCapture({
 		ringBytes: config.capture.ring_bytes,
 		drainMs: config.capture.drain_ms,
@@ -201,6 +208,7 @@ export function startSensor(options: SensorOptions): Sensor {
 	const pipeline = new Pipeline({
 		tree: enrichment.tree,
 		cgroups: enrichment.cgroups,
+		peerNames,
 		detectors: [
 			engine,
 			{ evaluate: (observation, onFinding) => policyEngine.violations(observation, onFinding) },

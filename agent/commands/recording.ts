@@ -12,6 +12,7 @@ import { createEnrichment } from "../enrichment.ts";
 import { CommandError } from "../failure.ts";
 import { type EventName, eventNames } from "../model/event.ts";
 import type * as wire from "../model/picket.v1.ts";
+import { createPeerNames } from "../peer-names.ts";
 import { Pipeline } from "../pipeline.ts";
 import { PolicyEngine } from "../policy/engine.ts";
 import { createStreamSink } from "../report/lines.ts";
@@ -153,18 +154,21 @@ export async function replay(file: string, flags: ReplayFlags): Promise<void> {
 			output.add(sink);
 			const { userName } = enrichment;
 			const bootTimeMs = () => header.bootTimeMs;
-			const engine = new Engine(rules, { userName, hostname: header.host, bootTimeMs });
+			const peerNames = createPeerNames();
+			const { message: dnsMessage, name: peerName } = peerNames;
+			const engine = new Engine(rules, { userName, hostname: header.host, bootTimeMs, peerName });
 			const policyEngine = new PolicyEngine(policy.policy, { userName });
 			const emitAlert = (alert: wire.Alert, time?: string) => void output.emit({ alert }, time);
 			pipeline = new Pipeline({
 				tree: enrichment.tree,
 				cgroups: enrichment.cgroups,
+				peerNames,
 				detectors: [engine, { evaluate: (seen, onFinding) => policyEngine.violations(seen, onFinding) }],
 				responses: (finding, seen) => policyEngine.responses(finding, seen),
 				responder: undefined,
 				emit: (body, time) => void output.emit(body, time),
 				folder: { push: emitAlert, repeat: () => false },
-				wire: { bootTimeMs, userName, bootId: header.bootId },
+				wire: { bootTimeMs, userName, bootId: header.bootId, dnsMessage, peerName },
 				eventKinds: new Set(kinds === "all" ? eventNames : kinds),
 				activity: () => {},
 				eventsLost: () => 0,

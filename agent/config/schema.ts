@@ -94,6 +94,12 @@ export const configSchema = z.strictObject({
 				.describe(
 					"Of each execution's environment variables so many bytes are captured; 0 for none. They often hold secrets.",
 				),
+			dns: z
+				.boolean()
+				.default(true)
+				.describe(
+					"Names that programs look up are captured, so that connections carry them; costs about a quarter of a microsecond a packet.",
+				),
 		})
 		.prefault({})
 		.describe("How events come out of the kernel."),

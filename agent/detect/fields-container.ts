@@ -1,5 +1,5 @@
-// container.*: the container around the acting process.
-import { bool, type Field, type Fields, ofContainer } from "./field.ts";
+// container.*, k8s.*: the container around the acting process, and the pod around that.
+import { bool, type Field, type Fields, ofContainer, type TextField } from "./field.ts";
 import { sinceEpoch } from "./fields-process.ts";
 
 /** "registry:5000/team/nginx:1.27@sha256:…" → repository, tag, digest. */
@@ -13,6 +13,12 @@ function imageParts(image: string): { repository: string; tag: string; digest: s
 		digest,
 	};
 }
+
+/** Told by the cgroup, so that it need not wait for the runtime. */
+const podUid: TextField = {
+	type: "text",
+	get: ({ process }) => process?.cgroup?.container?.podUid || undefined,
+};
 
 export const containerFields: Fields = {
 	"container.id": {
@@ -43,6 +49,10 @@ export const containerFields: Fields = {
 			.map(({ source, destination, writable }) => `${source}:${destination}::${writable}`)
 			.join(","),
 	),
+	"k8s.pod.name": ofContainer((container) => container.podName || undefined),
+	"k8s.ns.name": ofContainer((container) => container.podNamespace || undefined),
+	"k8s.pod.uid": podUid,
+	"k8s.pod.id": podUid,
 	"container.duration": {
 		type: "number",
 		get: ({ event, process }, context) => {

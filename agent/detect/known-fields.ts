@@ -11,7 +11,7 @@ thread.vtid thread.cpu thread.nthreads thread.nchilds group.name group.loginname
 fd.containername fd.containerdirectory fd.proto fd.cproto fd.sproto fd.lproto fd.rproto fd.uid fd.is_upper_layer
 fd.is_lower_layer fd.lip.name fd.lport.name fd.rport.name container.ip container.cni.json container.healthcheck
 container.liveness_probe container.readiness_probe container.host_pid container.host_network container.host_ipc
-container.labels k8s.ns.name k8s.pod.name k8s.pod.id k8s.pod.uid k8s.pod.sandbox_id k8s.pod.full_sandbox_id
+container.labels k8s.pod.sandbox_id k8s.pod.full_sandbox_id
 k8s.pod.labels k8s.pod.ip k8s.pod.cni.json k8s.rc.name k8s.rc.id k8s.rc.labels k8s.svc.name k8s.svc.id k8s.svc.labels
 k8s.rs.name k8s.rs.id k8s.rs.labels k8s.deployment.name k8s.deployment.id k8s.deployment.labels syslog.facility
 syslog.facility.str syslog.severity syslog.severity.str syslog.message`;

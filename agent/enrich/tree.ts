@@ -1,7 +1,7 @@
 // The process tree: who runs, as which image, started by whom. Fed by exec, fork and exit events and seeded from
 // /proc; gives every other event its process. Bounded. Main thread, on the hot path: an event of a known process
 // makes no object here.
-import { EventKind, type ProcessEventView, Text } from "../model/event.ts";
+import { EventFlag, EventKind, type ProcessEventView, Text } from "../model/event.ts";
 import type { Cgroup, Namespaces, Process, StartedBy } from "../model/process.ts";
 import { Image, type Node } from "./image.ts";
 import {
@@ -160,8 +160,20 @@ export class ProcessTree {
 		node.recent = true;
 		const cgroupId = event.cgroupId;
 		if (node.cgroupId !== cgroupId) this.#enter(node, cgroupId);
+		// Identity and namespaces are a thread's own; the process is taken for its first one, as /proc does.
+		if (event.tid === event.pid) this.#followUser(event, node);
 		this.#change(event, node);
 		return node.image;
+	}
+
+	/** Every record says who acted, so a change of user is seen by the next act, whether or not its call was captured. */
+	#followUser(event: ProcessEventView, node: Node): void {
+		const { identity, namespaces } = node.image.facts;
+		const uid = event.user;
+		const euid = event.effectiveUser;
+		if ((uid === identity.uid && euid === identity.euid) || uid < 0 || euid < 0) return;
+		if (tellsNoUser(event)) return;
+		this.#alter(node, { ...identity, uid, euid }, namespaces);
 	}
 
 	#change(event: ProcessEventView, node: Node): void {
@@ -185,7 +197,6 @@ export class ProcessTree {
 			case EventKind.setuid:
 			case EventKind.setgid:
 			case EventKind.capset:
-				// Identity and namespaces are a thread's own; the process is taken for its first one, as /proc does.
 				if (event.tid === event.pid) this.#alter(node, identityAfter(event), node.image.namespaces);
 				break;
 			case EventKind.unshare:
@@ -328,6 +339,25 @@ export class ProcessTree {
 		if (!right) {
 			if (parent || node.parentPid !== event.parentPid) this.#setParent(node, event.parentPid, undefined);
 		} else if (node.parent !== parent) this.#setParent(node, event.parentPid, parent);
+	}
+}
+
+/**
+ * A ring may act with credentials that it was given; packets are seen on their way, where nobody's are at hand; and an
+ * exec or a change of identity tells more itself.
+ */
+function tellsNoUser({ kind, flags }: ProcessEventView): boolean {
+	if ((flags & (EventFlag.kernelActor | EventFlag.ioUring)) !== 0) return true;
+	switch (kind) {
+		case EventKind.exec:
+		case EventKind.setuid:
+		case EventKind.setgid:
+		case EventKind.capset:
+		case EventKind.send:
+		case EventKind.dns:
+			return true;
+		default:
+			return false;
 	}
 }
 

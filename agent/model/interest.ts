@@ -63,14 +63,17 @@ export const everything: Interest = {
 	connects: { ip: "all", unix: true },
 };
 
-/** What the process tree is made of: losing one of them leaves it wrong. */
+/** What the process tree is made of, as far as it is captured: losing one of them leaves it wrong. */
 export const treeKinds: ReadonlySet<EventName> = new Set([
 	...(["exec", "fork", "exit"] as const),
 	...(["setuid", "setgid", "capset", "unshare", "setns"] as const),
 ]);
 
-/** What the agent itself needs whatever the rules are: the process tree and the containers. */
-export const ownNeeds: Interest = { ...noInterest, kinds: new Set([...treeKinds, "cgroup"]) };
+/**
+ * What the agent itself needs whatever the rules are: the process tree and the containers. Changes of identity and
+ * namespaces are not worth a hook on every such call: records carry the user, and an exec tells the rest.
+ */
+export const ownNeeds: Interest = { ...noInterest, kinds: new Set(["exec", "fork", "exit", "cgroup"]) };
 
 function sumOfOpens(a: OpenInterest, b: OpenInterest): OpenInterest {
 	if (a === "all" || b === "all") return "all";

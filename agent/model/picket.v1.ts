@@ -83,6 +83,16 @@ export interface Process {
 	parentNamespacePid?: number;
 	session?: number;
 	processGroup?: number;
+	startedBy?: StartedBy;
+}
+
+export interface StartedBy {
+	kind?: string;
+	execId?: string;
+	clientPid?: number;
+	clientStartTime?: string;
+	clientExecutable?: string;
+	clientArgs?: string[];
 }
 
 export interface Namespaces {
@@ -111,6 +121,9 @@ export interface Container {
 	composeProject?: string;
 	composeService?: string;
 	created?: string;
+	podName?: string;
+	podNamespace?: string;
+	podUid?: string;
 }
 
 export interface Exec {

@@ -64,15 +64,16 @@ export function findingToAlert(finding: Finding, observation: Observation, extra
 	return alert;
 }
 
+/** Who started whom, not who inherited whom: the parent of what an attacker has left to itself is an init. */
 function ancestorsOf(process: Process | undefined, context: WireContext): wire.Process[] {
 	const found: wire.Process[] = [];
 	const seen = new Set<Process | undefined>([process]);
-	let above = process?.parent;
+	let above = process?.origin;
 	// A pid that was used again could in theory close a circle.
 	while (above !== undefined && found.length < maxAncestors && !seen.has(above)) {
 		seen.add(above);
 		found.push(processToWire(above, context));
-		above = above.parent;
+		above = above.origin;
 	}
 	return found;
 }

@@ -133,5 +133,15 @@ function statusText(status: wire.Status): [Level, string] {
 }
 
 function eventText(event: wire.Event): string {
+	if (event.process === undefined && event.container !== undefined) return containerText(event.container);
 	return [`${actText(event)}`, processLabel(event.process ?? {}), ...scope(event)].join("  ");
+}
+
+/** What was not known yet when the container was first told of, by its id. */
+function containerText(container: wire.Container): string {
+	const { id, name, image, podNamespace, podName } = container;
+	const parts = [`container ${clean(name || "without a name")}${image ? ` (${clean(image)})` : ""}`];
+	parts.push(`is ${clean((id ?? "?").slice(0, 12))}`);
+	if (podName) parts.push(`of pod ${clean(`${podNamespace ?? ""}/${podName}`)}`);
+	return parts.join(" ");
 }

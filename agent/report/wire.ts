@@ -11,7 +11,7 @@ import {
 } from "../model/event.ts";
 import { hostArchitecture } from "../model/kernel-names.ts";
 import type * as wire from "../model/picket.v1.ts";
-import type { Container, Process } from "../model/process.ts";
+import type { Container, Process, StartedBy } from "../model/process.ts";
 import { syscallName } from "../model/syscalls.ts";
 import { showText } from "./shown.ts";
 import { formatSince, formatUnixMs, parseTime } from "./time.ts";
@@ -202,7 +202,7 @@ export function processToWire(process: Process, context: WireContext, tid = proc
 	if (process.namespacePid !== 0) shown.namespacePid = process.namespacePid;
 	const { mount, pid, network, user: userNamespace, uts, ipc, cgroup } = process.namespaces;
 	if (mount !== 0) shown.namespaces = { mount, pid, network, user: userNamespace, uts, ipc, cgroup };
-	if (process.inode !== 0) {
+	if (process.inode !== 0n) {
 		shown.executableId = { device: process.device, inode: String(process.inode) };
 	}
 	if (process.sessionLeader !== 0) shown.session = process.sessionLeader;
@@ -216,6 +216,18 @@ export function processToWire(process: Process, context: WireContext, tid = proc
 	if (process.parent !== undefined && process.parent.namespacePid !== 0) {
 		shown.parentNamespacePid = process.parent.namespacePid;
 	}
+	if (process.startedBy !== undefined) shown.startedBy = startedByToWire(process.startedBy, context);
+	return shown;
+}
+
+function startedByToWire({ kind, execId, client }: StartedBy, context: WireContext): wire.StartedBy {
+	const shown: wire.StartedBy = { kind };
+	if (execId !== "") shown.execId = showText(execId);
+	if (client === undefined) return shown;
+	shown.clientPid = client.pid;
+	shown.clientStartTime = formatSince(context.bootTimeMs(), client.start);
+	if (client.exe !== "") shown.clientExecutable = showText(client.exe);
+	if (client.args.length > 0) shown.clientArgs = client.args.map(showText);
 	return shown;
 }
 
@@ -232,5 +244,8 @@ export function containerToWire(container: Container): wire.Container {
 	const service = container.labels["com.docker.compose.service"];
 	if (service !== undefined) shown.composeService = service;
 	if (container.created > 0) shown.created = formatUnixMs(container.created);
+	if (container.podName !== "") shown.podName = container.podName;
+	if (container.podNamespace !== "") shown.podNamespace = container.podNamespace;
+	if (container.podUid !== "") shown.podUid = container.podUid;
 	return shown;
 }

@@ -154,5 +154,9 @@ export const fieldWords: Readonly<Record<string, string>> = {
 	"container.start_ts": "made when, ns since 1970",
 	"container.mounts": "mounts, `source:destination::writable` each",
 	"container.duration": "ns since it was made",
+	"k8s.pod.name": "name of the Kubernetes pod; missing outside pods",
+	"k8s.ns.name": "the pod's namespace",
+	"k8s.pod.uid": "the pod's uid",
+	"k8s.pod.id": "the same as k8s.pod.uid",
 	"container.label": "`[NAME]`: one label (a field of ours)",
 };

@@ -52,6 +52,7 @@ async function watch(): Promise<void> {
 	const pipeline = new Pipeline({
 		tree: enrichment.tree,
 		cgroups: enrichment.cgroups,
+		peerNames: { heard: () => undefined },
 		detectors: [
 			{
 				evaluate({ event, process }) {

@@ -9,6 +9,7 @@ import type { Range } from "../../agent/detect/text.ts";
 import { createEnrichment, type Enrichment } from "../../agent/enrichment.ts";
 import { EventKind, eventNames, type Observation, Text } from "../../agent/model/event.ts";
 import type * as wire from "../../agent/model/picket.v1.ts";
+import { createPeerNames } from "../../agent/peer-names.ts";
 import { Pipeline } from "../../agent/pipeline.ts";
 import { PolicyEngine } from "../../agent/policy/engine.ts";
 import { loadPolicy } from "../../agent/policy/load.ts";
@@ -117,7 +118,8 @@ export function createStages(rules: RuleSet): Fuzzed {
 	const enrichment = createEnrichment({
 		...{ processes: 1024, containers: 64, clock: Date.now, onFact: () => {}, live: false },
 	});
-	const engine = new Engine(rules, context);
+	const peerNames = createPeerNames();
+	const engine = new Engine(rules, { ...context, peerName: peerNames.name });
 	const { policy, problems } = loadPolicy(policyText, "policy.yaml");
 	if (!policy) throw new Error(JSON.stringify(problems));
 	const policyEngine = new PolicyEngine(policy, context);
@@ -143,6 +145,7 @@ export function createStages(rules: RuleSet): Fuzzed {
 	const pipeline = new Pipeline({
 		tree: enrichment.tree,
 		cgroups: enrichment.cgroups,
+		peerNames,
 		detectors: [
 			engine,
 			{ evaluate: (seen, onFinding) => policyEngine.violations(seen, onFinding) },
@@ -156,7 +159,13 @@ export function createStages(rules: RuleSet): Fuzzed {
 		},
 		emit,
 		folder,
-		wire: { bootTimeMs: () => 1.7e12, userName: context.userName, bootId: "00000000-fuzz" },
+		wire: {
+			bootTimeMs: () => 1.7e12,
+			userName: context.userName,
+			bootId: "00000000-fuzz",
+			dnsMessage: peerNames.message,
+			peerName: peerNames.name,
+		},
 		eventKinds: new Set(eventNames),
 		activity: (_kind, make) => applyRecord(model, make(), Date.now()),
 		eventsLost: () => 0,

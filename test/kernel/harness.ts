@@ -13,6 +13,7 @@ import { ProcessTree } from "../../agent/enrich/tree.ts";
 import { type EventName, eventNames } from "../../agent/model/event.ts";
 import { everything, type Interest } from "../../agent/model/interest.ts";
 import type * as wire from "../../agent/model/picket.v1.ts";
+import { createPeerNames } from "../../agent/peer-names.ts";
 import { type Detector, Pipeline } from "../../agent/pipeline.ts";
 
 const root = new URL("../..", import.meta.url).pathname;
@@ -110,9 +111,11 @@ export class Harness {
 			read: readProcess,
 			onRead: () => {},
 		});
+		const peerNames = createPeerNames();
 		this.pipeline = new Pipeline({
 			tree: this.tree,
 			cgroups: { created: () => {}, removed: () => {} },
+			peerNames,
 			detectors: detectors ?? [],
 			responses: () => [],
 			responder: undefined,
@@ -120,7 +123,13 @@ export class Harness {
 				if (body.event) this.events.push(body.event);
 			},
 			folder: { push: () => {}, repeat: () => false },
-			wire: { bootTimeMs: () => bootTime, userName: () => undefined, bootId: "00000000-test" },
+			wire: {
+				bootTimeMs: () => bootTime,
+				userName: () => undefined,
+				bootId: "00000000-test",
+				dnsMessage: peerNames.message,
+				peerName: peerNames.name,
+			},
 			eventKinds: new Set(kinds ?? eventNames),
 			activity: () => {},
 			eventsLost: () => 0,

@@ -7,10 +7,11 @@ import { buildTrigger, Harness, run } from "./harness.ts";
 
 const namespaceOf = (name: string) => Number(/\d+/.exec(readlinkSync(`/proc/self/ns/${name}`))?.[0]);
 const trigger = buildTrigger();
+const identityTrigger = buildTrigger("act");
 let harness: Harness;
 
 beforeAll(() => {
-	harness = new Harness({ kinds: ["exec", "fork", "exit"] });
+	harness = new Harness({ kinds: ["exec", "fork", "exit", "open"] });
 });
 afterAll(() => harness.close());
 
@@ -160,6 +161,20 @@ describe("a fork", () => {
 		expect(exits).toHaveLength(1);
 		expect(exits[0]?.exit).toEqual({ code: 7, signal: 0 });
 		expect(exits[0]?.process).toMatchObject({ parentPid: pid, executable: trigger });
+	});
+});
+
+describe("a change of user", () => {
+	it("shows in what the process does next, though the call itself is not captured", async () => {
+		const { pid, said, status } = await run(identityTrigger, ["identity"]);
+		expect(status).toBe(0);
+		const events = await harness.of(pid);
+		expect(events.filter(({ setuid, setgid, capset }) => setuid ?? setgid ?? capset)).toEqual([]);
+		const opens = events.filter((event) => event.open?.path === `/proc/${pid}/task/${pid}/status`);
+		// The trigger reads its status after each call.
+		const users = opens.map(({ process }) => ({ uid: process?.uid, euid: process?.euid }));
+		expect(users).toEqual(said.map(({ uid, euid }) => ({ uid, euid })));
+		expect(users).toContainEqual({ uid: 11, euid: 12 });
 	});
 });
 

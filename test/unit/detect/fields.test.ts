@@ -5,7 +5,7 @@ import { addressField } from "../../../agent/detect/fields-socket.ts";
 import { knownNames } from "../../../agent/detect/known-fields.ts";
 import { observationOf, type Sample } from "../../../agent/detect/sample.ts";
 import { EventKind, eventNames, type Observation } from "../../../agent/model/event.ts";
-import type { Process } from "../../../agent/model/process.ts";
+import type { Container, Process } from "../../../agent/model/process.ts";
 import { fired, holds, load, context as rigContext } from "./rig.ts";
 
 const context = {
@@ -538,6 +538,32 @@ describe("the process's fields", () => {
 		expect(Object.fromEntries(Object.keys(values).map((name) => [name, read(name, observation)]))).toEqual(
 			values,
 		);
+	});
+});
+
+describe("the pod's fields", () => {
+	const inPod = (given: Partial<Container>): Observation => {
+		const { event, process } = observationOf({ exec: {}, container: {} });
+		const container = { ...(process?.cgroup?.container as Container), ...given };
+		return { event, process: { ...(process as Process), cgroup: { id: 1, path: "/", container } } };
+	};
+	const uid = "3e41dc6b-08a8-44db-bc2a-3724b18ab19a";
+	const names = ["k8s.pod.name", "k8s.ns.name", "k8s.pod.uid", "k8s.pod.id"];
+
+	it.each<[string, Partial<Container>, (string | undefined)[]]>([
+		[
+			"are there in a pod",
+			{ podName: "web-0", podNamespace: "shop", podUid: uid },
+			["web-0", "shop", uid, uid],
+		],
+		[
+			"begin with its uid, which the cgroup tells",
+			{ podUid: uid, known: false },
+			[undefined, undefined, uid, uid],
+		],
+		["are missing outside", {}, names.map(() => undefined)],
+	])("%s", (_, given, values) => {
+		expect(names.map((name) => read(name, inPod(given)))).toEqual(values);
 	});
 });
 

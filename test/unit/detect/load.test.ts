@@ -256,7 +256,7 @@ describe("a rule's status", () => {
 			reasons: "these events are not captured: personality",
 			enabled: true,
 		});
-		expect(judged("proc.name = x and not k8s.ns.name = kube-system")).toMatchObject({
+		expect(judged("proc.name = x and not k8s.svc.name = dns")).toMatchObject({
 			status: "degraded",
 			enabled: true,
 		});

@@ -55,6 +55,15 @@ test("actions, gaps, status and incidents read as sentences", () => {
 	expect(recordText({ ...head })).toContain("does not know");
 });
 
+test("a container that was known by its id alone is told again by name", () => {
+	const container: wire.Container = { id: "3f2a".repeat(16), name: "web-1", image: "nginx:1.27" };
+	const text = (given: wire.Container) => recordText({ ...head, event: { container: given } });
+	expect(text(container)).toBe(
+		"2026-01-02T03:04:05Z  web-1  INFO     container web-1 (nginx:1.27) is 3f2a3f2a3f2a",
+	);
+	expect(text({ ...container, podName: "web-0", podNamespace: "shop" })).toMatch(/ of pod shop\/web-0$/);
+});
+
 test.each([
 	[fakeEvent("exec", { texts: { path: "/bin/ls" } }), "exec /bin/ls http://x  curl(1204)  user=root"],
 	[fakeEvent("exit", { result: 9 }), "exit by signal 9"],
@@ -131,6 +140,7 @@ test.each(attacks)("captured text cannot command the terminal or forge a line: %
 			{ ...head, gap: { where: attack, from: attack, lost: [{ class: attack, count: attack }] } },
 			{ ...head, status: { version: attack, mode: attack, problems: [attack], alerts: attack } },
 			{ ...head, incident: { id: attack, summary: attack } },
+			{ ...head, event: { container: { id: attack, name: attack, image: attack, podName: attack } } },
 		];
 		for (const record of records) expect(recordText(record)).not.toMatch(/[\p{Cc}\p{Cf}\u2028\u2029]/u);
 	}

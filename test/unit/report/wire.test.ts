@@ -1,5 +1,6 @@
 import { constants } from "node:os";
 import { describe, expect, test } from "vitest";
+import { findField } from "../../../agent/detect/fields.ts";
 import { showIpv6 } from "../../../agent/model/address-text.ts";
 import { capabilityNames } from "../../../agent/model/capabilities.ts";
 import { EventFlag, eventNames } from "../../../agent/model/event.ts";
@@ -13,7 +14,7 @@ import {
 	signalName,
 	socketTypeName,
 } from "../../../agent/model/number-names.ts";
-import type { Container } from "../../../agent/model/process.ts";
+import type { Container, Process } from "../../../agent/model/process.ts";
 import { syscallName, syscallNumber } from "../../../agent/model/syscalls.ts";
 import { dedupKey, findingToAlert } from "../../../agent/report/alert.ts";
 import { codecOf } from "../../../agent/report/protojson.ts";
@@ -24,6 +25,8 @@ import {
 	nanosecondsSinceBoot,
 	processToWire,
 } from "../../../agent/report/wire.ts";
+import { context as rulesContext } from "../detect/rig.ts";
+import { rig } from "../tree/rig.ts";
 import { context, fakeEvent, fakeFinding, fakeProcess } from "./samples.ts";
 
 const container: Container = {
@@ -59,7 +62,7 @@ describe("processes", () => {
 			capabilities: (1n << 40n) | 1n,
 			namespaces: { mount: 1, pid: 2, network: 3, user: 4, uts: 5, ipc: 6, cgroup: 7 },
 			device: 8 << 20,
-			inode: 123,
+			inode: 123n,
 			cgroup: { id: 55, path: "/docker/c", container },
 			fromProc: true,
 		});
@@ -116,6 +119,15 @@ describe("processes", () => {
 		}
 		expect(nanosecondsSinceBoot("soon", context)).toBeUndefined();
 	});
+});
+
+test("a container of a pod is told with it, and one outside without", () => {
+	const pod = { podName: "web-0", podNamespace: "shop", podUid: "3e41dc6b-08a8-44db-bc2a-3724b18ab19a" };
+	const shown = containerToWire({ ...container, ...pod });
+	expect(shown).toMatchObject(pod);
+	const codec = codecOf("Container", { strict: true });
+	expect(codec.decode(codec.encode(shown))).toEqual(shown);
+	for (const key of Object.keys(pod)) expect(containerToWire(container)).not.toHaveProperty(key);
 });
 
 test("a container is told with its Compose project and service", () => {
@@ -213,6 +225,7 @@ describe("events", () => {
 			mode: 0o100640,
 			device: 1,
 			inode: 2,
+			big: () => 2n,
 		});
 		expect(eventToWire({ event, process: undefined }, context).open).toEqual({
 			path: "/etc/shadow",
@@ -345,6 +358,68 @@ describe("alerts", () => {
 		expect(codec.decode(codec.encode(alert))).toEqual(alert);
 	});
 
+	describe("tell who started whom, whatever the kernel's parents are", () => {
+		const namesOf = (process: Process) =>
+			findingToAlert(
+				fakeFinding(),
+				{ event: fakeEvent("exec"), process },
+				{ context, responses: [], eventsLost: 0 },
+			).ancestors?.map(({ name }) => name);
+		const read = (name: string, argument: string, process: Process) => {
+			const field = findField(name, argument);
+			return field?.type === "text"
+				? field.get({ event: fakeEvent("exec"), process }, rulesContext)
+				: "no text";
+		};
+
+		test("after a double fork, which leaves the shell to an init", () => {
+			const { fork, exec, exit } = rig();
+			exec(1, 0.01, "/sbin/init", { parentPid: 0 });
+			fork(1, 0.01, 20, 1);
+			exec(20, 1, "/bin/bash");
+			fork(20, 1, 21, 2);
+			exec(21, 2, "/tmp/drop");
+			fork(21, 2, 22, 3);
+			exit(21, 2, 1);
+			const daemon = exec(22, 3, "/tmp/miner", { parentPid: 1 });
+			expect(namesOf(daemon)).toEqual(["drop", "bash", "init"]);
+			expect([daemon.parentPid, read("proc.aname", "1", daemon), read("proc.aname", "2", daemon)]).toEqual([
+				1,
+				"init",
+				undefined,
+			]);
+			expect(processToWire(daemon, context).parentPid).toBe(1);
+		});
+
+		test("through docker exec, which leaves the client to nobody", () => {
+			const { fork, exec, tree } = rig();
+			exec(20, 1, "/bin/bash", { parentPid: 0 });
+			fork(20, 1, 21, 2);
+			const client = exec(21, 2, "/usr/bin/docker", { args: "docker\0exec\0web\0sh\0" });
+			exec(30, 1, "/usr/bin/containerd-shim", { parentPid: 0 });
+			fork(30, 1, 31, 3);
+			const shell = exec(31, 3, "/bin/sh");
+			tree.setStartedBy(shell, { kind: "docker exec", execId: "e1", client });
+			expect(namesOf(shell)).toEqual(["docker", "bash"]);
+			expect(read("proc.aname", "1", shell)).toBe("containerd-shim");
+			const shown = processToWire(shell, context);
+			expect(shown.startedBy).toEqual({
+				kind: "docker exec",
+				execId: "e1",
+				clientPid: 21,
+				clientStartTime: "2025-06-15T15:06:42.250Z",
+				clientExecutable: "/usr/bin/docker",
+				clientArgs: ["docker", "exec", "web", "sh"],
+			});
+			const codec = codecOf("Process", { strict: true });
+			expect(codec.decode(codec.encode(shown))).toEqual(shown);
+			tree.setStartedBy(shell, { kind: "docker exec", execId: "e1", client: undefined });
+			expect(processToWire(shell, context).startedBy).toEqual({ kind: "docker exec", execId: "e1" });
+			fork(31, 3, 32, 4);
+			expect(processToWire(exec(32, 4, "/bin/ls"), context)).not.toHaveProperty("startedBy");
+		});
+	});
+
 	test("name at most twelve ancestors, and end where a chain bites its tail", () => {
 		let above = fakeProcess({ pid: 1 });
 		for (let pid = 2; pid < 40; pid++) above = fakeProcess({ pid, parent: above });
@@ -353,7 +428,7 @@ describe("alerts", () => {
 		expect(findingToAlert(fakeFinding(), { event, process: above }, extra).ancestors).toHaveLength(12);
 		const one = fakeProcess({ pid: 1 });
 		const two = fakeProcess({ pid: 2, parent: one });
-		Object.assign(one, { parent: two });
+		Object.assign(one, { origin: two });
 		expect(findingToAlert(fakeFinding(), { event, process: two }, extra).ancestors).toHaveLength(1);
 	});
 

@@ -2,8 +2,9 @@
 import { describe, expect, it } from "vitest";
 import { Pool } from "../../../agent/enrich/pool.ts";
 import { readProcess } from "../../../agent/enrich/proc.ts";
+import { EventFlag } from "../../../agent/model/event.ts";
 import { structs, type Value } from "../decode/bytes.ts";
-import { asInFacts, factsOf, makersOf, namesAbove, rig, second } from "./rig.ts";
+import { asInFacts, factsOf, makersOf, namesAbove, noUser, rig, second } from "./rig.ts";
 
 describe("an image has", () => {
 	it("what the exec told of session, file, capabilities and standard streams", () => {
@@ -232,6 +233,32 @@ describe("between execs", () => {
 		expect(tree.get(11)?.uid).toBe(1000);
 		const capable = apply("capset", 10, 1, identity({ ...ada, inheritableCapabilities: 1n << 40n }));
 		expect(capable.capabilitiesInheritable).toBe(1n << 40n);
+	});
+
+	it("the user is the one who acted last, though no change of it was captured", () => {
+		const { tree, exec, open, fork } = rig();
+		const root = exec(10, 1, "/usr/sbin/sshd", before);
+		expect(open(10, 1, { user: 0, effectiveUser: 0 })).toBe(root);
+		const ada = open(10, 1, { user: 1000, effectiveUser: 1001 });
+		expect(ada).toMatchObject({ uid: 1000, euid: 1001, gid: 0, exe: "/usr/sbin/sshd" });
+		expect(root).toMatchObject({ uid: 0, euid: 0 });
+		fork(10, 1, 11, 2, { user: 1000, effectiveUser: 1000 });
+		expect(tree.get(10)).toMatchObject({ uid: 1000, euid: 1000 });
+		expect(tree.get(11)).toMatchObject({ uid: 1000, euid: 1000 });
+	});
+
+	it.each([
+		["of another thread", "open", { tid: 17 }],
+		["that says nothing of a user", "open", { user: noUser, effectiveUser: noUser }],
+		["that says half of it", "open", { effectiveUser: noUser }],
+		["of a ring, which may act as somebody else", "open", { flags: EventFlag.ioUring }],
+		["that is done by the kernel", "open", { flags: EventFlag.kernelActor }],
+		["of a packet that comes", "dns", { flags: EventFlag.dnsResponse }],
+		["of a datagram that goes", "send", {}],
+	] as const)("the user stays what it was on an event %s", (_, kind, values) => {
+		const { exec, apply } = rig();
+		const process = exec(10, 1, "/bin/many", { ...before, uid: 1000, euid: 1000 });
+		expect(apply(kind, 10, 1, { user: 0, effectiveUser: 0, ...values })).toBe(process);
 	});
 
 	it("namespaces follow unshare and setns; a new pid namespace is the children's", () => {

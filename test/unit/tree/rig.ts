@@ -7,6 +7,8 @@ import type { Process } from "../../../agent/model/process.ts";
 import { memoryOf, recordOf, type Value } from "../decode/bytes.ts";
 
 export const second = 1_000_000_000;
+/** In a record's header: not known. */
+export const noUser = 0xffff_ffff;
 
 /** A tree and the events for it. Times are in seconds since boot. */
 export function rig(options: Partial<TreeOptions> = {}) {
@@ -35,6 +37,8 @@ export function rig(options: Partial<TreeOptions> = {}) {
 			tid: pid,
 			start: BigInt(Math.round(start * second)),
 			cgroupId: 1,
+			user: noUser,
+			effectiveUser: noUser,
 			...values,
 		});
 		const { memory } = memoryOf([record]);
@@ -114,7 +118,7 @@ export function factsOf(pid: number, start: number, more: Partial<ProcessFacts> 
 		streams: [],
 		namespaces: { mount: 1, pid: 2, network: 3, user: 4, uts: 5, ipc: 6, cgroup: 7 },
 		device: 0,
-		inode: 9,
+		inode: "9",
 		fileMode: 0o100755,
 		fileUid: 0,
 		fileGid: 0,
