@@ -260,10 +260,10 @@ describe("a rule's status", () => {
 			status: "degraded",
 			enabled: true,
 		});
-		expect(judged("proc.name = x and not k8s.ns.name = y").reasons).toContain("k8s.ns.name");
-		expect(judged("evt.type = execve", { output: "%k8s.pod.name" })).toMatchObject({
+		expect(judged("proc.name = x and not k8s.svc.name = y").reasons).toContain("k8s.ns.name");
+		expect(judged("evt.type = execve", { output: "%k8s.svc.id" })).toMatchObject({
 			status: "evaluable",
-			reasons: "the output's k8s.pod.name is always <NA> here",
+			reasons: "the output's k8s.svc.id is always <NA> here",
 		});
 	});
 
