@@ -28,7 +28,7 @@ const keys = {
 	exec: ["memfd", "unlinked", "syscall"],
 	open: ["path", "raw", "flags", "result", "mode", "syscall"],
 	connect: ["family", "protocol", "address", "port", "path", "result"],
-	process: ["exe", "comm", "args", "uid", "login_uid", "cwd", "tty", "pid"],
+	process: ["exe", "comm", "args", "uid", "login_uid", "cwd", "tty", "pid", "stdin"],
 	container: ["id", "name", "image", "privileged", "labels"],
 } as const;
 function strangeKeys(sample: Sample): string[] {
