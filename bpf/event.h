@@ -85,6 +85,7 @@ enum event_flag {
     FLAG_DNS_RESPONSE = 1 << 21,
     FLAG_PAYLOAD_TRUNCATED = 1 << 22,
     FLAG_WRITTEN = 1 << 23, /* the memory holds pages that were written */
+    FLAG_TARGET_IS_SENSOR = 1 << 24,
 };
 
 /* Where a text lies: bytes from the start of the record, without a closing NUL. */

@@ -111,6 +111,15 @@ static __always_inline void target_named(struct target_event *event, int pid)
         event->target_pid = pid;
 }
 
+/* Only here is the sensor's pid of that time known: a recording does not tell it. */
+static __always_inline void target_submit(const struct settings *settings,
+                                          struct target_event *event, bool bulk)
+{
+    if (event->target_pid && event->target_pid == settings->sensor_pid)
+        event->header.flags |= FLAG_TARGET_IS_SENSOR;
+    record_submit(settings, &event->header, sizeof(*event), bulk);
+}
+
 static __always_inline void ptrace_fill(struct target_event *event, struct pt_regs *regs)
 {
     const __u32 number = syscall_argument(regs, 1);
@@ -204,7 +213,7 @@ int on_target(struct trace_event_raw_sys_exit *context)
         vm_write_fill(&event, regs);
     else
         refused_fill(&event, regs, call);
-    record_submit(settings, &event.header, sizeof(event), kind != EVENT_PTRACE);
+    target_submit(settings, &event, kind != EVENT_PTRACE);
     return 0;
 }
 
@@ -255,7 +264,7 @@ int BPF_PROG(on_kill, int signal, struct kernel_siginfo *info, struct task_struc
     event.request = signal;
     event.result = result == TRACE_SIGNAL_OVERFLOW_FAIL ? -EAGAIN : 0;
     target_known(&event, target);
-    record_submit(settings, &event.header, sizeof(event), true);
+    target_submit(settings, &event, true);
     return 0;
 }
 

@@ -16,6 +16,7 @@ import { sinceEpoch } from "./fields-process.ts";
 
 const { open, exit, rename, link, symlink, unlink, rmdir, mkdir } = Kind;
 const opens: readonly EventKind[] = [open];
+const targets: readonly EventKind[] = [Kind.ptrace, Kind.vmWrite, Kind.kill];
 /** An exec is told once it has succeeded; the end of a process is no result. */
 export const withResult: readonly EventKind[] = eventNames
 	.filter((name) => name === "exec" || structs[name].result !== undefined)
@@ -72,6 +73,7 @@ export const eventFields: Fields = {
 		opens,
 	),
 	"evt.is_open_create": bool(({ event }) => (event.flags & EventFlag.created) !== 0, opens),
+	"evt.is_on_sensor": bool(({ event }) => (event.flags & EventFlag.targetIsSensor) !== 0, targets),
 	"evt.abspath": text([open, unlink, rmdir, mkdir, rename, link, symlink], ({ event }) => fileName(event)),
 	"evt.abspath.src": text([rename, link], ({ event }) => fileName(event)),
 	"evt.abspath.dst": text([rename, link], ({ event }) => event.text(Text.target) || undefined),

@@ -12,7 +12,7 @@ import {
 	Text,
 } from "../model/event.ts";
 import { hostArchitecture } from "../model/kernel-names.ts";
-import type { Container, Process } from "../model/process.ts";
+import type { Container, Process, StandardStream } from "../model/process.ts";
 import { structs } from "../model/structs.ts";
 import { syscallNumber } from "../model/syscalls.ts";
 import { asLatin1 } from "./text.ts";
@@ -41,6 +41,8 @@ interface SampleProcess {
 	readonly cwd?: string;
 	readonly tty?: string;
 	readonly pid?: string;
+	/** The peer of the socket that is its standard input, "198.51.100.7:4444". */
+	readonly stdin?: string;
 }
 
 const flagBits: Readonly<Record<string, number>> = {
@@ -243,6 +245,22 @@ function addressOf(text: string, member: string): Members {
 	return { family: family === 4 ? 2 : 10, [member]: bytes };
 }
 
+function socketStream(peer: string): StandardStream {
+	const at = peer.lastIndexOf(":");
+	const { family, remoteAddress } = addressOf(peer.slice(0, at), "remoteAddress") as {
+		family: number;
+		remoteAddress: Buffer;
+	};
+	return {
+		type: 12,
+		inode: 1,
+		family,
+		remotePort: Number(peer.slice(at + 1)),
+		localPort: 40_000,
+		remoteAddress: remoteAddress.subarray(0, family === 2 ? 4 : 16),
+	};
+}
+
 /** Members by the record's own names, numbers in any notation; `event_flags` by EventFlag's; `asked` a list. */
 function anyOf(given: Given): SampleRecord {
 	let members: Members = {};
@@ -302,7 +320,7 @@ function processOf(
 		processGroup: 0,
 		capabilitiesPermitted: 0n,
 		capabilitiesInheritable: 0n,
-		streams: [],
+		streams: from.stdin === undefined ? [] : [socketStream(from.stdin)],
 		environment: [],
 		fileMode: 0,
 		fileUid: 0,

@@ -1,4 +1,4 @@
-// Gives back what loading took: reading 64 signatures leaves some 40 MB of garbage that V8 would otherwise keep for
+// Gives back what loading took: reading the signatures leaves some 40 MB of garbage that V8 would otherwise keep for
 // hours in an idle sensor (measured: 159 MB resident after loading, 118 MB after this).
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";

@@ -94,6 +94,8 @@ export const EventFlag = {
 	payloadTruncated: 1 << 22,
 	/** The memory holds pages that were written. */
 	written: 1 << 23,
+	/** What was done was done to the sensor itself. */
+	targetIsSensor: 1 << 24,
 } as const;
 
 /**

@@ -1,7 +1,7 @@
 // Generated from the built BPF object's own type information by `npm run setup`: byte offsets of every
 // struct of bpf/event.h, and its constants. Not edited by hand.
 
-export const layoutHash = "43a53dfa1de897c4";
+export const layoutHash = "3ce16a137ee17767";
 
 export const bpfEvent = {
 	bytes: 72,
@@ -364,6 +364,7 @@ export const eventFlag = {
 	FLAG_DNS_RESPONSE: 2097152,
 	FLAG_PAYLOAD_TRUNCATED: 4194304,
 	FLAG_WRITTEN: 8388608,
+	FLAG_TARGET_IS_SENSOR: 16777216,
 } as const;
 
 export const eventKind = {

@@ -13,6 +13,7 @@ export const fieldWords: Readonly<Record<string, string>> = {
 	"evt.is_open_read": "opened for reading",
 	"evt.is_open_exec": "made with an executable mode",
 	"evt.is_open_create": "the open made the file",
+	"evt.is_on_sensor": "done to the sensor itself (a field of ours)",
 	"evt.abspath": "the path, absolute",
 	"evt.abspath.src": "the old name, absolute",
 	"evt.abspath.dst": "the new name, absolute",

@@ -260,7 +260,7 @@ describe("a rule's status", () => {
 			status: "degraded",
 			enabled: true,
 		});
-		expect(judged("proc.name = x and not k8s.svc.name = y").reasons).toContain("k8s.ns.name");
+		expect(judged("proc.name = x and not k8s.svc.name = y").reasons).toContain("k8s.svc.name");
 		expect(judged("evt.type = execve", { output: "%k8s.svc.id" })).toMatchObject({
 			status: "evaluable",
 			reasons: "the output's k8s.svc.id is always <NA> here",

@@ -28,7 +28,7 @@ const keys = {
 	exec: ["memfd", "unlinked", "syscall"],
 	open: ["path", "raw", "flags", "result", "mode", "syscall"],
 	connect: ["family", "protocol", "address", "port", "path", "result"],
-	process: ["exe", "comm", "args", "uid", "login_uid", "cwd", "tty", "pid"],
+	process: ["exe", "comm", "args", "uid", "login_uid", "cwd", "tty", "pid", "stdin"],
 	container: ["id", "name", "image", "privileged", "labels"],
 } as const;
 function strangeKeys(sample: Sample): string[] {
@@ -55,6 +55,22 @@ describe("the signatures of the product", () => {
 		expect(set.interest.readOpens).not.toBe("all");
 		expect(set.interest.writeOpens).not.toBe("all");
 		expect(set.problems).toEqual([]);
+	});
+
+	it("ask for no change of a file that cannot be named, nor for the many in homes and sources", () => {
+		const { fileChanges } = set.interest;
+		if (typeof fileChanges === "string") throw new Error(`they ask for ${fileChanges}`);
+		const wide = /^\/(home|root|usr|var|opt|srv|mnt|run|etc|proc|sys)?\/?$/;
+		expect(fileChanges.prefixes.filter((prefix) => wide.test(prefix))).toEqual([]);
+		expect(fileChanges.suffixes.filter((suffix) => !suffix.startsWith("/"))).toEqual([]);
+		for (const rule of set.rules) expect(rule.interest?.fileChanges, rule.name).not.toBe("all");
+	});
+
+	it("hook no more kinds of events than they are worth", () => {
+		const kinds = `exec open connect
+			rename unlink rmdir mknod link symlink chmod chown truncate setxattr socket dup unshare setns ptrace
+			vmWrite kill mount pivotRoot chroot module bpf userfaultfd`;
+		expect([...set.interest.kinds].sort()).toEqual(kinds.split(/\s+/).sort());
 	});
 
 	it("are at least fifteen, each under a name of its own", () => {
