@@ -256,14 +256,14 @@ describe("a rule's status", () => {
 			reasons: "these events are not captured: personality",
 			enabled: true,
 		});
-		expect(judged("proc.name = x and not k8s.ns.name = kube-system")).toMatchObject({
+		expect(judged("proc.name = x and not k8s.svc.name = dns")).toMatchObject({
 			status: "degraded",
 			enabled: true,
 		});
-		expect(judged("proc.name = x and not k8s.ns.name = y").reasons).toContain("k8s.ns.name");
-		expect(judged("evt.type = execve", { output: "%k8s.pod.name" })).toMatchObject({
+		expect(judged("proc.name = x and not k8s.svc.name = y").reasons).toContain("k8s.svc.name");
+		expect(judged("evt.type = execve", { output: "%k8s.pod.ip" })).toMatchObject({
 			status: "evaluable",
-			reasons: "the output's k8s.pod.name is always <NA> here",
+			reasons: "the output's k8s.pod.ip is always <NA> here",
 		});
 	});
 
