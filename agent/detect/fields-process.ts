@@ -150,7 +150,7 @@ export const processFields: Fields = {
 	...leaderFields(["pgid", "vpgid"], ofGroup),
 	"proc.is_pgid_leader": boolOfProcess(isLeader("processGroup")),
 	"proc.is_vpgid_leader": boolOfProcess(isLeader("processGroup")),
-	"proc.exe_ino": numberOfProcess((process) => process.inode),
+	"proc.exe_ino": numberOfProcess((process) => Number(process.inode)),
 	"proc.is_exe_from_memfd": bool(({ process }) => process?.fromMemfd),
 	"proc.is_exe_unlinked": bool(({ process }) => process?.unlinked),
 	"proc.is_exe_upper_layer": boolOfProcess((process) => process.upperLayer),

@@ -295,7 +295,7 @@ function processOf(
 		capabilities: 0n,
 		namespaces: { mount: 1, pid: 1, network: 1, user: 1, uts: 1, ipc: 1, cgroup: 1 },
 		device: 0,
-		inode: 1,
+		inode: 1n,
 		origin: undefined,
 		startedBy: undefined,
 		sessionLeader: 0,

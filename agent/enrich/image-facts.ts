@@ -1,7 +1,7 @@
 // The facts of one image, as an exec, /proc, or a change of identity or namespaces tells them. A host has thousands of
 // images, and most say the same of their file, user, session and namespaces: those parts are pooled.
 import { EventFlag, type ProcessEventView, Text } from "../model/event.ts";
-import { identityEvent, namespaceEvent } from "../model/layout.ts";
+import { execEvent, identityEvent, namespaceEvent } from "../model/layout.ts";
 import type { Namespaces, Process, StandardStream } from "../model/process.ts";
 import { Pool } from "./pool.ts";
 import type { ProcessFacts } from "./proc.ts";
@@ -66,7 +66,7 @@ export const unknownImage: ImageFacts = {
 	session: { loginUid: -1, sessionId: -1, tty: 0, sessionLeader: 0 },
 	file: {
 		device: 0,
-		inode: 0,
+		inode: 0n,
 		fileMode: 0,
 		fileUid: 0,
 		fileGid: 0,
@@ -108,7 +108,7 @@ export class FactsReader {
 			session: this.#session(event),
 			file: this.#file({
 				device: event.device,
-				inode: event.inode,
+				inode: event.big(execEvent.inode),
 				fileMode: event.fileMode,
 				fileUid: event.fileUid,
 				fileGid: event.fileGid,
@@ -136,7 +136,7 @@ export class FactsReader {
 			processGroup: facts.processGroup,
 			identity: this.#identity(identityOfProc(facts)),
 			session: this.#session(facts),
-			file: this.#file({ ...facts, upperLayer: false, fromMemfd: false }),
+			file: this.#file({ ...facts, inode: BigInt(facts.inode), upperLayer: false, fromMemfd: false }),
 			namespaces: this.#space(facts.namespaces),
 			streams: this.#stream(facts.streams),
 		};

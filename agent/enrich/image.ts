@@ -92,7 +92,7 @@ export class Image implements Process {
 	get device(): number {
 		return this.#facts.file.device;
 	}
-	get inode(): number {
+	get inode(): bigint {
 		return this.#facts.file.inode;
 	}
 	get sessionLeader(): number {

@@ -30,7 +30,8 @@ export interface ProcessFacts {
 	streams: StandardStream[];
 	namespaces: Namespaces;
 	device: number;
-	inode: number;
+	/** In decimal, since no double holds every one. */
+	inode: string;
 	fileMode: number;
 	fileUid: number;
 	fileGid: number;
@@ -107,20 +108,21 @@ type ImageFile = Pick<
 
 function image(pid: number): ImageFile {
 	try {
-		const file = statSync(`/proc/${pid}/exe`);
-		const device = (((file.dev >>> 8) & 0xfff) << 20) | (file.dev & 0xff) | ((file.dev >>> 12) & 0xfff00);
+		const file = statSync(`/proc/${pid}/exe`, { bigint: true });
+		const dev = Number(file.dev);
+		const device = (((dev >>> 8) & 0xfff) << 20) | (dev & 0xff) | ((dev >>> 12) & 0xfff00);
 		return {
 			device: device >>> 0,
-			inode: file.ino,
-			fileMode: file.mode,
-			fileUid: file.uid,
-			fileGid: file.gid,
-			fileChanged: Math.round(file.ctimeMs * 1e6),
-			fileModified: Math.round(file.mtimeMs * 1e6),
+			inode: String(file.ino),
+			fileMode: Number(file.mode),
+			fileUid: Number(file.uid),
+			fileGid: Number(file.gid),
+			fileChanged: Number(file.ctimeNs),
+			fileModified: Number(file.mtimeNs),
 		};
 	} catch {
 		// a kernel thread has no image
-		return { device: 0, inode: 0, fileMode: 0, fileUid: 0, fileGid: 0, fileChanged: 0, fileModified: 0 };
+		return { device: 0, inode: "0", fileMode: 0, fileUid: 0, fileGid: 0, fileChanged: 0, fileModified: 0 };
 	}
 }
 

@@ -165,7 +165,7 @@ export interface EventView {
 	readonly repeats: number;
 	/** open: st_mode of the opened file, 0 when failed; file changes: what it was before. */
 	readonly mode: number;
-	/** Events about a file: its device (major << 20 | minor) and inode, 0 where not known. */
+	/** Events about a file: its device (major << 20 | minor) and inode, 0 where not known; rounded above 2^53. */
 	readonly device: number;
 	readonly inode: number;
 	/** Events about a socket: AF_INET 2, AF_INET6 10, AF_UNIX 1. IPv4-mapped IPv6 is given as AF_INET. */

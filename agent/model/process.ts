@@ -80,7 +80,7 @@ export interface Process {
 	readonly environment: readonly string[];
 	readonly namespaces: Readonly<Namespaces>;
 	readonly device: number;
-	readonly inode: number;
+	readonly inode: bigint;
 	/** Of the executed file: st_mode (0 where not known), owner, when it was changed and written, ns since 1970. */
 	readonly fileMode: number;
 	readonly fileUid: number;

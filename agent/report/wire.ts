@@ -202,7 +202,7 @@ export function processToWire(process: Process, context: WireContext, tid = proc
 	if (process.namespacePid !== 0) shown.namespacePid = process.namespacePid;
 	const { mount, pid, network, user: userNamespace, uts, ipc, cgroup } = process.namespaces;
 	if (mount !== 0) shown.namespaces = { mount, pid, network, user: userNamespace, uts, ipc, cgroup };
-	if (process.inode !== 0) {
+	if (process.inode !== 0n) {
 		shown.executableId = { device: process.device, inode: String(process.inode) };
 	}
 	if (process.sessionLeader !== 0) shown.session = process.sessionLeader;

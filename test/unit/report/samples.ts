@@ -99,7 +99,7 @@ export function fakeProcess(given: Partial<Process> = {}): Process {
 		capabilities: 0n,
 		namespaces: { mount: 0, pid: 0, network: 0, user: 0, uts: 0, ipc: 0, cgroup: 0 },
 		device: 0,
-		inode: 0,
+		inode: 0n,
 		origin: given.parent,
 		startedBy: undefined,
 		sessionLeader: 0,

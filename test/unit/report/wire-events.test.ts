@@ -10,7 +10,8 @@ import { mayWriteExecutable } from "../../../agent/model/writable.ts";
 import { codecOf } from "../../../agent/report/protojson.ts";
 import { eventToWire } from "../../../agent/report/wire.ts";
 import type { WireContext } from "../../../agent/report/wire-context.ts";
-import { memoryOf, recordOf, type Value } from "../decode/bytes.ts";
+import { memoryOf, recordOf, structs, type Value } from "../decode/bytes.ts";
+import { rig } from "../tree/rig.ts";
 import { context, fakeProcess } from "./samples.ts";
 
 type Values = Readonly<Record<string, Value>>;
@@ -618,6 +619,17 @@ describe("an event of", () => {
 	it("a system call of another architecture has that one's name", () => {
 		expect(shownOf("unlink", { syscall: 35 }, { architecture: "arm64" }).syscall).toBe("unlinkat");
 		expect(shownOf("unlink", { syscall: 35 }).syscall).toBeUndefined();
+	});
+
+	it("an inode keeps its last digit, which no double holds", () => {
+		const inode = (1n << 63n) + 1n;
+		for (const kind of eventNames.filter((name) => "inode" in structs[name] && name !== "exec")) {
+			const act = shownOf(kind, { inode })[kind] as { file?: wire.FileId };
+			expect(act.file?.inode, kind).toBe("9223372036854775809");
+		}
+		const { exec } = rig();
+		const ran = shownOf("exec", { path: "/bin/x" }, {}, exec(10, 1, "/bin/x", { inode, device: 8 }));
+		expect(ran.process?.executableId).toEqual({ device: 8, inode: "9223372036854775809" });
 	});
 
 	it("dns holds the message, and a connection the name that was looked up", () => {

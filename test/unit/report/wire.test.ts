@@ -62,7 +62,7 @@ describe("processes", () => {
 			capabilities: (1n << 40n) | 1n,
 			namespaces: { mount: 1, pid: 2, network: 3, user: 4, uts: 5, ipc: 6, cgroup: 7 },
 			device: 8 << 20,
-			inode: 123,
+			inode: 123n,
 			cgroup: { id: 55, path: "/docker/c", container },
 			fromProc: true,
 		});
@@ -225,6 +225,7 @@ describe("events", () => {
 			mode: 0o100640,
 			device: 1,
 			inode: 2,
+			big: () => 2n,
 		});
 		expect(eventToWire({ event, process: undefined }, context).open).toEqual({
 			path: "/etc/shadow",

@@ -118,7 +118,7 @@ export function factsOf(pid: number, start: number, more: Partial<ProcessFacts> 
 		streams: [],
 		namespaces: { mount: 1, pid: 2, network: 3, user: 4, uts: 5, ipc: 6, cgroup: 7 },
 		device: 0,
-		inode: 9,
+		inode: "9",
 		fileMode: 0o100755,
 		fileUid: 0,
 		fileGid: 0,

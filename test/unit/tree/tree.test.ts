@@ -1,4 +1,5 @@
 // Who runs, as what, started by whom: told by events, by /proc, or both in any order.
+import { statSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { terminalName } from "../../../agent/enrich/image.ts";
 import { readProcess } from "../../../agent/enrich/proc.ts";
@@ -205,7 +206,7 @@ describe("what /proc tells", () => {
 		expect(facts).toMatchObject({ pid: process.pid, parentPid: process.ppid });
 		expect(facts?.args.length).toBeGreaterThan(0);
 		expect(facts?.start).toBeGreaterThan(0);
-		expect(facts?.inode).toBeGreaterThan(0);
+		expect(facts?.inode).toBe(String(statSync(process.execPath, { bigint: true }).ino));
 		expect(readProcess(2 ** 30)).toBeUndefined();
 	});
 });
