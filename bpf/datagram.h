@@ -31,6 +31,8 @@ static __always_inline void header_of_task(struct event_header *header, __u32 ki
     header->syscall = 0;
     /* Only kernel threads have no memory of their own. */
     header->flags = BPF_CORE_READ(task, mm) ? 0 : FLAG_KERNEL_ACTOR;
+    header->user = BPF_CORE_READ(task, cred, uid.val);
+    header->effective_user = BPF_CORE_READ(task, cred, euid.val);
 }
 
 static __always_inline void address_v6(__u8 *to, const __u32 *words)

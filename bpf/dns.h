@@ -171,6 +171,8 @@ int on_dns_response(struct __sk_buff *packet)
     event.header.time = bpf_ktime_get_boot_ns();
     event.header.kind = EVENT_DNS;
     event.header.flags = FLAG_DNS_RESPONSE;
+    event.header.user = -1; /* as far as is known by now */
+    event.header.effective_user = -1;
     if (asker) { /* was in scope when it asked */
         if (asker->pid == settings->sensor_pid)
             return 1;

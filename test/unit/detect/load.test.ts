@@ -261,9 +261,9 @@ describe("a rule's status", () => {
 			enabled: true,
 		});
 		expect(judged("proc.name = x and not k8s.svc.name = y").reasons).toContain("k8s.svc.name");
-		expect(judged("evt.type = execve", { output: "%k8s.svc.id" })).toMatchObject({
+		expect(judged("evt.type = execve", { output: "%k8s.pod.ip" })).toMatchObject({
 			status: "evaluable",
-			reasons: "the output's k8s.svc.id is always <NA> here",
+			reasons: "the output's k8s.pod.ip is always <NA> here",
 		});
 	});
 
