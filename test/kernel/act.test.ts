@@ -157,7 +157,7 @@ describe("a call that is telling by itself", () => {
 	});
 });
 
-const { pidFromUser } = EventFlag;
+const { pidFromUser, targetIsSensor } = EventFlag;
 const nobody = 0x3ffffff0;
 
 /** Names the target as /proc does, whose clock ticks every 10 ms. */
@@ -165,7 +165,7 @@ function expectTarget({ said, event }: Acted): void {
 	const { targetPid, targetTid, startTicks, targetNamespacePid = targetPid } = said;
 	expect(event.fields).toMatchObject({ targetPid, targetTid, targetNamespacePid });
 	expect(Math.floor((event.fields.targetStart as number) / 1e7)).toBe(startTicks);
-	expect(event.flags).toBe(0);
+	expect(event.flags).toBe(targetPid === process.pid ? targetIsSensor : 0);
 }
 
 describe("ptrace", () => {
@@ -219,7 +219,7 @@ describe("a signal", () => {
 		const acts = await actedOn(["kill"], "refused");
 		expect(acts).toHaveLength(7);
 		for (const { said, event } of acts.slice(0, -1)) {
-			expect(event.flags).toBe(pidFromUser);
+			expect(event.flags).toBe(pidFromUser | targetIsSensor);
 			expect(event.fields).toMatchObject({
 				result: -1,
 				request: said.request,
@@ -230,7 +230,10 @@ describe("a signal", () => {
 		}
 		// A descriptor tells the process itself.
 		const byDescriptor = acts.at(-1)?.event;
-		expect(byDescriptor).toMatchObject({ flags: 0, fields: { result: -1, request: 10, targetUid: 0 } });
+		expect(byDescriptor).toMatchObject({
+			flags: targetIsSensor,
+			fields: { result: -1, request: 10, targetUid: 0 },
+		});
 		expect(byDescriptor?.fields).toMatchObject({ targetPid: process.pid, targetTid: process.pid });
 		expect(byDescriptor?.fields.targetStart).toBeGreaterThan(0);
 	});
