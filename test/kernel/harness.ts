@@ -80,6 +80,8 @@ export interface HarnessOptions {
 	/** Kinds to collect. */
 	readonly kinds?: readonly EventName[];
 	readonly detectors?: readonly Detector[];
+	/** With what is asked for through io_uring: its programs take the verifier of an emulated processor seconds. */
+	readonly rings?: boolean;
 }
 
 export class Harness {
@@ -90,13 +92,22 @@ export class Harness {
 	readonly folder = mkdtempSync(join(tmpdir(), "picket-kernel-"));
 
 	constructor(options: Partial<CaptureOptions> & HarnessOptions = {}) {
-		const { kinds, detectors, interest = { ...everything, kinds: new Set(classic) }, ...capture } = options;
+		const {
+			kinds,
+			detectors,
+			rings = false,
+			interest = { ...everything, kinds: new Set(classic) },
+			...capture
+		} = options;
 		this.capture = new LiveCapture({
 			ringBytes: 4 * 1024 * 1024,
 			drainMs: 10,
 			scope: { pids: [process.pid], cgroups: [], paths: [] },
 			simulateLoss: 0,
-			off: (process.env.PICKET_OFF ?? "").split(",").filter(Boolean),
+			off: [
+				...(process.env.PICKET_OFF ?? "").split(",").filter(Boolean),
+				...(rings ? [] : ["io_uring_open"]),
+			],
 			limits: noLimits,
 			mayAsk: new Set([...classic, ...interest.kinds]),
 			cgroupRoot: cgroupMount(),

@@ -31,10 +31,10 @@ describe("an execution", () => {
 			fileMode: Number(file.mode),
 			fileUid: Number(file.uid),
 			fileGid: Number(file.gid),
-			fileChanged: file.ctime.toISOString(),
-			fileModified: file.mtime.toISOString(),
 			writable: true,
 		});
+		expect(Date.parse(event?.exec?.fileChanged ?? "")).toBe(file.ctime.getTime());
+		expect(Date.parse(event?.exec?.fileModified ?? "")).toBe(file.mtime.getTime());
 		expect(event?.exec?.streams?.map(({ type }) => type)).toHaveLength(3);
 		for (const key of ["interpreter", "fromMemfd", "unlinked", "upperLayer", "environment"])
 			expect(event?.exec).not.toHaveProperty(key);

@@ -52,7 +52,7 @@ let port: number;
 let able: boolean;
 
 beforeAll(async () => {
-	harness = new Harness({ kinds: ["exit"], interest, detectors: [{ evaluate: note }] });
+	harness = new Harness({ kinds: ["exit"], interest, rings: true, detectors: [{ evaluate: note }] });
 	able = harness.capture.capabilities().some(({ name, available }) => name === "io_uring_open" && available);
 	file = join(harness.folder, "file");
 	other = join(harness.folder, "other");

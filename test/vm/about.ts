@@ -21,9 +21,14 @@ export const about: Readonly<Record<string, readonly EventName[]>> = {
 	"evade.test.ts": ["connect"],
 	"exec.test.ts": ["exec"],
 	"file.test.ts": ["open"],
+	"forms.test.ts": ["open"],
 	"interest.test.ts": ["open", "connect"],
+	"loss.test.ts": ["exec"], // what becomes of a record is the same code in all programs
 	"process.test.ts": ["exec", "fork", "exit"],
+	"ring.test.ts": ["exec"],
+	"share.test.ts": ["exec"],
 	"socket.test.ts": ["accept", "bind", "listen", "send", "socket", "dup"],
+	"stop.test.ts": ["exec"],
 	"truth.test.ts": ["open"],
 	"uring.test.ts": ["ioUring"],
 };
