@@ -70,6 +70,9 @@ export async function run(command: string, args: readonly string[], cwd?: string
 /** What every process does; other kinds are captured when the interest names them. */
 const classic = ["exec", "fork", "exit", "open", "connect", "cgroup"] as const;
 
+/** Ways to open a file that the triggers do not take when they only make many events. */
+export const otherOpens = ["openat2", "open", "creat", "open_by_handle_at"];
+
 /** Everything of these kinds, and the life of processes. */
 export function asking(...kinds: readonly EventName[]): Interest {
 	return { ...everything, kinds: new Set<EventName>(["exec", "fork", "exit", ...kinds]) };
@@ -96,6 +99,7 @@ export class Harness {
 			kinds,
 			detectors,
 			rings = false,
+			off = [],
 			interest = { ...everything, kinds: new Set(classic) },
 			...capture
 		} = options;
@@ -106,10 +110,11 @@ export class Harness {
 			simulateLoss: 0,
 			off: [
 				...(process.env.PICKET_OFF ?? "").split(",").filter(Boolean),
+				...off,
 				...(rings ? [] : ["io_uring_open"]),
 			],
 			limits: noLimits,
-			mayAsk: new Set([...classic, ...interest.kinds]),
+			mayAsk: new Set(interest.kinds.size > 0 ? ["exec", "fork", "exit", ...interest.kinds] : classic),
 			cgroupRoot: cgroupMount(),
 			logger: pino({ level: "silent" }),
 			...capture,

@@ -6,7 +6,7 @@ import { findMounts } from "../../agent/enrich/cgroup-path.ts";
 import type { EventName } from "../../agent/model/event.ts";
 import { EventKind } from "../../agent/model/event.ts";
 import { noInterest } from "../../agent/model/interest.ts";
-import { buildTrigger, Harness, run } from "./harness.ts";
+import { buildTrigger, Harness, otherOpens, run } from "./harness.ts";
 
 const trigger = buildTrigger();
 let harness: Harness | undefined;
@@ -42,7 +42,7 @@ async function overrun(of: Harness, opens: number, acts: () => Promise<unknown>)
 
 describe("the ring", () => {
 	it("overrun by opens counts every one of them, and keeps room for forks and exits", async () => {
-		const flood = new Harness({ ringBytes: 262_144, kinds: [] });
+		const flood = new Harness({ off: otherOpens, ringBytes: 262_144, kinds: [] });
 		harness = flood;
 		await overrun(flood, 10_000, () =>
 			Promise.all([run(trigger, ["opens", "60000", "/etc/hostname"]), run(trigger, ["forks", "100"])]),
@@ -57,7 +57,7 @@ describe("the ring", () => {
 	});
 
 	it("overrun by what must not be lost still counts it", async () => {
-		const flood = new Harness({ ringBytes: 262_144, kinds: [] });
+		const flood = new Harness({ off: otherOpens, ringBytes: 262_144, kinds: [] });
 		harness = flood;
 		await overrun(flood, 0, () =>
 			Promise.all([run(trigger, ["forks", "8000"]), run(trigger, ["opens", "30000", "/etc/hostname"])]),
@@ -67,7 +67,7 @@ describe("the ring", () => {
 	});
 
 	it("read in time loses nothing", async () => {
-		const calm = new Harness({ kinds: [] });
+		const calm = new Harness({ off: otherOpens, kinds: [] });
 		harness = calm;
 		await run(trigger, ["opens", "20000", "/etc/hostname"]);
 		const counts = identity(calm);
@@ -76,7 +76,7 @@ describe("the ring", () => {
 	});
 
 	it("counts what is refused on purpose", async () => {
-		const simulated = new Harness({ simulateLoss: 4, kinds: [] });
+		const simulated = new Harness({ off: otherOpens, simulateLoss: 4, kinds: [] });
 		harness = simulated;
 		await run(trigger, ["opens", "8000", "/etc/hostname"]);
 		const opens = identity(simulated).get("open");
@@ -88,6 +88,7 @@ describe("the ring", () => {
 describe("interest", () => {
 	it("keeps read-only opens nobody asks for in the kernel, and lets through those somebody does", async () => {
 		const picky = new Harness({
+			off: otherOpens,
 			kinds: ["open", "exit"],
 			interest: {
 				...noInterest,
@@ -114,6 +115,7 @@ describe("interest", () => {
 describe("scope", () => {
 	it("by path leaves out opens elsewhere", async () => {
 		const scoped = new Harness({
+			off: otherOpens,
 			kinds: ["open", "exit"],
 			scope: { pids: [process.pid], cgroups: [], paths: ["/etc"] },
 		});
@@ -132,6 +134,7 @@ describe("scope", () => {
 		mkdirSync(`${mount}${own}/below`, { recursive: true });
 		try {
 			const scoped = new Harness({
+				off: otherOpens,
 				kinds: ["exec", "exit"],
 				scope: { pids: [], cgroups: [own], paths: [] },
 				cgroupRoot: mount,
@@ -153,6 +156,7 @@ describe("scope", () => {
 	it("by process leaves out all others", async () => {
 		const unconcerned = spawn("sleep", ["60"], { stdio: "ignore" });
 		const other = new Harness({
+			off: otherOpens,
 			kinds: ["exec", "exit"],
 			scope: { pids: [unconcerned.pid ?? 0], cgroups: [], paths: [] },
 		});

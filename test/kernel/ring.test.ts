@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { buildTrigger, Harness, run } from "./harness.ts";
+import { buildTrigger, Harness, otherOpens, run } from "./harness.ts";
 
 const trigger = buildTrigger();
 const thief = buildTrigger("ring");
@@ -24,7 +24,7 @@ function ringId(): string {
 
 describe("a ring that somebody else empties", () => {
 	it("counts the damage and goes on with what comes next", async () => {
-		const harness = new Harness({ ringBytes, kinds: ["exit"] });
+		const harness = new Harness({ off: otherOpens, ringBytes, kinds: ["exit"] });
 		try {
 			const id = ringId();
 			harness.capture.flush();

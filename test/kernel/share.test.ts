@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { noLimits } from "../../agent/capture/live.ts";
 import { EventKind } from "../../agent/model/event.ts";
 import type * as wire from "../../agent/model/picket.v1.ts";
-import { buildTrigger, Harness, run } from "./harness.ts";
+import { buildTrigger, Harness, otherOpens, run } from "./harness.ts";
 
 const slip = buildTrigger("slip");
 const trigger = buildTrigger();
@@ -31,7 +31,7 @@ afterEach(() => {
 });
 
 const window = (ms: number): Harness =>
-	new Harness({ kinds: ["open", "exit"], limits: { ...noLimits, repeatWindowMs: ms } });
+	new Harness({ off: otherOpens, kinds: ["open", "exit"], limits: { ...noLimits, repeatWindowMs: ms } });
 
 /** What was reported of one process that did all this. */
 async function opens(...words: string[]): Promise<wire.Open[]> {
@@ -89,6 +89,7 @@ describe("the same open again", () => {
 
 	it("is told when the one before it was lost", async () => {
 		harness = new Harness({
+			off: otherOpens,
 			kinds: ["open", "exit"],
 			simulateLoss: 2,
 			limits: { ...noLimits, repeatWindowMs: 60_000 },
@@ -105,7 +106,11 @@ describe("the same open again", () => {
 
 describe("a cgroup that sends more than its share", () => {
 	it("is cut, to the event, in what is bulk and in nothing else", async () => {
-		harness = new Harness({ kinds: [], limits: { ...noLimits, bulkRate: 1000, bulkBurst: 2000 } });
+		harness = new Harness({
+			off: otherOpens,
+			kinds: [],
+			limits: { ...noLimits, bulkRate: 1000, bulkBurst: 2000 },
+		});
 		const begun = performance.now();
 		await Promise.all([
 			run(trigger, ["opens", "20000", "/etc/hostname"]),

@@ -30,5 +30,5 @@ export const about: Readonly<Record<string, readonly EventName[]>> = {
 	"socket.test.ts": ["accept", "bind", "listen", "send", "socket", "dup"],
 	"stop.test.ts": ["exec"],
 	"truth.test.ts": ["open"],
-	"uring.test.ts": ["ioUring"],
+	"uring.test.ts": ["open", "connect"],
 };
