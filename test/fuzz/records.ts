@@ -1,8 +1,9 @@
 // Valid records to begin with: of every kind, and the samples of our signatures with the executions before them, so
 // that rules have something to find.
 import { observationOf, type Sample } from "../../agent/detect/sample.ts";
-import { EventKind, type EventName, eventNames, type Observation, Text } from "../../agent/model/event.ts";
-import type { ContainerFacts, Process } from "../../agent/model/process.ts";
+import { type EventName, eventName, eventNames, type Observation, Text } from "../../agent/model/event.ts";
+import * as layout from "../../agent/model/layout.ts";
+import type { ContainerFacts, Process, StandardStream } from "../../agent/model/process.ts";
 import { recordOf, sizesOf, structs, type Value } from "../unit/decode/bytes.ts";
 import type { Random } from "../unit/detect/rig.ts";
 
@@ -65,6 +66,18 @@ function headerOf(pid: number, cgroupId: number, flags: number): Record<string, 
 	return { time: BigInt(1000 * second), start: startOf(pid), cgroupId, pid, tid: pid, flags };
 }
 
+function streamOf({ type, inode, family, remotePort, localPort, remoteAddress }: StandardStream): Buffer {
+	const { standardStream: at } = layout;
+	const stream = Buffer.alloc(at.bytes);
+	stream.writeBigUInt64LE(BigInt(inode), at.inode);
+	stream.writeUInt16LE(type, at.type);
+	stream.writeUInt16LE(family, at.family);
+	stream.writeUInt16LE(remotePort, at.remotePort);
+	stream.writeUInt16LE(localPort, at.localPort);
+	stream.set(remoteAddress ?? [], at.remoteAddress);
+	return stream;
+}
+
 function execOf(process: Process, pid: number, cgroupId: number, flags: number): Buffer {
 	const { uid, gid, euid, egid, loginUid, sessionId, tty } = process;
 	return recordOf("exec", {
@@ -73,23 +86,24 @@ function execOf(process: Process, pid: number, cgroupId: number, flags: number):
 		...{ uid, gid, euid, egid, loginUid, sessionId, tty, inode: 7, capabilities: 0x1ff_ffff_ffffn },
 		...{ comm: process.comm, path: process.exe, raw: process.rawPath, cwd: process.cwd },
 		args: process.args.map((argument) => `${argument}\0`).join(""),
+		stream: Buffer.concat(process.streams.map(streamOf)),
 	});
 }
 
+/** The sample's own record, with a header as the kernel would have written it. */
 function actOf({ event }: Observation, pid: number, cgroupId: number): Buffer | undefined {
-	const header = headerOf(pid, cgroupId, event.flags);
-	const path = event.text(Text.path);
-	if (event.kind === EventKind.open) {
-		const { openFlags, mode, result } = event;
-		return recordOf("open", { ...header, openFlags, mode, result, path, raw: event.text(Text.raw) });
+	const name = eventName(event.kind);
+	if (name === undefined || name === "exec") return undefined;
+	const record = Buffer.from(event.bytes);
+	const header = recordOf(name, { ...headerOf(pid, cgroupId, event.flags), syscall: event.syscall });
+	header.copy(record, 0, 0, layout.eventHeader.bytes);
+	for (const [text, field] of Object.entries(Text)) {
+		const at = structs[name][text];
+		if (at === undefined) continue;
+		record.writeUInt16LE(event.textStart(field), at + layout.text.offset);
+		record.writeUInt16LE(event.textSize(field), at + layout.text.size);
 	}
-	if (event.kind !== EventKind.connect) return undefined;
-	const { family, protocol, localPort, remotePort, result } = event;
-	const remoteAddress = event.bytes.subarray(event.remoteAddressStart, event.remoteAddressStart + 16);
-	return recordOf("connect", {
-		...{ ...header, family, protocol, localPort, remotePort, result, path },
-		remoteAddress: Buffer.from(remoteAddress),
-	});
+	return record;
 }
 
 /** The records after which the engine should see what the sample shows. */

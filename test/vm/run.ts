@@ -16,8 +16,8 @@ import { type Counts, compare, record, seriesOf } from "./verifier.ts";
 const root = new URL("../..", import.meta.url).pathname;
 const work = join(root, "build", "vm");
 const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "picket-vm");
-/** An idle machine with two cores needs a quarter of it. */
-const timeoutMs = 600_000;
+/** An idle machine with two cores needs a third of it. */
+const timeoutMs = 900_000;
 const sum = { passed: 0, failed: 0, skipped: 0 };
 
 const { values, positionals } = parseArgs({
