@@ -1,7 +1,7 @@
 // `npm run test:vm`: the kernel tests on stock kernels in virtual machines, and arm64 as far as it can be tried
 // without one. `--record` keeps the verifier's counts; a series such as `6.1` as argument tries only that one.
 import { mkdirSync } from "node:fs";
-import { availableParallelism, homedir } from "node:os";
+import { availableParallelism, freemem, homedir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { DebianArchive } from "./archive.ts";
@@ -157,9 +157,14 @@ try {
 if (positionals.length === 0 || positionals.includes("arm64")) await checkArm64(archive, work, check);
 const initramfs = join(work, "initramfs");
 buildInitramfs(initramfs);
-const all = await pooled(chosen, availableParallelism(), (choice) => tryKernel(archive, choice, initramfs));
+// A machine waits a third of its time: one more than there are processors, where there is room for them.
+const room = Math.floor(freemem() / 2 ** 31);
+const width = Math.max(1, Math.min(availableParallelism() + 1, room));
+// The first of the list has the least to do: last.
+const tried = await pooled(chosen.toReversed(), width, (choice) => tryKernel(archive, choice, initramfs));
+const all = tried.toReversed();
 if (chosen.length === kernels.length && sum.failed === 0) archive.prune();
-for (const tried of all) tell(tried);
+for (const each of all) tell(each);
 for (const { test, reason } of unfit) say(`- not run in virtual machines: ${test} (${reason})`);
 if (values.record) {
 	record(
