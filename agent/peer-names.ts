@@ -1,6 +1,7 @@
 // Under which names programs looked their peers up: learnt from the answers that pass, told to whoever shows or judges
 // a connection. A name is looked for only when somebody asks, so a connection of no interest costs nothing here.
-import { type DnsMessage, NameTable, parseDns } from "./enrich/dns.ts";
+import { NameTable, parseDns } from "./enrich/dns.ts";
+import type { DnsMessage } from "./model/dns.ts";
 import { EventFlag, type EventView, type Observation, Text } from "./model/event.ts";
 import { type Interest, noInterest, sumOfInterests } from "./model/interest.ts";
 

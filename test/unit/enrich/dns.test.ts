@@ -1,6 +1,7 @@
 // DNS messages: what is read of good ones, and that no bytes whatever do harm. Names by address.
 import { describe, expect, it } from "vitest";
-import { type DnsMessage, NameTable, parseDns } from "../../../agent/enrich/dns.ts";
+import { NameTable, parseDns } from "../../../agent/enrich/dns.ts";
+import type { DnsMessage } from "../../../agent/model/dns.ts";
 
 /** Labels as they are sent; the name of `pointer` may follow. */
 function wireName(labels: readonly string[], pointer?: number): Buffer {
