@@ -52,6 +52,8 @@ __noinline int uring_open(__u64 address, __u32 slot, int result, bool begun)
         call.raw = asked->first.bytes;
         if (asked->first.size == ASKED_SIZE)
             call.header_flags |= FLAG_RAW_UNREADABLE;
+    } else {
+        call.header_flags |= FLAG_RAW_UNREADABLE;
     }
     if (result >= 0 && !begun)
         call.file =

@@ -131,16 +131,18 @@ describe.each(ways)("carried out %s", (_, modes) => {
 	it.each(["open", "openat2"])("an %s is reported with path, flags and inode", async (call) => {
 		const { event, said } = await one(modes, call, file, "2");
 		expect(said.result).toBeGreaterThan(2);
+		// A preemptible kernel may have skipped the program that keeps the name; that is said.
+		const unread = event.flags & EventFlag.rawUnreadable;
 		expect(event).toMatchObject({
 			kind: EventKind.open,
 			path: file,
-			raw: file,
+			raw: unread ? "" : file,
 			openFlags: 2,
 			result: said.result,
 			...whereIs(file),
 			mode: said.mode,
 		});
-		expect(event.flags).toBe(EventFlag.ioUring);
+		expect(event.flags).toBe(EventFlag.ioUring | unread);
 	});
 
 	it("an open that fails is reported with the reason and the name", async () => {
