@@ -2,7 +2,7 @@
 // line is the sum.
 import { spawn, spawnSync } from "node:child_process";
 import { join } from "node:path";
-import { bin, root, run, say, suite, sum } from "./suites.ts";
+import { bin, failures, root, run, say, suite, sum, tellFailures } from "./suites.ts";
 
 function version(command: string, ...args: string[]): string {
 	const { stdout, stderr, error } = spawnSync(command, args, { encoding: "utf8" });
@@ -18,7 +18,10 @@ async function check(name: string, command: string, args: readonly string[]): Pr
 	const begun = Date.now();
 	const status = await run(command, args);
 	if (status === 0) sum.passed++;
-	else sum.failed++;
+	else {
+		sum.failed++;
+		failures.push(name);
+	}
 	say(`${status === 0 ? "✓" : "✗"} ${name} (${((Date.now() - begun) / 1000).toFixed(1)} s)`);
 }
 
@@ -39,11 +42,12 @@ async function virtualMachines(): Promise<void> {
 	});
 	const [, passed, failed, skipped] =
 		/(\d+) passed, (\d+) failed, (\d+) skipped\n$/.exec(text)?.map(Number) ?? [];
+	failures.push(...(text.match(/^✗ .*$/gm) ?? []).map((line) => line.slice(2)));
 	sum.passed += passed ?? 0;
 	sum.failed += failed ?? 0;
 	sum.skipped += skipped ?? 0;
 	if (status !== 0 && !failed) {
-		say("the virtual machines gave no results");
+		failures.push(`the virtual machines gave no results, and ended with ${status}`);
 		sum.failed++;
 	}
 }
@@ -72,5 +76,7 @@ await check("clang-format", "clang-format", [
 for (const name of ["unit", "kernel", "network", "sensor", "container", "fuzz"]) await suite(name);
 await virtualMachines();
 
+tellFailures();
 say(`${sum.passed} passed, ${sum.failed} failed, ${sum.skipped} skipped`);
-process.exit(sum.failed === 0 ? 0 : 1);
+// Not process.exit: what is still on its way into a pipe would be lost.
+process.exitCode = sum.failed === 0 ? 0 : 1;

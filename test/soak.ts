@@ -4,7 +4,7 @@
 // where the fuzzers begin.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { root, say, suite, sum } from "./suites.ts";
+import { root, say, suite, sum, tellFailures } from "./suites.ts";
 
 const long = { PICKET_SOAK: "1" };
 const truth = "test/kernel/truth.test.ts";
@@ -30,5 +30,6 @@ if (unknown.length > 0) {
 for (const [name, part] of Object.entries(parts)) {
 	if (wanted.length === 0 || wanted.includes(name)) await part();
 }
+tellFailures();
 say(`${sum.passed} passed, ${sum.failed} failed, ${sum.skipped} skipped`);
-process.exit(sum.failed === 0 ? 0 : 1);
+process.exitCode = sum.failed === 0 ? 0 : 1;

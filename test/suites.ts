@@ -8,6 +8,8 @@ const results = join(root, "build", "test");
 mkdirSync(results, { recursive: true });
 export const bin = join(root, "node_modules", ".bin");
 export const sum = { passed: 0, failed: 0, skipped: 0 };
+/** A line for each thing that failed, told again at the end, where it is found. */
+export const failures: string[] = [];
 
 export function say(text: string): void {
 	process.stdout.write(`${text}\n`);
@@ -26,7 +28,19 @@ export function run(
 	});
 }
 
+export function tellFailures(): void {
+	if (failures.length > 0) say("\nFailed:");
+	for (const failure of failures) say(`✗ ${failure}`);
+}
+
+interface TestResult {
+	fullName: string;
+	status: string;
+	failureMessages?: string[];
+}
+
 interface Report {
+	testResults: { name: string; status: string; message: string; assertionResults: TestResult[] }[];
 	numPassedTests: number;
 	numFailedTests: number;
 	numPendingTests: number;
@@ -54,8 +68,21 @@ export async function suite(
 		sum.skipped += report.numPendingTests + report.numTodoTests;
 		// A file that could not even be loaded is no failed test in the count.
 		if ((status !== 0 || !report.success) && report.numFailedTests === 0) sum.failed++;
+		failures.push(...failuresOf(name, report));
 	} catch {
-		say(`the suite ${name} gave no results`);
+		failures.push(`the suite ${name} gave no results, and ended with ${status}`);
 		sum.failed++;
 	}
+}
+
+function failuresOf(suiteName: string, report: Report): string[] {
+	const found: string[] = [];
+	const note = (what: string, message = "") =>
+		found.push(`${suiteName}: ${what}\n    ${message.split("\n", 1)[0]?.slice(0, 300)}`);
+	for (const { name, status, message, assertionResults } of report.testResults) {
+		const failed = assertionResults.filter((test) => test.status === "failed");
+		for (const { fullName, failureMessages } of failed) note(fullName, failureMessages?.[0]);
+		if (status === "failed" && failed.length === 0) note(name, message);
+	}
+	return found;
 }

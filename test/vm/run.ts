@@ -101,7 +101,7 @@ function tellRun(name: string, run: Run): void {
 		else {
 			sum.failed++;
 			say(`✗ ${label}: ${test}`);
-			for (const line of (error ?? "").split("\n").slice(0, 25)) say(`    ${line}`);
+			for (const line of (error ?? "").split("\n").slice(0, 25)) say(`    ${line.slice(0, 400)}`);
 		}
 	}
 	for (const { name: capability, available, lost } of run.capabilities) {
@@ -179,4 +179,5 @@ say("");
 instructions(all);
 say("");
 say(`${sum.passed} passed, ${sum.failed} failed, ${sum.skipped} skipped`);
-process.exit(sum.failed === 0 ? 0 : 1);
+// Not process.exit: what is still on its way into a pipe would be lost.
+process.exitCode = sum.failed === 0 ? 0 : 1;
