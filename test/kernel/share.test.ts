@@ -109,22 +109,23 @@ describe("a cgroup that sends more than its share", () => {
 		harness = new Harness({
 			off: otherOpens,
 			kinds: [],
-			limits: { ...noLimits, bulkRate: 1000, bulkBurst: 2000 },
+			limits: { ...noLimits, bulkRate: 100, bulkBurst: 2000 },
 		});
 		const begun = performance.now();
 		await Promise.all([
-			run(trigger, ["opens", "20000", "/etc/hostname"]),
+			run(trigger, ["opens", "10000", "/etc/hostname"]),
 			run(trigger, ["forks", "300"]),
-			run(trigger, ["opens", "20000", "/etc/hostname"]),
+			run(trigger, ["opens", "10000", "/etc/hostname"]),
 		]);
 		const seconds = (performance.now() - begun) / 1000;
 		const counts = whole("open");
 		// A kernel that can be preempted within a program skips it for whoever comes next on that CPU, and tells us.
 		const skipped = harness.capture.programs().reduce((sum, { missed }) => sum + missed, 0);
-		expect(counts.generated + skipped).toBeGreaterThanOrEqual(40_000);
+		expect(counts.generated + skipped).toBeGreaterThanOrEqual(20_000);
 		expect(counts.submitted).toBeGreaterThan(1900);
-		expect(counts.submitted).toBeLessThan(2000 + 1000 * seconds + 200);
-		expect(counts.limited).toBeGreaterThan(20_000);
+		expect(counts.submitted).toBeLessThan(2000 + 100 * seconds + 200);
+		// An emulated processor takes a minute for what another does in a second.
+		expect(counts.limited).toBeGreaterThan(10_000);
 		for (const kind of ["exec", "fork", "exit"] as const)
 			expect(whole(kind)).toMatchObject({ lost: 0, limited: 0 });
 	});

@@ -15,7 +15,7 @@ describe("capture", () => {
 		};
 		const flood = spawn(trigger, ["opens", "100000000", "/dev/null"], { stdio: "ignore" });
 		try {
-			while ((harness.capture.counters().get("open")?.generated ?? 0) < 20_000) {
+			while ((harness.capture.counters().get("open")?.generated ?? 0) < 5000) {
 				await new Promise((resolve) => setTimeout(resolve, 5));
 			}
 			const begun = performance.now();
@@ -28,7 +28,7 @@ describe("capture", () => {
 		} finally {
 			flood.kill("SIGKILL");
 		}
-	}, 30_000);
+	}, 120_000);
 
 	it("looks at every read when the rules name more files than the table takes, and says why", async () => {
 		const exact = Array.from({ length: 5000 }, (_, i) => `/nowhere/${i}`);
