@@ -182,11 +182,13 @@ static __always_inline bool record_admit(const struct settings *settings,
         __sync_fetch_and_add(&count->lost, 1);
         return false;
     }
-    /* A record into an empty ring wakes the agent, which then comes back by itself until the ring
-     * stays empty. */
-    bool wake = queued == 0 || queued >= settings->wake_limit ||
-                settings->wake_mask & (1ull << (header->kind & 63));
-    *flags = wake ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+    /* Else the kernel decides when the record is committed: the first one that is not read yet
+     * wakes the agent, which then comes back by itself until the ring stays empty. (Deciding here
+     * loses the wake-up when the agent empties the ring and goes to sleep between this and the
+     * commit: a virtual machine's processor may stand still that long.) */
+    const bool wake =
+        queued >= settings->wake_limit || settings->wake_mask & (1ull << (header->kind & 63));
+    *flags = wake ? BPF_RB_FORCE_WAKEUP : 0;
     return true;
 }
 

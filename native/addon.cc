@@ -160,7 +160,14 @@ class Sensor : public Napi::ObjectWrap<Sensor>
 
     void detach(const Napi::CallbackInfo &info)
     {
-        kernel_.detach(info[0].As<Napi::String>().Utf8Value(), target_of(info));
+        std::vector<std::pair<std::string, std::string>> hooks;
+        Napi::Array names = info[0].As<Napi::Array>();
+        for (uint32_t i = 0; i < names.Length(); i++) {
+            Napi::Object hook = names.Get(i).As<Napi::Object>();
+            hooks.emplace_back(hook.Get("program").As<Napi::String>().Utf8Value(),
+                               hook.Get("target").As<Napi::String>().Utf8Value());
+        }
+        kernel_.detach(hooks);
     }
 
     static std::string target_of(const Napi::CallbackInfo &info)

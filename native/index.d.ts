@@ -56,8 +56,8 @@ export class Sensor {
 	 * ("category/name") or the directory of a cgroup.
 	 */
 	attach(program: string, target?: string): void;
-	/** Takes it off again; it stays loaded. */
-	detach(program: string, target?: string): void;
+	/** Takes programs off again, all at once; they stay loaded. `target` as for attach(), "" for none. */
+	detach(hooks: readonly { readonly program: string; readonly target: string }[]): void;
 	/** Calls `ready` when the kernel wakes us, then every `drainMs` for as long as records come. */
 	start(ready: () => void, drainMs: number): void;
 	/**

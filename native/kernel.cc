@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstring>
 #include <fcntl.h>
+#include <pthread.h>
 #include <unistd.h>
 
 #include "../bpf/event.h"
@@ -29,6 +30,8 @@ namespace
 // libbpf prints; we keep the end of it for the error. Main thread only, like everything here.
 std::string library_log;
 constexpr size_t log_limit = 8192;
+
+constexpr size_t most_events = 512;
 
 int keep_log(enum libbpf_print_level level, const char *format, va_list arguments)
 {
@@ -82,6 +85,12 @@ bool is_contract_enum(const std::string &name)
     return name == "event_kind" || name == "event_flag" || name == "open_interest" ||
            name == "connect_interest" || name == "scope" || name == "syscall_x86_64" ||
            name == "syscall_arm64";
+}
+
+void *destroy_link(void *link)
+{
+    bpf_link__destroy(static_cast<bpf_link *>(link));
+    return nullptr;
 }
 
 } // namespace
@@ -190,7 +199,43 @@ Failure Kernel::load(const std::string &object, uint32_t ring_bytes,
         failed.program = failed_program();
         return failed;
     }
+    events_ = bpf_map_create(BPF_MAP_TYPE_PERF_EVENT_ARRAY, "picket_events", sizeof(uint32_t),
+                             sizeof(int), most_events, nullptr);
+    places_.assign(events_ < 0 ? 0 : most_events, false);
     return {};
+}
+
+// Returns the event's place in the table, or -1.
+int Kernel::keep(int event)
+{
+    const auto free = std::find(places_.begin(), places_.end(), false);
+    const auto place = static_cast<uint32_t>(free - places_.begin());
+    if (free == places_.end() || bpf_map_update_elem(events_, &place, &event, BPF_ANY))
+        return -1;
+    *free = true;
+    return static_cast<int>(place);
+}
+
+// The kernel waits for each program until nobody can be in it (from 6.13 on, ef1b808e3b7c): side by
+// side they wait for the same.
+void Kernel::release(const std::vector<Hook> &hooks)
+{
+    std::vector<pthread_t> threads;
+    for (const Hook &hook : hooks) {
+        pthread_t thread;
+        if (hooks.size() > 1 && pthread_create(&thread, nullptr, destroy_link, hook.link) == 0)
+            threads.push_back(thread);
+        else
+            destroy_link(hook.link);
+    }
+    for (pthread_t thread : threads)
+        pthread_join(thread, nullptr);
+    for (const Hook &hook : hooks) {
+        if (hook.place < 0)
+            continue;
+        bpf_map_delete_elem(events_, &hook.place);
+        places_[hook.place] = false;
+    }
 }
 
 Failure Kernel::attach(const std::string &name, const std::string &target)
@@ -206,6 +251,7 @@ Failure Kernel::attach(const std::string &name, const std::string &target)
     const std::string section = bpf_program__section_name(program);
     const std::string prefix = "tracepoint/";
     bpf_link *link = nullptr;
+    int place = -1;
     if (section.starts_with("cgroup")) {
         const int cgroup = open(target.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (cgroup >= 0) {
@@ -221,7 +267,9 @@ Failure Kernel::attach(const std::string &name, const std::string &target)
             errno = -event;
         } else {
             link = bpf_program__attach_perf_event(program, event);
-            if (!link) {
+            if (link) {
+                place = keep(event);
+            } else {
                 const int error = errno;
                 ::close(event);
                 errno = error;
@@ -237,24 +285,34 @@ Failure Kernel::attach(const std::string &name, const std::string &target)
         failed.program = name;
         return failed;
     }
-    links_[{name, target}] = link;
+    hooks_[{name, target}] = {link, place};
     return {};
 }
 
-void Kernel::detach(const std::string &name, const std::string &target)
+void Kernel::detach(const std::vector<std::pair<std::string, std::string>> &hooks)
 {
-    const auto found = links_.find({name, target});
-    if (found == links_.end())
-        return;
-    bpf_link__destroy(found->second);
-    links_.erase(found);
+    std::vector<Hook> found;
+    for (const auto &name : hooks) {
+        const auto hook = hooks_.find(name);
+        if (hook == hooks_.end())
+            continue;
+        found.push_back(hook->second);
+        hooks_.erase(hook);
+    }
+    release(found);
 }
 
 void Kernel::close()
 {
-    for (auto &[hook, link] : links_)
-        bpf_link__destroy(link);
-    links_.clear();
+    std::vector<Hook> all;
+    for (const auto &[name, hook] : hooks_)
+        all.push_back(hook);
+    hooks_.clear();
+    release(all);
+    if (events_ >= 0)
+        ::close(events_);
+    events_ = -1;
+    places_.clear();
     bpf_object__close(object_);
     object_ = nullptr;
 }
@@ -311,8 +369,8 @@ size_t Kernel::counters(double *out, size_t capacity) const
 
 bool Kernel::attached(const std::string &program) const
 {
-    return std::any_of(links_.begin(), links_.end(),
-                       [&](const auto &link) { return link.first.first == program; });
+    return std::any_of(hooks_.begin(), hooks_.end(),
+                       [&](const auto &hook) { return hook.first.first == program; });
 }
 
 std::vector<Program> Kernel::programs() const

@@ -69,7 +69,8 @@ class Kernel
     // `target`: for a program that is hooked up in several places which one, a tracepoint
     // ("category/name") or the directory of a cgroup; else "".
     Failure attach(const std::string &program, const std::string &target);
-    void detach(const std::string &program, const std::string &target);
+    // Hooks by program and target, all at once; those that are not there are passed over.
+    void detach(const std::vector<std::pair<std::string, std::string>> &hooks);
     void close();
 
     bool attached(const std::string &program) const;
@@ -84,9 +85,22 @@ class Kernel
     std::vector<Program> programs() const;
 
   private:
+    struct Hook {
+        bpf_link *link;
+        int place; // of a tracepoint's event in events_, or -1
+    };
+
+    int keep(int event);
+    void release(const std::vector<Hook> &hooks);
+
     bpf_object *object_ = nullptr;
     // By program and target.
-    std::map<std::pair<std::string, std::string>, bpf_link *> links_;
+    std::map<std::pair<std::string, std::string>, Hook> hooks_;
+    // A table of the tracepoints' events. Whoever lets go of such an event waits until no processor
+    // can be in the tracepoint, one event at a time; the kernel lets go of what is in a table in
+    // the background.
+    int events_ = -1;
+    std::vector<bool> places_;
     Tracefs tracefs_;
 };
 

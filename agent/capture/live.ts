@@ -183,7 +183,7 @@ export class LiveCapture {
 					// Twice: before 5.13 (f3a95075549e) what was taken off cannot be put on again.
 					for (let time = 0; time < 2; time++) {
 						sensor.attach(program);
-						sensor.detach(program);
+						sensor.detach([{ program, target: "" }]);
 					}
 				}
 				return sensor;
@@ -234,11 +234,9 @@ export class LiveCapture {
 			const way = this.#eventKinds.has(capability.kind) ? this.#wayOf(capability) : undefined;
 			for (const hook of way ? this.#hooksOf(capability, way) : []) needed.set(hook.name, hook);
 		}
-		for (const [name, hook] of this.#attached) {
-			if (needed.has(name)) continue;
-			this.#sensor.detach(hook.program, hook.target);
-			this.#attached.delete(name);
-		}
+		const leaving = [...this.#attached].filter(([name]) => !needed.has(name));
+		this.#sensor.detach(leaving.map(([, hook]) => hook));
+		for (const [name] of leaving) this.#attached.delete(name);
 		for (const [name, hook] of needed) {
 			if (!this.#attached.has(name) && this.#hookUp(hook)) this.#attached.set(name, hook);
 		}
