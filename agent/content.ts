@@ -78,11 +78,16 @@ function ruleFilesAt(path: string, origin: RuleFile["origin"]): RuleFile[] {
 }
 
 /** Our own signatures (unless left out) and the files given. Throws CommandError for a path that cannot be read. */
-export function readRules(paths: readonly string[], withDefaults: boolean): RuleSet {
-	return loadRules([
+export function readRuleFiles(paths: readonly string[], withDefaults: boolean): RuleFile[] {
+	return [
 		...(withDefaults ? ruleFilesAt(signatureFolder, "picket") : []),
 		...paths.flatMap((path) => ruleFilesAt(path, "falco")),
-	]);
+	];
+}
+
+/** The same, compiled. */
+export function readRules(paths: readonly string[], withDefaults: boolean): RuleSet {
+	return loadRules(readRuleFiles(paths, withDefaults));
 }
 
 function sha256(text: string): string {
