@@ -119,6 +119,17 @@ rules
 withRules(rules.command("list"))
 	.description("all rules that would be loaded")
 	.action(async (flags) => say((await import("./commands/rules.ts")).listRules(flags)));
+withRules(rules.command("explain <names...>"))
+	.description("what rules look for, by name or all of a file: compiled form, fields, interest, cost here")
+	.option("--recording <file>", "measure the cost on the events of a recording")
+	.option("--no-cost", "do not measure")
+	.addHelpText(
+		"after",
+		"\nExit status: 0 all is well; 1 no such rule, or an error in one; 2 a file cannot be read.",
+	)
+	.action(async (names: string[], flags) =>
+		say((await import("./commands/rules-explain.ts")).explainRules(names, flags, await page())),
+	);
 
 withCapture(program.command("record"))
 	.description("write raw events to a file")

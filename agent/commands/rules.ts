@@ -1,5 +1,6 @@
 // `picket rules check` and `picket rules list`: which rules there are, what each can do on this host, and what is wrong
 // with the files. Reads files only.
+import { resolve } from "node:path";
 import { readConfig, readRuleFiles } from "../content.ts";
 import { type LoadedRule, loadRules, type RuleFile, type RuleSet } from "../detect/load.ts";
 import type { Problem } from "../model/verdict.ts";
@@ -14,18 +15,12 @@ export interface RuleFlags {
 	readonly config?: string;
 }
 
-/** Rules with the files they came from: messages show the lines. */
-export interface Loaded {
-	readonly set: RuleSet;
-	readonly files: readonly RuleFile[];
-}
-
-/** What the sensor would load with these options, and `more` files. */
-export function loadedRules(flags: RuleFlags, more: readonly string[] = []): Loaded {
+/** The files the sensor would load with these options, and `more`; each once. */
+export function loadedFiles(flags: RuleFlags, more: readonly string[] = []): RuleFile[] {
 	const { config } = readConfig(flags.config);
 	const paths = [...config.rules.files, ...(flags.rules ?? []), ...more];
 	const files = readRuleFiles(paths, config.rules.default && flags.defaultRules !== false);
-	return { files, set: loadRules(files) };
+	return [...new Map(files.toReversed().map((file) => [resolve(file.path), file])).values()].toReversed();
 }
 
 function totalsOf(rules: readonly LoadedRule[]): Record<LoadedRule["status"], number> {
@@ -137,7 +132,8 @@ function isBelow(path: string, folder: string): boolean {
 }
 
 export function listRules(flags: RuleFlags): Outcome {
-	const { set, files } = loadedRules(flags);
+	const files = loadedFiles(flags);
+	const set = loadRules(files);
 	if (flags.json) return { text: rulesJson(set, inOrder(set.problems, files)), status: 0 };
 	const lines = set.rules.map(({ name, status, severity, techniques }) =>
 		neutralise(`${status.padEnd(14)} ${severity.padEnd(14)} ${techniques.join(",").padEnd(12)} ${name}`),

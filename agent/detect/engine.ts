@@ -24,7 +24,7 @@ export class Engine {
 	/** Matches by rule name. */
 	readonly matches = new Map<string, number>();
 
-	constructor({ predicates, rules }: RuleSet, context: FieldContext) {
+	constructor({ predicates, rules }: Pick<RuleSet, "predicates" | "rules">, context: FieldContext) {
 		this.#context = context;
 		this.#conditions = new Conditions(predicates, context);
 		for (const kind of kinds) {

@@ -59,13 +59,17 @@ export interface RuleSet {
 
 const deliveredTypes: ReadonlySet<string> = new Set(Object.values(eventTypes).flat());
 
-export function loadRules(files: readonly RuleFile[]): RuleSet {
+/** What each rule's condition became, by the rule's name: for those who explain rules. */
+export type Bounds = Map<string, Bound>;
+
+/** Fills `bounds` when given: a sensor has no use for them, and they take memory. */
+export function loadRules(files: readonly RuleFile[], bounds?: Bounds): RuleSet {
 	const problems: Problem[] = [];
 	const predicates = new Predicates();
 	const hash = createHash("sha256");
 	const sources = collect(files, problems);
 	for (const { path, text } of files) hash.update(`${path.replace(/^.*\//, "")}\0${text}\0`);
-	const rules = sources.map((source) => compile(source, predicates, problems));
+	const rules = sources.map((source) => compile(source, predicates, problems, bounds));
 	const interests = rules.flatMap((rule) => (rule.enabled && rule.interest ? [rule.interest] : []));
 	for (const rule of rules) {
 		const { readOpens, writeOpens } = rule.interest ?? noInterest;
@@ -93,7 +97,12 @@ export function loadRules(files: readonly RuleFile[]): RuleSet {
 /** Opens of our own signatures are successful ones, unless the signature says otherwise. */
 const successfulOpens = `(not evt.type in (${eventTypes[Kind.open].join(", ")}) or evt.rawres >= 0)`;
 
-function compile(source: RuleSource, predicates: Predicates, problems: Problem[]): LoadedRule {
+function compile(
+	source: RuleSource,
+	predicates: Predicates,
+	problems: Problem[],
+	bounds: Bounds | undefined,
+): LoadedRule {
 	const { name, file, place } = source;
 	const priority = priorityOf(source.priority);
 	const { tactics, techniques } = attackOf(source.tags);
@@ -174,6 +183,7 @@ function compile(source: RuleSource, predicates: Predicates, problems: Problem[]
 			? ({ is: "and", nodes: [parsed, parseCondition(successfulOpens)] } as const)
 			: parsed;
 		const bound = bind(node, predicates);
+		bounds?.set(name, bound);
 		const plans = new Map(kinds.map((kind) => [kind, planFor(bound, predicates, kind)]));
 		const judged = judge(bound, plans, predicates);
 		return {
