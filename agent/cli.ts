@@ -130,6 +130,19 @@ withRules(rules.command("explain <names...>"))
 	.action(async (names: string[], flags) =>
 		say((await import("./commands/rules-explain.ts")).explainRules(names, flags, await page())),
 	);
+withRules(rules.command("test [paths...]"))
+	.description("run the samples beside rules, or a recording, and say why what failed did")
+	.option("--recording <file>", "run this recording instead of samples")
+	.option("--rule <name>", "only this rule (repeatable)", append(text))
+	.option("--strict", "rules without samples are errors")
+	.option("--trace", "show whole conditions, also of samples that did as they should")
+	.addHelpText(
+		"after",
+		"\nExit status: 0 all is well; 1 a sample failed or a rule has an error; 2 a file cannot be read.",
+	)
+	.action(async (paths: string[], flags) =>
+		say((await import("./commands/rules-test.ts")).testRules(paths, flags, await page())),
+	);
 
 withCapture(program.command("record"))
 	.description("write raw events to a file")

@@ -178,7 +178,7 @@ function flattened(parts: readonly Part[], is: "and" | "or", around: number): re
 }
 
 /** The first of many values, and how many more there are. */
-function shortened(check: string): string {
+export function shortened(check: string): string {
 	const found = /^(.*? \()(.*)\)$/s.exec(check);
 	const values = found?.[2]?.split(", ") ?? [];
 	if (!found || values.length <= mostValues) return check;

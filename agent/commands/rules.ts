@@ -63,7 +63,8 @@ export function problemsText(
 	});
 }
 
-const counted = (count: number, word: string): string => `${count} ${word}${count === 1 ? "" : "s"}`;
+/** "1 rule", "2 rules". */
+export const counted = (count: number, word: string): string => `${count} ${word}${count === 1 ? "" : "s"}`;
 
 export interface CheckFlags {
 	readonly json?: boolean;
