@@ -1,7 +1,6 @@
 // The groups of one correlation: bounded in number and in what they hold, the one longest without a match goes first.
 // What had to go while it still counted is itself counted.
-import type { Measure } from "./measure.ts";
-import { Window } from "./window.ts";
+import type { Window } from "./window.ts";
 
 export interface Group {
 	/** Values of the group-by fields. */
@@ -35,10 +34,10 @@ export class Groups {
 	/** Matches forgotten while they were in the window. */
 	dropped = 0;
 
-	constructor(limits: Limits, timespan: number, once: boolean, measure: () => Measure) {
+	constructor(limits: Limits, timespan: number, makeWindow: () => Window) {
 		this.#limits = limits;
 		this.#timespan = timespan;
-		this.#make = () => new Window(measure(), timespan, once);
+		this.#make = makeWindow;
 	}
 
 	get size(): number {

@@ -121,7 +121,7 @@ export function parseCorrelation(document: Document, problems: Problem[]): Draft
 		timespan: timespanOf(given.timespan),
 		timespanText,
 		...condition,
-		aliases: aliasesOf(given.aliases, references),
+		aliases: aliasesOf(given.aliases),
 		generate: switchOf(given.generate ?? values.generate, given.generate === undefined),
 		severity: levelOf(values.level),
 	};
@@ -246,7 +246,7 @@ function conditionHoldsAlways(type: CorrelationType, thresholds: Thresholds): bo
 	return !/^value_(sum|avg|percentile|median)$/.test(type) && satisfies(thresholds, 1);
 }
 
-function aliasesOf(value: Value | undefined, references: readonly string[]): Draft["aliases"] {
+function aliasesOf(value: Value | undefined): Draft["aliases"] {
 	const path = ["correlation", "aliases"];
 	const aliases = new Map<string, ReadonlyMap<string, string>>();
 	if (value !== undefined && (typeof value !== "object" || value === null || Array.isArray(value)))
@@ -254,22 +254,9 @@ function aliasesOf(value: Value | undefined, references: readonly string[]): Dra
 	for (const [alias, mapping] of Object.entries(asMap(value))) {
 		const fields = Object.entries(asMap(mapping));
 		for (const [rule, field] of fields) {
-			if (!references.includes(rule))
-				throw new DocumentProblem(
-					[...path, alias, rule],
-					`${rule} is none of the listed rules`,
-					`listed: ${references.join(", ")}`,
-				);
 			if (asText(field) === "")
 				throw new DocumentProblem([...path, alias, rule], "that is no field", "write the name of a field");
 		}
-		const lacking = references.find((rule) => !fields.some(([name]) => name === rule));
-		if (lacking !== undefined)
-			throw new DocumentProblem(
-				[...path, alias],
-				`the alias ${alias} has no field for ${lacking}`,
-				`add ${lacking}: and the field that is meant there`,
-			);
 		aliases.set(alias, new Map(fields.map(([rule, field]) => [rule, asText(field)])));
 	}
 	return aliases;

@@ -2,14 +2,15 @@
 // replay concludes what the live sensor did. Costs nothing for an event that matches no rule. The condition is judged
 // at each match. Once a group has alerted it is quiet for one timespan, unless what is counted grows by a digit: a
 // burst is one alert, then one at 10, 100, … times as much, and one a timespan while it goes on.
+import { createHash } from "node:crypto";
 import type { Observation } from "../../model/event.ts";
 import type { Evidence, Finding } from "../../model/verdict.ts";
 import type { FieldContext } from "../field.ts";
 import type { LoadedRule } from "../load.ts";
-import { textDigest } from "../text.ts";
 import { type CorrelationType, satisfies, symbols, type Thresholds } from "./condition.ts";
 import { type Group, Groups, keyOf, type Limits } from "./groups.ts";
 import { createMeasure, type Entry } from "./measure.ts";
+import { Window } from "./window.ts";
 
 export type Getter = (observation: Observation, context: FieldContext) => string | undefined;
 
@@ -76,8 +77,11 @@ class State {
 			groupEntries: Math.max(limits.groupEntries, asked),
 			entries: Math.max(limits.entries, 4 * asked),
 		};
-		this.groups = new Groups(sizes, timespan, !takesEachRule.has(type), () =>
-			createMeasure(type, positions, percentile),
+		this.groups = new Groups(
+			sizes,
+			timespan,
+			() =>
+				new Window(createMeasure(type, positions, percentile), positions, timespan, !takesEachRule.has(type)),
 		);
 	}
 
@@ -122,9 +126,13 @@ function textsOf(
 	for (const get of getters) {
 		const text = get(observation, context);
 		if (text === undefined) return undefined;
-		texts.push(text.length <= longestValue ? text : `${text.slice(0, longestValue)}…${textDigest(text)}`);
+		texts.push(text.length <= longestValue ? text : `${text.slice(0, longestValue)}…${digest(text)}`);
 	}
 	return texts;
+}
+
+function digest(text: string): string {
+	return createHash("sha256").update(text, "latin1").digest("hex");
 }
 
 interface Listener {
@@ -238,7 +246,9 @@ function evidenceOf({ feeds, groupBy, type }: Correlation, { window, values }: G
 		group: Object.fromEntries(groupBy.map((name, index) => [name, values[index] ?? ""])),
 		first: entries[0]?.time ?? window.newest,
 		last: window.newest,
-		rules: [...new Set([...newest.keys()].sort((a, b) => a - b).map((position) => names.get(position) ?? ""))],
+		rules: [
+			...new Set([...newest.keys()].sort((a, b) => a - b).map((position) => names.get(position) ?? "")),
+		],
 	};
 }
 

@@ -7,14 +7,17 @@ export class Window {
 	#entries: Entry[] = [];
 	#first = 0;
 	#lastNumber = -1;
+	/** Matches in the window by rule. */
+	readonly #counts: number[];
 	readonly #measure: Measure;
 	readonly #timespan: number;
 	readonly #once: boolean;
 	/** ns since boot; -Infinity while there was none. */
 	newest = Number.NEGATIVE_INFINITY;
 
-	/** `timespan`: ns. `once`: an event counts once, however many of the rules it matches. */
-	constructor(measure: Measure, timespan: number, once: boolean) {
+	/** `positions`: rules listed. `timespan`: ns. `once`: an event counts once, however many of them it matches. */
+	constructor(measure: Measure, positions: number, timespan: number, once: boolean) {
+		this.#counts = new Array<number>(positions).fill(0);
 		this.#measure = measure;
 		this.#timespan = timespan;
 		this.#once = once;
@@ -28,6 +31,8 @@ export class Window {
 	add(entry: Entry): boolean {
 		if (this.#once && entry.number === this.#lastNumber) return false;
 		this.#lastNumber = entry.number;
+		if (entry.time < this.newest - this.#timespan) return false;
+		this.#counts[entry.position] = (this.#counts[entry.position] ?? 0) + 1;
 		if (entry.time >= this.newest) {
 			this.newest = entry.time;
 			this.#entries.push(entry);
@@ -35,18 +40,16 @@ export class Window {
 			this.#expire();
 			return true;
 		}
-		if (entry.time < this.newest - this.#timespan) return false;
 		this.#insert(entry);
 		return true;
 	}
 
-	/** For lack of room: of the rule that matched last, so that a flood of one rule does not push out another's match. */
+	/** For lack of room: of the rule that matched most, so that a flood of one does not push out another's match. */
 	shrink(): void {
-		const last = this.#entries.at(-1);
-		const at = this.#entries.findIndex(
-			({ position }, index) => index >= this.#first && position === last?.position,
-		);
-		for (const dropped of this.#entries.splice(at, 1)) this.#measure.remove(dropped);
+		const most = this.#counts.indexOf(Math.max(...this.#counts));
+		let at = this.#first;
+		while (this.#entries[at]?.position !== most) at++;
+		for (const entry of this.#entries.splice(at, 1)) this.#forget(entry);
 	}
 
 	value(): number {
@@ -61,12 +64,17 @@ export class Window {
 	#expire(): void {
 		const since = this.newest - this.#timespan;
 		while (this.size > 0 && (this.#entries[this.#first] as Entry).time < since) {
-			this.#measure.remove(this.#entries[this.#first] as Entry);
+			this.#forget(this.#entries[this.#first] as Entry);
 			this.#first++;
 		}
 		if (this.#first < 32 || this.#first * 2 < this.#entries.length) return;
 		this.#entries = this.#entries.slice(this.#first);
 		this.#first = 0;
+	}
+
+	#forget(entry: Entry): void {
+		this.#counts[entry.position] = (this.#counts[entry.position] ?? 0) - 1;
+		this.#measure.remove(entry);
 	}
 
 	/** Events of several processors come a little out of order: the place is near the end. */
