@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { readConfig } from "../content.ts";
+import type { Correlation } from "../detect/correlation/runtime.ts";
 import {
 	type Explanation,
 	explainer,
@@ -78,10 +79,11 @@ function streamOf(flags: ExplainFlags): Stream {
 	return recordedEvents(flags.recording, readConfig(flags.config).config.limits);
 }
 
-/** By its exact name, else by the same in other capitals. Throws CommandError that suggests others. */
+/** By its exact name, its id, else by the same in other capitals. Throws CommandError that suggests others. */
 export function ruleNamed(name: string, rules: readonly LoadedRule[]): LoadedRule {
 	const found =
 		rules.find((rule) => rule.name === name) ??
+		rules.find((rule) => rule.id === name || rule.shortName === name) ??
 		rules.find((rule) => rule.name.toLowerCase() === name.toLowerCase());
 	if (found) return found;
 	const near = nearNames(
@@ -104,11 +106,22 @@ interface Explained {
 function explanationJson({ explanation, problems, costs }: Explained): unknown {
 	const { rule, types, condition, indexes, fields, kernel } = explanation;
 	const { name, origin, file, line, description, priority, severity, status, reasons, enabled } = rule;
-	const { tags, tactics, techniques, events, output, falsePositives } = rule;
+	const { tags, tactics, techniques, events, output, falsePositives, id, author, references, silent } = rule;
+	const { correlation } = rule;
 	return {
+		...(correlation && {
+			correlation: {
+				type: correlation.type,
+				timespan: correlation.timespanText,
+				groupBy: correlation.groupBy,
+				fields: correlation.fields,
+				condition: correlation.thresholds,
+				rules: correlation.feeds.map((feed) => feed.rule.name),
+			},
+		}),
 		...{ name, source: origin, file, line, description, priority, severity, status, reasons, enabled },
 		...{ tags, tactics, techniques, events, types, condition, indexes, fields, kernel, output },
-		...{ falsePositives, problems, costs },
+		...{ falsePositives, problems, costs, id, author, references, silent, feeds: explanation.feeds },
 	};
 }
 
@@ -128,6 +141,9 @@ function explanationText(explanation: Explanation, cells: number): string[] {
 		...wrap(neutralise(rule.description || "no description"), cells - 2, 50).map((line) => `  ${line}`),
 		"",
 		...row("source", `${rule.origin}, ${rule.file}:${rule.line}`, cells),
+		...(rule.author === "" ? [] : row("author", rule.author, cells)),
+		...(rule.id === "" ? [] : row("id", rule.id, cells)),
+		...rule.references.flatMap((each, index) => row(index === 0 ? "references" : "", each, cells)),
 		...row("severity", `${rule.severity} (priority ${rule.priority})`, cells),
 		...row("ATT&CK", [...rule.tactics, ...rule.techniques].join(", ") || "none given", cells),
 		...(rule.tags.length > 0 ? row("tags", rule.tags.join(", "), cells) : []),
@@ -137,6 +153,9 @@ function explanationText(explanation: Explanation, cells: number): string[] {
 		...row("output", rule.output, cells),
 		...rule.falsePositives.flatMap((each, index) => row(index === 0 ? "harmless" : "", each, cells)),
 	];
+	if (rule.correlation) lines.push("", "correlation", ...correlationText(rule, cells));
+	if (explanation.feeds.length > 0) lines.push(...row("feeds", explanation.feeds.join(", "), cells));
+	if (rule.silent) lines.push(...row("alerts", "none of its own: it is there for what it feeds", cells));
 	if (condition) {
 		lines.push("", "condition   lists, macros and exceptions put in");
 		lines.push(...partText(condition, 1, 0).map((line) => neutralise(line)));
@@ -145,6 +164,19 @@ function explanationText(explanation: Explanation, cells: number): string[] {
 	if (fields.length > 0) lines.push("", "fields", ...fieldsText(fields));
 	if (rule.interest) lines.push("", "the kernel sends", ...kernelText(kernel, cells));
 	return lines;
+}
+
+function correlationText({ correlation, condition }: LoadedRule, cells: number): string[] {
+	const { type, groupBy, feeds, fields } = correlation as Correlation;
+	return [
+		...row("  type", type, cells),
+		...row("  condition", condition, cells),
+		...(fields.length > 0 ? row("  of", fields.join(", "), cells) : []),
+		...(groupBy.length > 0 ? row("  group by", groupBy.join(", "), cells) : []),
+		...feeds.flatMap(({ rule }, index) =>
+			row(index === 0 ? "  rules" : "", `${rule.name}${rule.silent ? "" : " (alerts, too)"}`, cells),
+		),
+	];
 }
 
 function eventsText(events: readonly string[], types: readonly string[]): string {

@@ -38,7 +38,6 @@ export function recordingOutcome(
 	const seen = new Map(
 		rules.map((rule): [LoadedRule, Seen] => [rule, { matches: 0, outputs: [], events: 0, near: undefined }]),
 	);
-	const byName = new Map(rules.map((rule) => [rule.name, rule]));
 	const byKind = new Map(
 		Object.values(EventKind).map((kind) => [
 			kind,
@@ -50,16 +49,16 @@ export function recordingOutcome(
 	let events = 0;
 	const { config } = readConfig(flags.config);
 	replayInto(file, config.limits, pino({ level: "silent" }), ({ context }) => {
-		const engine = new Engine({ predicates: set.predicates, rules }, context);
+		const engine = new Engine(set, context);
 		const evaluate = (observation: Observation): void => {
 			events++;
 			const { kind } = observation.event;
-			engine.evaluate(observation, (finding) => {
-				const found = seen.get(byName.get(finding.rule) as LoadedRule);
+			engine.evaluate(observation, ({ summary }, rule) => {
+				const found = seen.get(rule);
 				if (!found) return;
 				found.matches++;
 				found.near = undefined;
-				if (found.outputs.length < mostShown) found.outputs.push(showText(finding.summary));
+				if (found.outputs.length < mostShown) found.outputs.push(showText(summary));
 			});
 			for (const rule of byKind.get(kind) ?? []) {
 				const found = seen.get(rule);

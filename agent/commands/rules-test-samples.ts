@@ -1,9 +1,11 @@
 // `picket rules test` with samples: each before the engine that judges real events. For a sample that fails, which check
 // decided, and what the event really had.
+
+import { observationsOf, type Step } from "../detect/correlation/sample.ts";
 import { Engine } from "../detect/engine.ts";
 import type { FieldContext } from "../detect/field.ts";
 import type { LoadedRule } from "../detect/load.ts";
-import { observationOf } from "../detect/sample.ts";
+import { observationOf, type Sample } from "../detect/sample.ts";
 import type { PlacedSample } from "../detect/samples.ts";
 import { type Trace, traceOf } from "../detect/trace.ts";
 import type { Observation } from "../model/event.ts";
@@ -21,6 +23,8 @@ export interface SampleResult {
 	/** All rules that matched. */
 	readonly matched: readonly string[];
 	readonly trace: Trace | undefined;
+	/** Of acts one after another: the rules that matched on each. */
+	readonly steps: readonly (readonly string[])[];
 }
 
 export interface RuleResult {
@@ -41,23 +45,40 @@ export function samplesRunner(
 	always: boolean,
 ): (rule: LoadedRule, samples: readonly PlacedSample[]) => RuleResult {
 	const engine = new Engine(set, sampleContext);
+	/** Rules that match; one that only feeds correlations is among them. */
+	const matchedBy = (judge: Engine, observation: Observation): string[] => {
+		const before = new Map(judge.matches);
+		const told: string[] = [];
+		judge.evaluate(observation, (_, { name }) => told.push(name));
+		const matched = [...judge.matches].filter(([name, count]) => count > (before.get(name) ?? 0));
+		return [...new Set([...matched.map(([name]) => name), ...told])];
+	};
+	const judged = ({ name }: LoadedRule, { is, sample }: PlacedSample): Omit<SampleResult, "sample"> => {
+		const wanted = is === "positive";
+		if (Array.isArray(sample)) {
+			// What came before another sample must not count.
+			const judge = new Engine(set, sampleContext);
+			const steps = observationsOf(sample as readonly Step[]).map((step) => matchedBy(judge, step));
+			const matched = [...new Set(steps.flat())];
+			return { passed: matched.includes(name) === wanted, matched, trace: undefined, steps };
+		}
+		const observation = observationOf(sample as Sample);
+		const matched = matchedBy(engine, observation);
+		const passed = matched.includes(name) === wanted;
+		const bound = passed && !always ? undefined : bounds.get(name);
+		const trace = bound && traceOf(bound, set.predicates, observation, sampleContext);
+		return { passed, matched, trace, steps: [] };
+	};
 	const resultOf = (rule: LoadedRule, sample: PlacedSample): SampleResult | undefined => {
-		let observation: Observation;
 		try {
-			observation = observationOf(sample.sample);
+			return { sample, ...judged(rule, sample) };
 		} catch (error) {
 			const { file, line, column } = sample;
 			const message = error instanceof Error ? error.message : String(error);
-			const remedy = "correct the sample; its keys are in `picket rules schema`";
+			const remedy = "correct the sample; its keys are in `picket rules schema samples`";
 			problems.push({ file, line, column, where: `rule ${rule.name}`, message, remedy, level: "error" });
 			return undefined;
 		}
-		const matched: string[] = [];
-		engine.evaluate(observation, (_, { name }) => matched.push(name));
-		const passed = matched.includes(rule.name) === (sample.is === "positive");
-		const bound = passed && !always ? undefined : bounds.get(rule.name);
-		const trace = bound && traceOf(bound, set.predicates, observation, sampleContext);
-		return { sample, passed, matched, trace };
 	};
 	const isWrong = ({ name }: LoadedRule): boolean => problems.some(({ where }) => where === `rule ${name}`);
 	return (rule, samples) => {
@@ -99,10 +120,13 @@ function resultJson({ rule, status, samples }: RuleResult): unknown {
 	const { name, file, line } = rule;
 	return {
 		...{ name, file, line, status },
-		samples: samples.map(({ sample: { is, number, file: from, line: at }, passed, matched, trace }) => ({
-			...{ is, number, file: from, line: at, passed, matched },
-			...(trace && { trace: readable(trace) }),
-		})),
+		samples: samples.map(
+			({ sample: { is, number, file: from, line: at }, passed, matched, trace, steps }) => ({
+				...{ is, number, file: from, line: at, passed, matched },
+				...(trace && { trace: readable(trace) }),
+				...(steps.length > 0 && { steps }),
+			}),
+		),
 	};
 }
 
@@ -140,8 +164,9 @@ function resultLines({ rule, status, samples }: RuleResult, strict: boolean, who
 	return [head, ...samples.flatMap((result) => sampleLines(result, whole))];
 }
 
-function sampleLines({ sample, passed, matched, trace }: SampleResult, whole: boolean): Span[][] {
-	if (!trace) return [];
+function sampleLines(result: SampleResult, whole: boolean): Span[][] {
+	const { sample, passed, matched, trace, steps } = result;
+	if (passed && !whole) return [];
 	const { is, number, file, line, rule } = sample;
 	const did = matched.includes(rule) ? "matched" : "did not match";
 	const others = matched.filter((name) => name !== rule);
@@ -150,7 +175,13 @@ function sampleLines({ sample, passed, matched, trace }: SampleResult, whole: bo
 			{ text: `      ${is} sample ${number} ${did}`, style: passed ? "plain" : "bad" },
 			{ text: `  ${file}:${line}`, style: "dim" },
 		],
-		...traceLines(trace, 4, whole),
+		...(trace ? traceLines(trace, 4, whole) : []),
+		...steps.map((names, index): Span[] => [
+			{
+				text: `        act ${index + 1}: ${names.length > 0 ? names.join(", ") : "no rule matched"}`,
+				style: "plain",
+			},
+		]),
 		...(others.length > 0
 			? [[{ text: `        others matched: ${others.join(", ")}`, style: "dim" } as const]]
 			: []),

@@ -24,7 +24,10 @@ export function testRules(paths: readonly string[], flags: TestFlags, page: Page
 	const bounds: Bounds = new Map();
 	// A rule that is switched off is tested all the same.
 	const loaded = loadRules(files, bounds);
-	const set = { ...loaded, rules: loaded.rules.map((rule) => ({ ...rule, enabled: rule.plans.size > 0 })) };
+	const rulesOn = loaded.rules.map((rule) =>
+		rule.enabled || rule.plans.size === 0 ? rule : { ...rule, enabled: true },
+	);
+	const set = { ...loaded, rules: rulesOn };
 	const tested = new Set(
 		paths.length === 0 ? files.map(({ path }) => resolve(path)) : given.map((path) => resolve(path)),
 	);
@@ -65,7 +68,9 @@ function samplesByRule(
 	const found = new Map<LoadedRule, PlacedSample[]>();
 	const unknown = new Set<string>();
 	for (const sample of samples) {
-		const rule = rules.find(({ name }) => name === sample.rule);
+		const rule =
+			rules.find(({ name }) => name === sample.rule) ??
+			rules.find(({ id, shortName }) => sample.rule === id || sample.rule === shortName);
 		if (rule) found.set(rule, [...(found.get(rule) ?? []), sample]);
 		else if (!unknown.has(sample.rule)) {
 			unknown.add(sample.rule);

@@ -49,6 +49,8 @@ export interface Explanation {
 	readonly indexes: readonly Index[];
 	readonly fields: readonly FieldUse[];
 	readonly kernel: KernelInterest;
+	/** Correlations that its matches feed, by name. */
+	readonly feeds: readonly string[];
 }
 
 /** What the kernel is asked to send for the rule. Paths are readable text. */
@@ -78,6 +80,9 @@ export function explainer({ rules, predicates }: RuleSet, bounds: Bounds): (rule
 			indexes: indexesOf(rule, predicates),
 			fields: bound ? fieldsOf(rule, bound, predicates) : [],
 			kernel: kernelInterest(rule),
+			feeds: rules
+				.filter(({ correlation }) => correlation?.feeds.some((feed) => feed.rule === rule))
+				.map(({ name }) => name),
 		};
 	};
 }

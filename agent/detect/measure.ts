@@ -50,7 +50,7 @@ export function measureRule(
 	context: FieldContext,
 	{ rounds = 11, roundNs = 4e6, clock = threadTime }: MeasureOptions = {},
 ): Cost[] {
-	const engine = new Engine({ predicates, rules: [{ ...rule, enabled: true }] }, context);
+	const engine = new Engine({ predicates, rules: [{ ...rule, enabled: true, silent: false }] }, context);
 	const costs: Cost[] = [];
 	for (const event of rule.events) {
 		const kind = EventKind[event];

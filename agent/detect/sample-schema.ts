@@ -76,24 +76,40 @@ function eventSchema(event: EventName): z.ZodType {
 	return z.union([shaped[event] ?? members, z.null(), z.literal("")]);
 }
 
+const members = {
+	process: process.optional().describe("Who acted."),
+	ancestors: z.array(process).optional().describe("Its parent, the parent's parent and so on."),
+	container: container.optional().describe("The container it ran in; left out: none."),
+	...(Object.fromEntries(
+		eventNames.map((event) => [event, eventSchema(event).optional().describe(`The event: ${event}.`)]),
+	) as Record<EventName, z.ZodOptional<z.ZodType>>),
+};
+const isOneEvent = (sample: Readonly<Record<string, unknown>>): boolean =>
+	eventNames.filter((event) => sample[event] !== undefined).length <= 1;
+const oneEvent = "has more than one event";
+
 export const sampleSchema = z
+	.strictObject(members)
+	.refine(isOneEvent, oneEvent)
+	.describe("An event and who acted; without a kind it is an exec.");
+
+const stepSchema = z
 	.strictObject({
-		process: process.optional().describe("Who acted."),
-		ancestors: z.array(process).optional().describe("Its parent, the parent's parent and so on."),
-		container: container.optional().describe("The container it ran in; left out: none."),
-		...(Object.fromEntries(
-			eventNames.map((event) => [event, eventSchema(event).optional().describe(`The event: ${event}.`)]),
-		) as Record<EventName, z.ZodOptional<z.ZodType>>),
+		...members,
+		repeat: given("It happens so many times; {n} in its texts is which of these it is, from 1."),
+		every: given("Seconds between two of them; 0.1 when left out."),
+		after: given("Seconds since the step before."),
 	})
-	.refine(
-		(sample) => eventNames.filter((event) => sample[event] !== undefined).length <= 1,
-		"has more than one event",
-	);
+	.refine(isOneEvent, oneEvent);
+
+const acts = z
+	.array(z.union([sampleSchema, z.array(stepSchema).describe("Acts one after another, for correlations.")]))
+	.optional();
 
 export const samplesSchema = z
 	.strictObject({
-		positive: z.array(sampleSchema).optional().describe("Events on which the rule must match."),
-		negative: z.array(sampleSchema).optional().describe("Events on which it must not."),
+		positive: acts.describe("Events on which the rule must match."),
+		negative: acts.describe("Events on which it must not."),
 	})
 	.describe("Events that the rule is tested with: picket rules test.");
 

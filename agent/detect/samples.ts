@@ -4,6 +4,7 @@ import { isMap, isScalar, isSeq, LineCounter, type Node, parseAllDocuments } fro
 import type { z } from "zod";
 import { explainIssue, type Path, pathText } from "../config/issues.ts";
 import type { Problem } from "../model/verdict.ts";
+import type { Step } from "./correlation/sample.ts";
 import type { Place } from "./rule-file.ts";
 import type { Sample } from "./sample.ts";
 import { samplesFileSchema, samplesSchema } from "./sample-schema.ts";
@@ -15,7 +16,8 @@ export interface PlacedSample extends Place {
 	/** From 1, among those of its sort. */
 	readonly number: number;
 	readonly file: string;
-	readonly sample: Sample;
+	/** An event, or acts one after another. */
+	readonly sample: Sample | readonly Step[];
 }
 
 export function isSamplesFile(path: string): boolean {
@@ -54,7 +56,7 @@ export function readSamples(file: string, text: string, problems: Problem[]): Pl
 			if (!isSeq(found) || found === node) return [];
 			return found.items.map((item, index) => ({
 				...{ rule, is, number: index + 1, file, ...placeOf(item as Node) },
-				sample: (item as { toJSON(): unknown }).toJSON() as Sample,
+				sample: (item as { toJSON(): unknown }).toJSON() as PlacedSample["sample"],
 			}));
 		});
 	/** A rule, with its samples in it. */

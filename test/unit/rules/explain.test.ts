@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { pageOf } from "../../../agent/commands/page.ts";
 import { explainRules } from "../../../agent/commands/rules-explain.ts";
+import { testRules } from "../../../agent/commands/rules-test.ts";
 import { explainer } from "../../../agent/detect/explain.ts";
 import { type Bounds, type LoadedRule, loadRules } from "../../../agent/detect/load.ts";
 import { type Events, measureRule } from "../../../agent/detect/measure.ts";
@@ -51,6 +52,20 @@ const folder = folderOf({
 	"rules.yaml": rules,
 	"more/one.yaml": "- rule: One\n  desc: d\n  condition: evt.type = execve\n  output: o\n  priority: info\n",
 	"more/two.yml": "- rule: Two\n  desc: d\n  condition: evt.type = ptrace\n  output: o\n  priority: info\n",
+	"burst.yaml": JSON.stringify({
+		title: "Burst of ones",
+		correlation: {
+			type: "event_count",
+			rules: ["One"],
+			"group-by": ["proc.name"],
+			timespan: "1m",
+			condition: { gte: 3 },
+		},
+		picket_samples: {
+			positive: [[{ process: { exe: "/bin/x" }, repeat: 3 }]],
+			negative: [[{ process: { exe: "/bin/x{n}" }, repeat: 3 }], [{ process: { exe: "/bin/x" }, repeat: 2 }]],
+		},
+	}),
 	"none.yaml": "",
 	"picket.yaml": "rules:\n  default: false\n",
 	"signatures.yaml": "rules:\n  default: true\n",
@@ -145,6 +160,44 @@ describe("the explanation of a rule", () => {
 		expect(status).toBe(1);
 		expect(said).toContain("      |              ^~~~~~~~~\n      = did you mean proc.name?");
 		expect(explainRules(["Wide"], flags, page).status).toBe(0);
+	});
+});
+
+describe("a correlation", () => {
+	const files = [`${folder}/more`, `${folder}/burst.yaml`];
+
+	it("is explained by what it joins, and its rules by what they feed", () => {
+		const burst = explainRules(["Burst of ones"], { ...flags, rules: files }, page).text;
+		expect(burst).toMatch(
+			/^ {2}type +event_count\n {2}condition .*1m.*\n {2}group by +proc\.name\n {2}rules +One$/m,
+		);
+		const one = explainRules(["One"], { ...flags, rules: files }, page).text;
+		expect(one).toContain("feeds       Burst of ones\nalerts      none of its own");
+		const [json] = JSON.parse(
+			explainRules(["Burst of ones"], { ...flags, rules: files, json: true }, page).text,
+		).rules;
+		expect(json.correlation).toMatchObject({ type: "event_count", timespan: "1m", rules: ["One"] });
+	});
+
+	it("is tested with acts one after another", () => {
+		const passing = testRules(files, flags, page);
+		expect(passing.text).toContain("pass  Burst of ones  (1 positive, 2 negative)");
+		expect(passing.status).toBe(0);
+		const broken = folderOf({
+			"burst.yaml": JSON.stringify({
+				title: "Burst of ones",
+				correlation: { type: "event_count", rules: ["One"], timespan: "1m", condition: { gte: 3 } },
+				picket_samples: {
+					positive: [
+						[{ process: { exe: "/bin/x" }, repeat: 2 }, { connect: { port: 1, address: "1.1.1.1" } }],
+					],
+				},
+			}),
+		});
+		const { text: said, status } = testRules([`${folder}/more`, broken], flags, page);
+		expect(status).toBe(1);
+		expect(said).toContain("positive sample 1 did not match");
+		expect(said).toContain("        act 1: One\n        act 2: One\n        act 3: Wide");
 	});
 });
 
