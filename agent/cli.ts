@@ -2,6 +2,8 @@
 // The command line: names, options and help. What a command does is in commands/; it is loaded only when used, so
 // that `picket status` does not pay for what `picket run` needs.
 import { Command, InvalidArgumentError, Option } from "commander";
+import type { Page } from "./commands/page.ts";
+import type { Outcome } from "./commands/rules.ts";
 import { failureText } from "./failure.ts";
 import { neutralise } from "./report/shown.ts";
 import { append, type CaptureFlags, eventList, wholeNumber } from "./settings.ts";
@@ -96,31 +98,51 @@ program
 	)
 	.action(async (flags) => end(await (await import("./commands/inspect.ts")).doctor(flags)));
 
-const rules = program.command("rules").description("look at rules");
-rules
-	.command("check <paths...>")
-	.description("load and compile rule files; exit status 1 when there is an error")
-	.option("--json", "print JSON")
-	.action(async (paths: string[], flags) =>
-		end((await import("./commands/inspect.ts")).checkRules(paths, flags)),
-	);
-for (const [name, description] of [
-	["list", "all rules that would be loaded"],
-	["explain <name>", "what a rule looks for, and what it costs"],
-] as const) {
-	rules
-		.command(name)
-		.description(description)
+const rules = program.command("rules").description("look at rules, explain and test them");
+const ruleStatus = "\nExit status: 0 all is well; 1 an error in a rule; 2 a path cannot be read.";
+function withRules(command: Command): Command {
+	return command
 		.option("--config <file>", "configuration")
 		.option("--rules <path>", "rule file or folder (repeatable)", append(text))
 		.option("--no-default-rules", "leave out the signatures that come with the sensor")
-		.option("--json", "print JSON")
-		.action(async (first, second) => {
-			const inspect = await import("./commands/inspect.ts");
-			if (typeof first === "string") inspect.explain(first, second);
-			else inspect.listRules(first);
-		});
+		.option("--json", "print JSON");
 }
+rules
+	.command("check <paths...>")
+	.description("load and compile rule files and say what is wrong with them, with the place")
+	.option("--strict", "warnings count as errors")
+	.option("--json", "print JSON")
+	.addHelpText("after", ruleStatus)
+	.action(async (paths: string[], flags) =>
+		say((await import("./commands/rules.ts")).checkRules(paths, flags, await page())),
+	);
+withRules(rules.command("list"))
+	.description("all rules that would be loaded")
+	.action(async (flags) => say((await import("./commands/rules.ts")).listRules(flags)));
+withRules(rules.command("explain <names...>"))
+	.description("what rules look for, by name or all of a file: compiled form, fields, interest, cost here")
+	.option("--recording <file>", "measure the cost on the events of a recording")
+	.option("--no-cost", "do not measure")
+	.addHelpText(
+		"after",
+		"\nExit status: 0 all is well; 1 no such rule, or an error in one; 2 a file cannot be read.",
+	)
+	.action(async (names: string[], flags) =>
+		say((await import("./commands/rules-explain.ts")).explainRules(names, flags, await page())),
+	);
+withRules(rules.command("test [paths...]"))
+	.description("run the samples beside rules, or a recording, and say why what failed did")
+	.option("--recording <file>", "run this recording instead of samples")
+	.option("--rule <name>", "only this rule (repeatable)", append(text))
+	.option("--strict", "rules without samples are errors")
+	.option("--trace", "show whole conditions, also of samples that did as they should")
+	.addHelpText(
+		"after",
+		"\nExit status: 0 all is well; 1 a sample failed or a rule has an error; 2 a file cannot be read.",
+	)
+	.action(async (paths: string[], flags) =>
+		say((await import("./commands/rules-test.ts")).testRules(paths, flags, await page())),
+	);
 
 withCapture(program.command("record"))
 	.description("write raw events to a file")
@@ -197,6 +219,16 @@ program
 	.option("--store <file>", "keep the records, a JSON line each")
 	.addOption(new Option("--output <form>", "plain text or one JSON object a line").choices(["text", "json"]))
 	.action(async (flags) => (await import("./commands/console.ts")).console(flags));
+
+async function page(): Promise<Page> {
+	return (await import("./commands/page.ts")).pageOf(process.stdout, process.env);
+}
+
+function say({ text, status }: Outcome): void {
+	process.stdout.on("error", () => process.exit(0));
+	process.stdout.write(`${text}\n`);
+	end(status);
+}
 
 function end(status: number): void {
 	process.exitCode = status;

@@ -5,6 +5,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { type Config, defaultConfig, loadConfig } from "./config/load.ts";
 import { loadRules, type RuleFile, type RuleSet } from "./detect/load.ts";
+import { isSamplesFile } from "./detect/samples.ts";
 import { CommandError, problemText } from "./failure.ts";
 import type { Problem } from "./model/verdict.ts";
 import { defaultPolicy, loadPolicy, type Policy } from "./policy/load.ts";
@@ -61,28 +62,43 @@ export function readPolicy(path: string, mustExist: boolean): LoadedPolicy {
 	return loaded;
 }
 
-/** Rule files at a path: itself, or what lies in that folder. */
-function ruleFilesAt(path: string, origin: RuleFile["origin"]): RuleFile[] {
-	let paths = [path];
+/** YAML files at a path: itself, or what lies in that folder, in order. */
+export function yamlFilesAt(path: string): string[] {
 	try {
-		if (statSync(path).isDirectory()) {
-			paths = readdirSync(path, { recursive: true, encoding: "utf8" })
-				.filter((name) => /\.ya?ml$/.test(name))
-				.sort()
-				.map((name) => join(path, name));
-		}
+		if (!statSync(path).isDirectory()) return [path];
+		return readdirSync(path, { recursive: true, encoding: "utf8" })
+			.filter((name) => /\.ya?ml$/.test(name))
+			.sort()
+			.map((name) => join(path, name));
 	} catch {
-		// read() below says it with the reason
+		// Whoever reads it says why it cannot be read.
+		return [path];
 	}
-	return paths.map((each) => ({ path: each, text: read(each, "the rule file"), origin }));
+}
+
+/** Samples of rules lie beside them and are none. */
+function ruleFilesAt(path: string, origin: RuleFile["origin"]): RuleFile[] {
+	return yamlFilesAt(path)
+		.filter((each) => !isSamplesFile(each))
+		.map((each) => ({ path: each, text: read(each, "the rule file"), origin }));
+}
+
+/** Text of a file with samples. Throws CommandError. */
+export function readSamplesFile(path: string): string {
+	return read(path, "the samples file");
 }
 
 /** Our own signatures (unless left out) and the files given. Throws CommandError for a path that cannot be read. */
-export function readRules(paths: readonly string[], withDefaults: boolean): RuleSet {
-	return loadRules([
+export function readRuleFiles(paths: readonly string[], withDefaults: boolean): RuleFile[] {
+	return [
 		...(withDefaults ? ruleFilesAt(signatureFolder, "picket") : []),
 		...paths.flatMap((path) => ruleFilesAt(path, "falco")),
-	]);
+	];
+}
+
+/** The same, compiled. */
+export function readRules(paths: readonly string[], withDefaults: boolean): RuleSet {
+	return loadRules(readRuleFiles(paths, withDefaults));
 }
 
 function sha256(text: string): string {

@@ -3,22 +3,30 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { hostname, release, tmpdir } from "node:os";
 import { join } from "node:path";
-import { pino } from "pino";
+import { type Logger, pino } from "pino";
 import { addon } from "../capture/addon.ts";
-import { type RecordingHandler, RecordingWriter, readRecording } from "../capture/recording.ts";
+import {
+	type RecordingHandler,
+	type RecordingHeader,
+	RecordingWriter,
+	readRecording,
+} from "../capture/recording.ts";
+import type { Config } from "../config/load.ts";
 import { readConfig, readPolicy, readRules } from "../content.ts";
 import { Engine } from "../detect/engine.ts";
+import type { FieldContext } from "../detect/field.ts";
 import { createEnrichment } from "../enrichment.ts";
 import { CommandError } from "../failure.ts";
 import { type EventName, eventNames } from "../model/event.ts";
 import type * as wire from "../model/picket.v1.ts";
 import { createPeerNames } from "../peer-names.ts";
-import { Pipeline } from "../pipeline.ts";
+import { type Detector, Pipeline, type Stages } from "../pipeline.ts";
 import { PolicyEngine } from "../policy/engine.ts";
 import { createStreamSink } from "../report/lines.ts";
 import { recordLine } from "../report/record.ts";
 import { createOutput } from "../report/sinks.ts";
 import { recordText } from "../report/text.ts";
+import type { WireContext } from "../report/wire.ts";
 import { readBootId, type Sensor, startSensor } from "../sensor.ts";
 import { type CaptureFlags, timerMs } from "../settings.ts";
 import { version } from "../version.ts";
@@ -123,6 +131,68 @@ export interface ReplayFlags {
 	readonly events?: "none" | "all" | EventName[];
 }
 
+/** What is known when a recording begins. */
+export interface Replayed {
+	readonly header: RecordingHeader;
+	readonly context: FieldContext;
+	readonly wire: WireContext;
+}
+
+/**
+ * Runs a recording through decode and enrich, and the rest of the stages as given. Throws what reading throws; of a
+ * damaged file everything before the damage has been judged by then.
+ */
+export function replayInto(
+	file: string,
+	limits: Config["limits"],
+	logger: Logger,
+	stagesOf: (replayed: Replayed) => Partial<Stages> & Pick<Stages, "detectors">,
+	onPipeline: (pipeline: Pipeline) => void = () => {},
+): void {
+	readRecording(file, (header): RecordingHandler => {
+		const enrichment = createEnrichment({
+			processes: limits.processes,
+			containers: limits.containers,
+			clock: () => header.started,
+			onFact: () => {},
+			live: false,
+		});
+		const { userName } = enrichment;
+		const bootTimeMs = () => header.bootTimeMs;
+		const peerNames = createPeerNames();
+		const { message: dnsMessage, name: peerName } = peerNames;
+		const wire = { bootTimeMs, userName, bootId: header.bootId, dnsMessage, peerName };
+		const context = { userName, hostname: header.host, bootTimeMs, peerName };
+		const stage = new Pipeline({
+			tree: enrichment.tree,
+			cgroups: enrichment.cgroups,
+			peerNames,
+			responses: () => [],
+			responder: undefined,
+			emit: () => {},
+			folder: { push: () => {}, repeat: () => false },
+			wire,
+			eventKinds: new Set(),
+			activity: () => {},
+			eventsLost: () => 0,
+			tap: undefined,
+			logger,
+			...stagesOf({ header, context, wire }),
+		});
+		onPipeline(stage);
+		let linked = false;
+		return {
+			memory: (memory) => stage.memory(memory),
+			record: (offset, bytes) => {
+				if (!linked) enrichment.tree.linkParents();
+				linked = true;
+				stage.record(offset, bytes);
+			},
+			fact: enrichment.replay,
+		};
+	});
+}
+
 /** Runs a recording through decode, enrich, detect and policy. Needs no root, no kernel and no Docker; acts never. */
 export async function replay(file: string, flags: ReplayFlags): Promise<void> {
 	const { config } = readConfig(flags.config);
@@ -136,56 +206,31 @@ export async function replay(file: string, flags: ReplayFlags): Promise<void> {
 	let sequence = 0;
 	let pipeline: Pipeline | undefined;
 	const sink = stdoutSink(flags.output === "json");
+	const stagesOf = ({ header, context }: Replayed) => {
+		const output = createOutput({
+			host: header.host,
+			sequencer: () => String(++sequence),
+			clock: () => header.started,
+			logger,
+		});
+		output.add(sink);
+		const engine = new Engine(rules, context);
+		const policyEngine = new PolicyEngine(policy.policy, context);
+		const emitAlert = (alert: wire.Alert, time?: string) => void output.emit({ alert }, time);
+		const violations: Detector = {
+			evaluate: (seen, onFinding) => policyEngine.violations(seen, onFinding),
+		};
+		return {
+			detectors: [engine, violations],
+			responses: (finding, seen) => policyEngine.responses(finding, seen),
+			emit: (body, time) => void output.emit(body, time),
+			folder: { push: emitAlert, repeat: () => false },
+			eventKinds: new Set(kinds === "all" ? eventNames : kinds),
+		} satisfies Partial<Stages>;
+	};
 	try {
-		readRecording(file, (header): RecordingHandler => {
-			const enrichment = createEnrichment({
-				processes: config.limits.processes,
-				containers: config.limits.containers,
-				clock: () => header.started,
-				onFact: () => {},
-				live: false,
-			});
-			const output = createOutput({
-				host: header.host,
-				sequencer: () => String(++sequence),
-				clock: () => header.started,
-				logger,
-			});
-			output.add(sink);
-			const { userName } = enrichment;
-			const bootTimeMs = () => header.bootTimeMs;
-			const peerNames = createPeerNames();
-			const { message: dnsMessage, name: peerName } = peerNames;
-			const engine = new Engine(rules, { userName, hostname: header.host, bootTimeMs, peerName });
-			const policyEngine = new PolicyEngine(policy.policy, { userName });
-			const emitAlert = (alert: wire.Alert, time?: string) => void output.emit({ alert }, time);
-			pipeline = new Pipeline({
-				tree: enrichment.tree,
-				cgroups: enrichment.cgroups,
-				peerNames,
-				detectors: [engine, { evaluate: (seen, onFinding) => policyEngine.violations(seen, onFinding) }],
-				responses: (finding, seen) => policyEngine.responses(finding, seen),
-				responder: undefined,
-				emit: (body, time) => void output.emit(body, time),
-				folder: { push: emitAlert, repeat: () => false },
-				wire: { bootTimeMs, userName, bootId: header.bootId, dnsMessage, peerName },
-				eventKinds: new Set(kinds === "all" ? eventNames : kinds),
-				activity: () => {},
-				eventsLost: () => 0,
-				tap: undefined,
-				logger,
-			});
-			const stage = pipeline;
-			let linked = false;
-			return {
-				memory: (memory) => stage.memory(memory),
-				record: (offset, bytes) => {
-					if (!linked) enrichment.tree.linkParents();
-					linked = true;
-					stage.record(offset, bytes);
-				},
-				fact: enrichment.replay,
-			};
+		replayInto(file, config.limits, logger, stagesOf, (made) => {
+			pipeline = made;
 		});
 	} finally {
 		await sink.close();

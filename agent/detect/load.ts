@@ -8,6 +8,9 @@ import { type Finding, type Priority, type Problem, priorities, type Severity } 
 import { attackOf } from "./attack.ts";
 import { CheckProblem, inExceptions } from "./check.ts";
 import { collect, type RuleSource } from "./collect.ts";
+import { type CorrelationDocument, correlate } from "./correlation/resolve.ts";
+import type { Correlation } from "./correlation/runtime.ts";
+import { languageOf, readDocuments } from "./documents.ts";
 import { eventTypes } from "./event-types.ts";
 import type { FieldContext } from "./field.ts";
 import { interestOfRule, type RuleInterest } from "./interest.ts";
@@ -23,6 +26,12 @@ export interface RuleFile {
 
 export interface LoadedRule {
 	readonly name: string;
+	/** "" when there is none. */
+	readonly id: string;
+	/** A Sigma document's `name`, by which others may refer to it; "" when there is none. */
+	readonly shortName: string;
+	readonly author: string;
+	readonly references: readonly string[];
 	readonly origin: "picket" | "falco" | "sigma";
 	readonly file: string;
 	readonly line: number;
@@ -45,6 +54,10 @@ export interface LoadedRule {
 	/** picket_samples of our own signatures, unchecked. */
 	readonly samples: unknown;
 	readonly falsePositives: readonly string[];
+	/** Its matches feed correlations and raise no alert. */
+	readonly silent: boolean;
+	/** What joins matches of other rules has this instead of plans and an interest of its own. */
+	readonly correlation: Correlation | undefined;
 	finding(observation: Observation, context: FieldContext): Finding;
 }
 
@@ -59,13 +72,32 @@ export interface RuleSet {
 
 const deliveredTypes: ReadonlySet<string> = new Set(Object.values(eventTypes).flat());
 
-export function loadRules(files: readonly RuleFile[]): RuleSet {
+/** What each rule's condition became, by the rule's name: for those who explain rules. */
+export type Bounds = Map<string, Bound>;
+
+/** Fills `bounds` when given: a sensor has no use for them, and they take memory. */
+export function loadRules(files: readonly RuleFile[], bounds?: Bounds): RuleSet {
 	const problems: Problem[] = [];
 	const predicates = new Predicates();
 	const hash = createHash("sha256");
-	const sources = collect(files, problems);
+	const correlations: CorrelationDocument[] = [];
+	for (const { path, text, origin } of files) {
+		if (languageOf(text) !== "sigma") continue;
+		for (const document of readDocuments(path, text, problems))
+			if (document.is === "correlation")
+				correlations.push({ document, origin: origin === "picket" ? "picket" : "sigma" });
+	}
+	const sources = collect(
+		files.filter(({ text }) => languageOf(text) === "falco"),
+		problems,
+	);
 	for (const { path, text } of files) hash.update(`${path.replace(/^.*\//, "")}\0${text}\0`);
-	const rules = sources.map((source) => compile(source, predicates, problems));
+	const rules = correlate(
+		correlations,
+		sources.map((source) => compile(source, predicates, problems, bounds)),
+		(rule) => findings(rule, parseTemplate(rule.output)),
+		problems,
+	);
 	const interests = rules.flatMap((rule) => (rule.enabled && rule.interest ? [rule.interest] : []));
 	for (const rule of rules) {
 		const { readOpens, writeOpens } = rule.interest ?? noInterest;
@@ -93,7 +125,12 @@ export function loadRules(files: readonly RuleFile[]): RuleSet {
 /** Opens of our own signatures are successful ones, unless the signature says otherwise. */
 const successfulOpens = `(not evt.type in (${eventTypes[Kind.open].join(", ")}) or evt.rawres >= 0)`;
 
-function compile(source: RuleSource, predicates: Predicates, problems: Problem[]): LoadedRule {
+function compile(
+	source: RuleSource,
+	predicates: Predicates,
+	problems: Problem[],
+	bounds: Bounds | undefined,
+): LoadedRule {
 	const { name, file, place } = source;
 	const priority = priorityOf(source.priority);
 	const { tactics, techniques } = attackOf(source.tags);
@@ -112,6 +149,12 @@ function compile(source: RuleSource, predicates: Predicates, problems: Problem[]
 		output: source.output,
 		samples: source.samples,
 		falsePositives: source.falsePositives,
+		id: "",
+		shortName: "",
+		author: "",
+		references: [],
+		silent: false,
+		correlation: undefined,
 	};
 	const broken = (message: string, key: string, remedy: string, before = ""): LoadedRule => {
 		problems.push({ ...source.placeOf(key, before), where: `rule ${name}`, message, remedy, level: "error" });
@@ -174,6 +217,7 @@ function compile(source: RuleSource, predicates: Predicates, problems: Problem[]
 			? ({ is: "and", nodes: [parsed, parseCondition(successfulOpens)] } as const)
 			: parsed;
 		const bound = bind(node, predicates);
+		bounds?.set(name, bound);
 		const plans = new Map(kinds.map((kind) => [kind, planFor(bound, predicates, kind)]));
 		const judged = judge(bound, plans, predicates);
 		return {

@@ -6,6 +6,7 @@ import { findField } from "./fields.ts";
 import { addressField } from "./fields-socket.ts";
 import { isKnownField } from "./known-fields.ts";
 import { fieldRemedy } from "./suggest.ts";
+import type { FieldRef } from "./syntax.ts";
 import { asLatin1 } from "./text.ts";
 
 type Part =
@@ -25,7 +26,8 @@ export interface Template {
 const token = /%([a-zA-Z][a-zA-Z0-9_]*(?:\.[a-zA-Z][a-zA-Z0-9_]*)+)(?:\[([^\]]*)\])?/g;
 const missingText = "<NA>";
 
-function getter(
+/** A field's value as text; undefined for a name that no event of ours has. */
+export function textOf(
 	name: string,
 	argument: string | undefined,
 ): Extract<Part, { name: string }>["get"] | undefined {
@@ -39,6 +41,12 @@ function getter(
 		if (value === undefined) return undefined;
 		return type === "bool" ? String(value === 1) : String(value);
 	};
+}
+
+/** The fields a template names, each once. */
+export function templateFields(text: string): FieldRef[] {
+	const found = new Map([...text.matchAll(token)].map((each) => [each[0], each]));
+	return [...found.values()].map(([, name = "", argument]) => ({ name, argument }));
 }
 
 /** Throws CheckProblem for a field that does not exist. */
@@ -56,7 +64,7 @@ export function parseTemplate(text: string): Template {
 		parts.push({ text: asLatin1(source.slice(at, found.index)) });
 		at = found.index + whole.length;
 		const shown = whole.slice(1);
-		const get = getter(name, argument);
+		const get = textOf(name, argument);
 		if (!get) {
 			if (!isKnownField(name))
 				throw new CheckProblem(

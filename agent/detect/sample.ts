@@ -41,6 +41,8 @@ interface SampleProcess {
 	readonly cwd?: string;
 	readonly tty?: string;
 	readonly pid?: string;
+	/** Pid of the session's leader. */
+	readonly sid?: string;
 	/** The peer of the socket that is its standard input, "198.51.100.7:4444". */
 	readonly stdin?: string;
 }
@@ -316,7 +318,7 @@ function processOf(
 		inode: 1n,
 		origin: undefined,
 		startedBy: undefined,
-		sessionLeader: 0,
+		sessionLeader: Number(from.sid ?? 0),
 		processGroup: 0,
 		capabilitiesPermitted: 0n,
 		capabilitiesInheritable: 0n,

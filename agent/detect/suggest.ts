@@ -21,15 +21,38 @@ function distance(from: string, to: string): number {
 	return row.at(-1) ?? 0;
 }
 
+/** Of `known` those that somebody may have meant by `word`, the likeliest first; capitals do not count. */
+export function nearNames(word: string, known: readonly string[], most = 5): string[] {
+	const wanted = word.toLowerCase();
+	const limit = Math.max(2, Math.floor(word.length / 4));
+	const ranked = known.map((name) => {
+		const lower = name.toLowerCase();
+		const near = Math.abs(lower.length - wanted.length) <= limit ? distance(wanted, lower) : limit + 1;
+		// A part of the name comes behind a slip of the keyboard.
+		return { name, edits: near <= limit ? near : lower.includes(wanted) ? limit + 1 : limit + 2 };
+	});
+	return ranked
+		.filter(({ edits }) => edits <= limit + 1)
+		.sort((a, b) => a.edits - b.edits)
+		.slice(0, most)
+		.map(({ name }) => name);
+}
+
 /** The remedy for an unknown field; says so when the name itself is right and what stands in brackets is not. */
 export function fieldRemedy(name: string): string {
 	const names = [...fieldNames, ...knownNames];
 	if (names.includes(name)) return "correct or leave out what stands in [ ] behind it";
-	let [nearest, least] = ["", 3];
+	const near = nearest(name, names);
+	return near === "" ? "see Falco's list of fields" : `did you mean ${near}?`;
+}
+
+/** The one of `names` that is at most two edits away; "" when there is none. */
+export function nearest(name: string, names: Iterable<string>): string {
+	let [found, least] = ["", 3];
 	for (const each of names) {
 		if (Math.abs(each.length - name.length) >= least) continue;
 		const edits = distance(name, each);
-		if (edits < least) [nearest, least] = [each, edits];
+		if (edits < least) [found, least] = [each, edits];
 	}
-	return nearest === "" ? "see Falco's list of fields" : `did you mean ${nearest}?`;
+	return found;
 }

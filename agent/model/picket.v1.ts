@@ -438,6 +438,18 @@ export interface Alert {
 	count?: number;
 	responses?: string[];
 	eventsLost?: string;
+	correlation?: Correlation;
+}
+
+export interface Correlation {
+	type?: string;
+	value?: number;
+	matches?: number;
+	eventIds?: string[];
+	group?: Record<string, string>;
+	first?: string;
+	last?: string;
+	rules?: string[];
 }
 
 export interface Incident {

@@ -57,6 +57,8 @@ function alertText(alert: wire.Alert): string {
 	const tree = processTree(alert.event?.process, alert.ancestors ?? []);
 	if (tree !== "") parts.push(`[${tree}]`);
 	parts.push(...scope(alert.event));
+	if ((alert.correlation?.rules?.length ?? 0) > 1)
+		parts.push(`rules=${clean(alert.correlation?.rules?.join(",") ?? "")}`);
 	if (alert.techniques?.length) parts.push(clean(alert.techniques.join(",")));
 	if (alert.responses?.length) parts.push(`response=${clean(alert.responses.join(","))}`);
 	if ((alert.count ?? 1) > 1) parts.push(`×${alert.count}`);

@@ -4,9 +4,9 @@ import { writeFileSync } from "node:fs";
 import protobuf from "protobufjs";
 import { capabilities } from "../../agent/capture/hooks.ts";
 import { eventTypes } from "../../agent/detect/event-types.ts";
+import { fieldWords } from "../../agent/detect/field-words.ts";
 import { fieldNames, findField } from "../../agent/detect/fields.ts";
 import { EventKind, type EventName, eventNames } from "../../agent/model/event.ts";
-import { fieldWords } from "./field-words.ts";
 
 const root = new URL("../../", import.meta.url).pathname;
 

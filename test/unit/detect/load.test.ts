@@ -1,10 +1,9 @@
 // From rule files to classified rules: what is told of mistakes, and of rules that can do less here.
 import { describe, expect, it } from "vitest";
-import { explainRule } from "../../../agent/detect/explain.ts";
 import { loadRules } from "../../../agent/detect/load.ts";
 import { observationOf } from "../../../agent/detect/sample.ts";
 import { eventNames } from "../../../agent/model/event.ts";
-import { errorOf, errorsOf, findings, fired, load, ruleOf, ruleText } from "./rig.ts";
+import { errorOf, errorsOf, findings, fired, load, ruleText } from "./rig.ts";
 
 const bash = { process: { exe: "/usr/bin/bash" } };
 const good = `
@@ -337,12 +336,6 @@ describe("a rule", () => {
 		expect(fired(rules("evt.type = connect"), { connect: { address: "1.2.3.4", result: "-111" } })).toEqual([
 			"r",
 		]);
-	});
-
-	it("explains itself", () => {
-		const { rule } = ruleOf("evt.type = openat and evt.is_open_read = true and fd.name startswith /ét/");
-		const text = explainRule(rule);
-		for (const part of ["rules.yaml", "evaluable", "open", "/ét/*"]) expect(text).toContain(part);
 	});
 
 	it("shares its checks with the others", () => {

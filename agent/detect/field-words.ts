@@ -1,4 +1,5 @@
-// One line for each field a rule may name, for the reference page. evt.arg.* and evt.rawarg.* are described together.
+// One line for each field a rule may name: for the reference page and for `picket rules explain`. evt.arg.* and
+// evt.rawarg.* are described together.
 export const fieldWords: Readonly<Record<string, string>> = {
 	"evt.type": "the system call; where the record does not tell it, any of its kind's names",
 	"evt.dir": "always `<`: events are told when the call returns",
