@@ -116,14 +116,9 @@ export function parseModifiers(words: readonly string[], keyword: boolean): Modi
 		if (before !== "re" && !isOneOf(regexFlags, before))
 			throw new ModifierProblem(`${flag} does not stand behind re`, `write re|${flag}`);
 	}
-	if (encoding && words[words.indexOf(encoding) + 1] !== base)
+	if (encoding && (!base || words[words.indexOf(encoding) + 1] !== base))
 		throw new ModifierProblem(
 			`${encoding} is not followed by base64 or base64offset`,
-			`write ${encoding}|base64offset|contains`,
-		);
-	if (encoding && !base)
-		throw new ModifierProblem(
-			`${encoding} says how base64 is made`,
 			`write ${encoding}|base64offset|contains`,
 		);
 	if (base && position && words.indexOf(position) < words.indexOf(base))
