@@ -194,6 +194,14 @@ function callsOfItem({ values }: Item): string[] {
 	);
 }
 
+const guards = new Map<string, Node>();
+/** There are few of them, and all rules have the same ones. */
+function guardOf({ guard }: Variant): Node {
+	const known = guards.get(guard) ?? parseCondition(guard);
+	guards.set(guard, known);
+	return known;
+}
+
 /** Throws CheckProblem. */
 function nodeOf({ selections, conditions }: Parsed, variants: readonly Variant[], binder: Binder): Node {
 	const nodes = variants.map((variant): Node => {
@@ -217,7 +225,7 @@ function nodeOf({ selections, conditions }: Parsed, variants: readonly Variant[]
 		};
 		return {
 			is: "and",
-			nodes: [parseCondition(variant.guard), { is: "or", nodes: conditions.map(convert) }],
+			nodes: [guardOf(variant), { is: "or", nodes: conditions.map(convert) }],
 		};
 	});
 	return simplified({ is: "or", nodes });
