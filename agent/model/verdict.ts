@@ -32,6 +32,8 @@ export interface Finding {
 	readonly tags: readonly string[];
 	/** Output fields by Falco name. */
 	readonly fields: Readonly<Record<string, string>>;
+	/** Who made the rule and where to read on, as far as the rule says so. */
+	readonly credit?: Credit;
 	/** Of a correlation: what it was made of. */
 	readonly evidence?: Evidence;
 }
@@ -53,6 +55,14 @@ export interface Evidence {
 	readonly last: number;
 	/** Names of the rules that matched, in the order of the document. */
 	readonly rules: readonly string[];
+}
+
+export interface Credit {
+	/** The rule's own id; "" when it has none. */
+	readonly id: string;
+	readonly author: string;
+	readonly references: readonly string[];
+	readonly falsePositives: readonly string[];
 }
 
 /** What a policy line asks for. */
