@@ -27,11 +27,10 @@ export class Window {
 		return this.#entries.length - this.#first;
 	}
 
-	/** False when it is too late for the window, or is the same event again. */
+	/** False when it is the same event again. It must not be older than the window. */
 	add(entry: Entry): boolean {
 		if (this.#once && entry.number === this.#lastNumber) return false;
 		this.#lastNumber = entry.number;
-		if (entry.time < this.newest - this.#timespan) return false;
 		this.#counts[entry.position] = (this.#counts[entry.position] ?? 0) + 1;
 		if (entry.time >= this.newest) {
 			this.newest = entry.time;
