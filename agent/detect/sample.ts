@@ -43,7 +43,7 @@ interface SampleProcess {
 	readonly pid?: string;
 	/** Pid of the session's leader. */
 	readonly sid?: string;
-	/** The peer of the socket that is its standard input, "198.51.100.7:4444". */
+	/** "pipe", or the peer of the socket that is its standard input, "198.51.100.7:4444". */
 	readonly stdin?: string;
 }
 
@@ -247,7 +247,9 @@ function addressOf(text: string, member: string): Members {
 	return { family: family === 4 ? 2 : 10, [member]: bytes };
 }
 
-function socketStream(peer: string): StandardStream {
+function streamOf(peer: string): StandardStream {
+	if (peer === "pipe")
+		return { type: 1, inode: 1, family: 0, remotePort: 0, localPort: 0, remoteAddress: undefined };
 	const at = peer.lastIndexOf(":");
 	const { family, remoteAddress } = addressOf(peer.slice(0, at), "remoteAddress") as {
 		family: number;
@@ -325,7 +327,7 @@ function processOf(
 		processGroup: 0,
 		capabilitiesPermitted: 0n,
 		capabilitiesInheritable: 0n,
-		streams: from.stdin === undefined ? [] : [socketStream(from.stdin)],
+		streams: from.stdin === undefined ? [] : [streamOf(from.stdin)],
 		environment: [],
 		fileMode: 0,
 		fileUid: 0,
