@@ -293,8 +293,8 @@ int main(int count, char **arguments)
         execv(arguments[2], arguments + 3);
         die(arguments[2]);
     }
-    fprintf(stderr,
-            "usage: trigger "
-            "open|connect|fork|orphan|opens|forks|execs|nothing|threads|memfd|reverse|exit|signal|exec …\n");
+    fprintf(stderr, "usage: trigger "
+                    "open|connect|fork|orphan|opens|forks|execs|nothing|threads|memfd|reverse|exit|"
+                    "signal|exec …\n");
     return 98;
 }
