@@ -57,6 +57,7 @@ enum {
 #define EINPROGRESS  115
 #define ERESTARTSYS  512
 #define AT_FDCWD     (-100)
+#define AT_REMOVEDIR 0x200
 #define O_ACCMODE    3
 #define O_WRONLY     1
 #define O_RDWR       2
@@ -512,7 +513,7 @@ enum special_kfunc_type___new {
 };
 
 /* From 7.0 on (a46023d5616e) a tracepoint's programs can be preempted, and are skipped for whoever
- * preempts them; they may forbid it from 6.10 on (fc7566ad0a82). Only since 6.15 (b2bb703434a6) may
+ * preempts them; they may forbid it from 6.10 on (fc7566ad0a82). Only since 6.15 (e2d8f560d178) may
  * they then call global functions; what that version is known by came with it. */
 extern void bpf_preempt_disable(void) __ksym __weak;
 extern void bpf_preempt_enable(void) __ksym __weak;

@@ -8,6 +8,7 @@
 #ifndef PICKET_PROCESS_H
 #define PICKET_PROCESS_H
 
+#include "credentials.h"
 #include "network.h"
 
 /* The process's number in its own pid namespace, and that namespace. */
@@ -40,25 +41,10 @@ static __always_inline __u32 terminal_device(struct task_struct *task)
     return major << 20 | minor;
 }
 
-/* Two u32 up to 6.2 (f122a08b197d), one u64 since: the same eight bytes on a little-endian machine.
- */
-static __always_inline __u64 capabilities_at(const kernel_cap_t *at)
-{
-    __u64 value = 0;
-    bpf_core_read(&value, sizeof(value), at);
-    return value;
-}
-
 static __always_inline void exec_credentials(struct exec_event *event, struct task_struct *task)
 {
     const struct cred *cred = BPF_CORE_READ(task, cred);
-    event->uid = BPF_CORE_READ(cred, uid.val);
-    event->gid = BPF_CORE_READ(cred, gid.val);
-    event->euid = BPF_CORE_READ(cred, euid.val);
-    event->egid = BPF_CORE_READ(cred, egid.val);
-    event->capabilities = capabilities_at(&cred->cap_effective);
-    event->permitted_capabilities = capabilities_at(&cred->cap_permitted);
-    event->inheritable_capabilities = capabilities_at(&cred->cap_inheritable);
+    CREDENTIALS_FILL(event, cred);
     event->user_namespace = BPF_CORE_READ(cred, user_ns, ns.inum);
     event->login_uid = -1;
     event->session_id = -1;
@@ -72,11 +58,7 @@ static __always_inline void exec_credentials(struct exec_event *event, struct ta
 static __always_inline void exec_namespaces(struct exec_event *event, struct task_struct *task)
 {
     struct nsproxy *nsproxy = BPF_CORE_READ(task, nsproxy);
-    event->mount_namespace = BPF_CORE_READ(nsproxy, mnt_ns, ns.inum);
-    event->network_namespace = BPF_CORE_READ(nsproxy, net_ns, ns.inum);
-    event->uts_namespace = BPF_CORE_READ(nsproxy, uts_ns, ns.inum);
-    event->ipc_namespace = BPF_CORE_READ(nsproxy, ipc_ns, ns.inum);
-    event->cgroup_namespace = BPF_CORE_READ(nsproxy, cgroup_ns, ns.inum);
+    NAMESPACES_FILL(event, nsproxy);
     event->pid_namespace = 0;
     event->namespace_pid = namespace_pid(task, &event->pid_namespace);
 }
