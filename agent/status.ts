@@ -85,9 +85,9 @@ export function createStatusBoard(parts: BoardParts): StatusBoard {
 		// A host without Docker is not a host with a problem.
 		if (docker && !docker.available && existsSync(parts.config.docker.socket))
 			found.push(`containers: ${docker.problem}; ${docker.remedy}`);
-		const missed = capture.programs().reduce((sum, program) => sum + program.missed, 0);
-		if (missed > 0)
-			found.push(`the kernel skipped ${missed} runs of our programs; those events are not counted`);
+		const skipped = capture.skipped();
+		if (skipped > 0)
+			found.push(`the kernel skipped ${skipped} runs of our programs; those events are not counted`);
 		if (pipeline.malformed > 0)
 			found.push(`${pipeline.malformed} records could not be read; report it as a defect`);
 		if (capture.damages() > 0)

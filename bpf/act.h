@@ -5,6 +5,7 @@
 #ifndef PICKET_ACT_H
 #define PICKET_ACT_H
 
+#include "credentials.h"
 #include "file.h"
 
 /* Settings when an event of this kind by the calling process is asked for, else NULL. */
@@ -17,14 +18,6 @@ static __always_inline const struct settings *act_asked(__u32 kind)
     return pid != settings->sensor_pid && in_scope(settings) ? settings : 0;
 }
 
-/* Two u32 up to 6.2, one u64 since: see exec_credentials(). */
-static __always_inline __u64 capability_set(const struct cred *cred, __u32 offset)
-{
-    __u64 set = 0;
-    bpf_probe_read_kernel(&set, sizeof(set), (void *)cred + offset);
-    return set;
-}
-
 static __always_inline int identity_report(const struct settings *settings, __u32 kind,
                                            struct trace_event_raw_sys_exit *context, int arguments)
 {
@@ -33,15 +26,7 @@ static __always_inline int identity_report(const struct settings *settings, __u3
     event.header.syscall = syscall_id(context);
     struct task_struct *task = current_task();
     const struct cred *cred = LOAD(task, cred);
-    event.capabilities = capability_set(cred, bpf_core_field_offset(struct cred, cap_effective));
-    event.permitted_capabilities =
-        capability_set(cred, bpf_core_field_offset(struct cred, cap_permitted));
-    event.inheritable_capabilities =
-        capability_set(cred, bpf_core_field_offset(struct cred, cap_inheritable));
-    event.uid = BPF_CORE_READ(cred, uid.val);
-    event.gid = BPF_CORE_READ(cred, gid.val);
-    event.euid = BPF_CORE_READ(cred, euid.val);
-    event.egid = BPF_CORE_READ(cred, egid.val);
+    CREDENTIALS_FILL(&event, cred);
     event.saved_uid = BPF_CORE_READ(cred, suid.val);
     event.saved_gid = BPF_CORE_READ(cred, sgid.val);
     event.file_uid = BPF_CORE_READ(cred, fsuid.val);
@@ -70,12 +55,8 @@ static __always_inline int namespace_report(const struct settings *settings, __u
     event.result = context->ret;
     struct task_struct *task = current_task();
     struct nsproxy *nsproxy = LOAD(task, nsproxy);
-    event.mount_namespace = BPF_CORE_READ(nsproxy, mnt_ns, ns.inum);
+    NAMESPACES_FILL(&event, nsproxy);
     event.pid_namespace = BPF_CORE_READ(nsproxy, pid_ns_for_children, ns.inum);
-    event.network_namespace = BPF_CORE_READ(nsproxy, net_ns, ns.inum);
-    event.uts_namespace = BPF_CORE_READ(nsproxy, uts_ns, ns.inum);
-    event.ipc_namespace = BPF_CORE_READ(nsproxy, ipc_ns, ns.inum);
-    event.cgroup_namespace = BPF_CORE_READ(nsproxy, cgroup_ns, ns.inum);
     event.user_namespace = BPF_CORE_READ(task, cred, user_ns, ns.inum);
     record_submit(settings, &event.header, sizeof(event), false);
     return 0;

@@ -7,9 +7,8 @@
 #define PICKET_CHANGE_H
 
 #include "change_before.h"
-#include "file.h"
+#include "named.h"
 
-#define AT_REMOVEDIR  0x200
 #define AT_EMPTY_PATH 0x1000
 
 /* The call in hand. It lies in a map, where the verifier forgets which call it was: it then looks
@@ -49,49 +48,20 @@ static __always_inline const char *record_text(const struct scratch *scratch,
     return &scratch->bytes[offset];
 }
 
-/* Where a descriptor or AT_FDCWD leads. */
-static __always_inline struct path change_directory(__u32 directory)
-{
-    struct task_struct *task = current_task();
-    if ((__s32)directory == AT_FDCWD) {
-        struct fs_struct *fs = LOAD(task, fs);
-        return path_of(&fs->pwd);
-    }
-    struct file *file = file_of(task, directory);
-    return file ? path_of(&file->f_path) : (struct path){};
-}
-
-/* Adds `raw` made absolute: the name of where it starts, a slash, and what the caller named. Of
- * plain numbers like path_step(). Returns FLAG_PATH_*. */
+/* Names what the text in the record stands for. Of plain numbers like path_step(). Returns
+ * FLAG_PATH_*. */
 __noinline int change_name(__u32 directory, __u32 raw_offset, __u32 raw_size, __u32 is_target)
 {
     struct scratch *scratch = scratch_get(SCRATCH_CHANGE);
     struct change *change = change_get();
-    if (!scratch || !change || raw_offset > TAIL_LIMIT)
+    if (!scratch || !change)
         return FLAG_PATH_INCOMPLETE;
-    bound_to(raw_offset);
-    const char *raw = &scratch->bytes[raw_offset];
+    const struct text raw = {.offset = raw_offset, .size = raw_size};
     struct tail tail = {.scratch = scratch, .at = change->tail};
-    struct text text = {};
-    struct text rest;
-    __u32 flags = 0;
-    const bool relative = *raw != '/';
-    if (relative) {
-        const struct path base = change_directory(directory);
-        struct path_text *path = base.dentry ? path_resolve(base, SCRATCH_CHANGE, &flags) : 0;
-        if (!path)
-            return FLAG_PATH_INCOMPLETE;
-        /* The root's name is the slash itself. */
-        if (path->size > 1)
-            tail_path(&tail, &text, path);
-        tail_kernel(&tail, &rest, "/", 1);
-        text.size += rest.size;
-    }
-    if (!tail_kernel(&tail, &rest, raw, raw_size) ||
-        (raw_size == PATH_MASK && scratch->file.result == -ENAMETOOLONG))
+    struct text text;
+    __u32 flags = tail_absolute(&tail, &text, &raw, directory, SCRATCH_CHANGE);
+    if (raw_size == PATH_MASK && scratch->file.result == -ENAMETOOLONG)
         flags |= FLAG_PATH_TRUNCATED;
-    text.offset = change->tail;
-    text.size += rest.size;
     change->tail = tail.at;
     if (is_target)
         scratch->file.target = text;
@@ -181,8 +151,8 @@ static __always_inline struct path change_object(const struct change *change,
         return made ? path_of(&made->f_path) : (struct path){};
     }
     if (shape->descriptor != NONE || (event->call_flags & AT_EMPTY_PATH && !event->raw.size))
-        return change_directory(change_argument(
-            change, shape->descriptor != NONE ? shape->descriptor : shape->directory));
+        return named_base(change_argument(change, shape->descriptor != NONE ? shape->descriptor
+                                                                            : shape->directory));
     return (struct path){};
 }
 
@@ -272,9 +242,8 @@ static __always_inline void change_path(struct change *change, struct scratch *s
         return;
     }
     if (event->raw.size && shape->directory != NONE)
-        event->header.flags |=
-            FLAG_PATH_FROM_USER | change_name(change_argument(change, shape->directory),
-                                              event->raw.offset, event->raw.size, false);
+        event->header.flags |= change_name(change_argument(change, shape->directory),
+                                           event->raw.offset, event->raw.size, false);
 }
 
 static __always_inline void change_target(struct change *change, struct scratch *scratch,
@@ -285,7 +254,7 @@ static __always_inline void change_target(struct change *change, struct scratch 
         return;
     const int flags = change_name(change_argument(change, shape->target_directory),
                                   event->target_raw.offset, event->target_raw.size, true);
-    event->header.flags |= FLAG_TARGET_FROM_USER | flags << TARGET_SHIFT;
+    event->header.flags |= target_flags(flags);
 }
 
 /* What the caller passed. */
@@ -348,6 +317,9 @@ int on_change(struct trace_event_raw_sys_exit *context)
     const struct change_shape *shape = change_shape(call);
     struct task_struct *task = current_task();
     if ((__u32)LOAD(task, tgid) == settings->sensor_pid || !in_scope(settings))
+        return 0;
+    const bool removes = shape->kind == EVENT_UNLINK && wanted(settings, EVENT_RMDIR);
+    if (!wanted(settings, shape->kind) && !removes)
         return 0;
     struct pt_regs *regs = syscall_regs();
     for (int i = 0; i < 5; i++)

@@ -10,9 +10,6 @@
 /* Two arguments that no call has: AT_FDCWD and 0. */
 #define HERE 5
 #define NONE 6
-/* From FLAG_PATH_* to FLAG_TARGET_*. */
-#define TARGET_SHIFT 14
-
 /* Each the index of an argument. */
 struct change_shape {
     __u8 kind; /* enum event_kind; unlinkat's is settled by its flags */

@@ -6,10 +6,7 @@
 #define PICKET_IO_URING_CHANGE_H
 
 #include "io_uring_request.h"
-
-#define AT_REMOVEDIR 0x200
-/* From FLAG_PATH_* to FLAG_TARGET_*. */
-#define TARGET_SHIFT 14
+#include "named.h"
 
 /* Adds what was asked for. Returns false when that is not known, or not whole. */
 static __always_inline bool uring_raw(struct tail *tail, struct text *text,
@@ -23,34 +20,14 @@ static __always_inline bool uring_raw(struct tail *tail, struct text *text,
 
 /* Adds that made absolute. Returns FLAG_PATH_*. */
 static __always_inline __u32 uring_absolute(struct tail *tail, struct text *text,
-                                            const struct uring_text *asked, int directory,
-                                            __u32 slot)
+                                            const struct uring_text *asked, const struct text *raw,
+                                            int directory, __u32 slot)
 {
-    const __u32 start = tail->at;
-    __u32 flags = asked->size < ASKED_SIZE ? 0 : FLAG_PATH_TRUNCATED;
-    struct text part = {};
-    text->offset = start;
-    if (!asked->size)
-        return FLAG_PATH_INCOMPLETE;
-    if (asked->bytes[0] != '/') {
-        struct task_struct *task = current_task();
-        struct fs_struct *fs = LOAD(task, fs);
-        struct file *base = directory == AT_FDCWD ? 0 : file_of(task, directory);
-        struct path path = {};
-        if (directory == AT_FDCWD)
-            path = path_of(&fs->pwd);
-        else if (base)
-            path = path_of(&base->f_path);
-        struct path_text *name = path.dentry ? path_resolve(path, slot, &flags) : 0;
-        if (!name)
-            return FLAG_PATH_INCOMPLETE;
-        if (name->size > 1) /* the root's name is the slash itself */
-            tail_path(tail, &part, name);
-        tail_kernel(tail, &part, "/", 1);
-    }
-    tail_string(tail, &part, asked->bytes, false);
-    text->size = tail->at - start;
-    return flags;
+    const struct text name = *raw;
+    if (!name.size)
+        return FLAG_PATH_FROM_USER | FLAG_PATH_INCOMPLETE;
+    const __u32 flags = tail_absolute(tail, text, &name, directory, slot);
+    return asked->size < ASKED_SIZE ? flags : flags | FLAG_PATH_TRUNCATED;
 }
 
 static __always_inline void uring_change_fill(struct file_event *event, __u64 address,
@@ -102,7 +79,7 @@ __noinline int uring_change(__u64 address, __u32 slot, int result)
     __builtin_memset(event, 0, sizeof(*event));
     header_fill(&event->header, uring_kind(uring_operation((struct io_kiocb *)address)));
     event->header.syscall = NUMBER_OF(IO_URING_ENTER);
-    event->header.flags = uring_flags() | FLAG_PATH_FROM_USER;
+    event->header.flags = uring_flags();
     event->result = result;
     uring_change_fill(event, address, &directory, &target);
     const __u32 kind = event->header.kind;
@@ -110,15 +87,15 @@ __noinline int uring_change(__u64 address, __u32 slot, int result)
         return 0;
     if (!uring_raw(&tail, &event->raw, &asked->first))
         event->header.flags |= FLAG_RAW_UNREADABLE;
-    event->header.flags |= uring_absolute(&tail, &event->path, &asked->first, directory, slot);
+    event->header.flags |=
+        uring_absolute(&tail, &event->path, &asked->first, &event->raw, directory, slot);
     if (kind == EVENT_RENAME || kind == EVENT_LINK || kind == EVENT_SYMLINK) {
         if (!uring_raw(&tail, &event->target_raw, &asked->second))
             event->header.flags |= FLAG_TARGET_RAW_UNREADABLE;
     }
     if (kind == EVENT_RENAME || kind == EVENT_LINK)
-        event->header.flags |= FLAG_TARGET_FROM_USER |
-                               uring_absolute(&tail, &event->target, &asked->second, target, slot)
-                                   << TARGET_SHIFT;
+        event->header.flags |= target_flags(uring_absolute(&tail, &event->target, &asked->second,
+                                                           &event->target_raw, target, slot));
     const __u32 size = tail.at;
     if (size <= sizeof(*scratch))
         record_submit(settings, &event->header, size, true);

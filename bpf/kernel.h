@@ -57,6 +57,7 @@ enum {
 #define EINPROGRESS  115
 #define ERESTARTSYS  512
 #define AT_FDCWD     (-100)
+#define AT_REMOVEDIR 0x200
 #define O_ACCMODE    3
 #define O_WRONLY     1
 #define O_RDWR       2
@@ -504,14 +505,36 @@ static __always_inline struct task_struct *current_task(void)
     return (struct task_struct *)bpf_get_current_task();
 }
 
+/* The kernel's list of some of its functions for programs: what one kernel has and another has not
+ * is known by it. The weak functions are never called where their names are not known. */
+enum special_kfunc_type___new {
+    KF_bpf_rdonly_cast___new = 1,
+    KF_bpf_res_spin_lock___new = 2,
+};
+
+/* From 7.0 on (a46023d5616e) a tracepoint's programs can be preempted, and are skipped for whoever
+ * preempts them; they may forbid it from 6.10 on (fc7566ad0a82). Only since 6.15 (e2d8f560d178) may
+ * they then call global functions; what that version is known by came with it. */
+extern void bpf_preempt_disable(void) __ksym __weak;
+extern void bpf_preempt_enable(void) __ksym __weak;
+#define PREEMPTION_KNOWN                                                                           \
+    bpf_core_enum_value_exists(enum special_kfunc_type___new, KF_bpf_res_spin_lock___new)
+
+static __always_inline void preemption_off(void)
+{
+    if (PREEMPTION_KNOWN)
+        bpf_preempt_disable();
+}
+static __always_inline void preemption_on(void)
+{
+    if (PREEMPTION_KNOWN)
+        bpf_preempt_enable();
+}
+
 /* Two words of the kernel's memory. From 6.2 (a35b9af4ec2c) on an address can be given a type and
  * is then loaded from directly, at a fraction of what a probe read costs; the type is one that is
  * just two words of no meaning to the verifier, for whom pointers with types of their own would
- * multiply the ways through a loop. The weak function is never called where its name is not known.
- */
-enum special_kfunc_type___new {
-    KF_bpf_rdonly_cast___new = 1,
-};
+ * multiply the ways through a loop. */
 extern void *bpf_rdonly_cast(const void *object, __u32 type) __ksym __weak;
 
 struct words {

@@ -133,14 +133,20 @@ struct {
     __type(value, struct bucket);
 } buckets SEC(".maps");
 
-/* Processes whose last threads are exiting at the same time: the first one to note it here reports.
- */
+/* What was told of processes a moment ago. Threads that exit at the same time all believe they are
+ * the last one, and each life event has two programs (see process.h): who notes it here first
+ * reports. */
+struct told_key {
+    __u64 process;
+    __u32 kind;
+    __u32 image; /* counts its executions */
+};
 struct {
     __uint(type, BPF_MAP_TYPE_LRU_HASH);
-    __uint(max_entries, 4096);
-    __type(key, __u64);
+    __uint(max_entries, 8192);
+    __type(key, struct told_key);
     __type(value, __u8);
-} exiting SEC(".maps");
+} told SEC(".maps");
 
 static __always_inline const struct settings *settings_get(void)
 {

@@ -57,4 +57,10 @@ static __always_inline __u32 tail_absolute(struct tail *tail, struct text *text,
     return flags;
 }
 
+/* What the flags of a name are called when it is the target. */
+static __always_inline __u32 target_flags(__u32 flags)
+{
+    return FLAG_TARGET_FROM_USER | (flags & ~FLAG_PATH_FROM_USER) << TARGET_SHIFT;
+}
+
 #endif

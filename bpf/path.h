@@ -8,6 +8,8 @@
 
 #define PATH_SIZE  4096
 #define PATH_STEPS 256
+/* From FLAG_PATH_* to FLAG_TARGET_*. */
+#define TARGET_SHIFT 14
 
 /* `text` is filled from its end towards the front; `start` is where the path begins. The slack
  * behind it is what the verifier believes a name at the very end could need. */

@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* exec, fork and exit: the life of a process. */
+/* exec, fork and exit: the life of a process.
+ *
+ * The kernel does not run a program for whoever preempts it on the same CPU, so each of them is
+ * there twice: what one could not look at the other does. Of an exec that both looked at, the
+ * second one does nothing. Both are skipped at once only in the moments before they forbid
+ * preemption and after they allow it again. */
 #ifndef PICKET_PROCESS_H
 #define PICKET_PROCESS_H
 
+#include "credentials.h"
 #include "network.h"
 
 /* The process's number in its own pid namespace, and that namespace. */
@@ -35,25 +41,10 @@ static __always_inline __u32 terminal_device(struct task_struct *task)
     return major << 20 | minor;
 }
 
-/* Two u32 up to 6.2 (f122a08b197d), one u64 since: the same eight bytes on a little-endian machine.
- */
-static __always_inline __u64 capabilities_at(const kernel_cap_t *at)
-{
-    __u64 value = 0;
-    bpf_core_read(&value, sizeof(value), at);
-    return value;
-}
-
 static __always_inline void exec_credentials(struct exec_event *event, struct task_struct *task)
 {
     const struct cred *cred = BPF_CORE_READ(task, cred);
-    event->uid = BPF_CORE_READ(cred, uid.val);
-    event->gid = BPF_CORE_READ(cred, gid.val);
-    event->euid = BPF_CORE_READ(cred, euid.val);
-    event->egid = BPF_CORE_READ(cred, egid.val);
-    event->capabilities = capabilities_at(&cred->cap_effective);
-    event->permitted_capabilities = capabilities_at(&cred->cap_permitted);
-    event->inheritable_capabilities = capabilities_at(&cred->cap_inheritable);
+    CREDENTIALS_FILL(event, cred);
     event->user_namespace = BPF_CORE_READ(cred, user_ns, ns.inum);
     event->login_uid = -1;
     event->session_id = -1;
@@ -67,11 +58,7 @@ static __always_inline void exec_credentials(struct exec_event *event, struct ta
 static __always_inline void exec_namespaces(struct exec_event *event, struct task_struct *task)
 {
     struct nsproxy *nsproxy = BPF_CORE_READ(task, nsproxy);
-    event->mount_namespace = BPF_CORE_READ(nsproxy, mnt_ns, ns.inum);
-    event->network_namespace = BPF_CORE_READ(nsproxy, net_ns, ns.inum);
-    event->uts_namespace = BPF_CORE_READ(nsproxy, uts_ns, ns.inum);
-    event->ipc_namespace = BPF_CORE_READ(nsproxy, ipc_ns, ns.inum);
-    event->cgroup_namespace = BPF_CORE_READ(nsproxy, cgroup_ns, ns.inum);
+    NAMESPACES_FILL(event, nsproxy);
     event->pid_namespace = 0;
     event->namespace_pid = namespace_pid(task, &event->pid_namespace);
 }
@@ -160,15 +147,29 @@ static __always_inline __u32 leader_of(struct task_struct *task, int type)
     return BPF_CORE_READ(task, signal, pids[type], numbers[0].nr);
 }
 
-SEC("tp_btf/sched_process_exec")
-int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
+/* False when this was told already. */
+static __always_inline bool told_first(__u32 kind, struct task_struct *task, __u32 image)
+{
+    const __u64 pid = BPF_CORE_READ(task, tgid);
+    const struct told_key key = {
+        .process = BPF_CORE_READ(task, group_leader, start_boottime) ^ pid << 40,
+        .kind = kind,
+        .image = image,
+    };
+    const __u8 one = 1;
+    return bpf_map_update_elem(&told, &key, &one, BPF_NOEXIST) != -EEXIST;
+}
+
+static __always_inline void exec_report(struct task_struct *task, struct linux_binprm *bprm,
+                                        __u32 slot)
 {
     const struct settings *settings = settings_get();
-    if (!wanted(settings, EVENT_EXEC) || !in_scope(settings))
-        return 0;
-    struct scratch *scratch = scratch_get(SCRATCH_EXEC);
+    if (!wanted(settings, EVENT_EXEC) || !in_scope(settings) ||
+        !told_first(EVENT_EXEC, task, BPF_CORE_READ(task, self_exec_id)))
+        return;
+    struct scratch *scratch = scratch_get(slot);
     if (!scratch)
-        return 0;
+        return;
     struct exec_event *event = &scratch->exec;
     struct tail tail = {.scratch = scratch, .at = sizeof(*event)};
     header_fill(&event->header, EVENT_EXEC);
@@ -192,8 +193,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
     tail_string(&tail, &event->comm, (void *)task + bpf_core_field_offset(struct task_struct, comm),
                 false);
 
-    struct path_text *path =
-        path_resolve(path_of(&file->f_path), SCRATCH_EXEC, &event->header.flags);
+    struct path_text *path = path_resolve(path_of(&file->f_path), slot, &event->header.flags);
     if (path && path->size > 6 && (event->header.flags & FLAG_PATH_INCOMPLETE) &&
         path->text[0] == 'm' && path->text[1] == 'e' && path->text[2] == 'm' &&
         path->text[3] == 'f' && path->text[4] == 'd' && path->text[5] == ':') {
@@ -222,7 +222,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 
     __u32 cwd_flags = 0;
     struct fs_struct *fs = BPF_CORE_READ(task, fs);
-    tail_path(&tail, &event->cwd, path_resolve(path_of(&fs->pwd), SCRATCH_EXEC, &cwd_flags));
+    tail_path(&tail, &event->cwd, path_resolve(path_of(&fs->pwd), slot, &cwd_flags));
     if (cwd_flags || !event->cwd.size)
         event->header.flags |= FLAG_CWD_TRUNCATED;
 
@@ -238,24 +238,35 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
     __u32 size = tail.at;
     if (size <= sizeof(*scratch))
         record_submit(settings, &event->header, size, false);
-    return 0;
 }
 
-SEC("tp_btf/sched_process_fork")
-int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
+#define EXEC_PROGRAM(name, slot)                                                                   \
+    SEC("tp_btf/sched_process_exec")                                                               \
+    int BPF_PROG(name, struct task_struct *task, int old_pid, struct linux_binprm *bprm)           \
+    {                                                                                              \
+        preemption_off();                                                                          \
+        exec_report(task, bprm, slot);                                                             \
+        preemption_on();                                                                           \
+        return 0;                                                                                  \
+    }
+
+EXEC_PROGRAM(on_exec, SCRATCH_EXEC)
+EXEC_PROGRAM(on_exec_again, SCRATCH_EXEC_AGAIN)
+
+static __always_inline void fork_report(struct task_struct *child)
 {
     const struct settings *settings = settings_get();
     __u32 pid = BPF_CORE_READ(child, tgid);
     if (!settings || (__u32)BPF_CORE_READ(child, pid) != pid)
-        return 0; /* a thread */
+        return; /* a thread */
     if (!in_scope(settings))
-        return 0;
+        return;
     if (settings->scope & SCOPE_PIDS) {
         __u8 one = 1;
         bpf_map_update_elem(&scope_pids, &pid, &one, BPF_ANY);
     }
-    if (!wanted(settings, EVENT_FORK))
-        return 0;
+    if (!wanted(settings, EVENT_FORK) || !told_first(EVENT_FORK, child, 0))
+        return;
     struct fork_event event = {};
     header_fill(&event.header, EVENT_FORK);
     event.child_pid = pid;
@@ -264,8 +275,20 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
     event.child_namespace_pid = namespace_pid(child, &event.child_pid_namespace);
     event.child_parent_pid = BPF_CORE_READ(child, real_parent, tgid);
     record_submit(settings, &event.header, sizeof(event), false);
-    return 0;
 }
+
+#define FORK_PROGRAM(name)                                                                         \
+    SEC("tp_btf/sched_process_fork")                                                               \
+    int BPF_PROG(name, struct task_struct *parent, struct task_struct *child)                      \
+    {                                                                                              \
+        preemption_off();                                                                          \
+        fork_report(child);                                                                        \
+        preemption_on();                                                                           \
+        return 0;                                                                                  \
+    }
+
+FORK_PROGRAM(on_fork)
+FORK_PROGRAM(on_fork_again)
 
 /* Who inherits the children of a process that is about to end: the nearest ancestor that has made
  * itself a subreaper, else the init of its pid namespace (find_new_reaper() does the same a moment
@@ -293,26 +316,21 @@ static __always_inline __u32 reaper_of(struct task_struct *task)
 }
 
 /* Fires for every thread; the process is gone when its last one is. `signal->live` has been lowered
- * before (do_exit), so it is 0 for the last thread, but threads that exit together may all read 0:
- * the one that gets its entry into `exiting` reports. The number of threads does not tell who was
- * alone: another may have been counted out already while this one still gave its memory back. */
-SEC("tp_btf/sched_process_exit")
-int BPF_PROG(on_exit, struct task_struct *task)
+ * before (do_exit), so it is 0 for the last thread, but threads that exit together may all read 0.
+ * The number of threads does not tell who was alone: another may have been counted out already
+ * while this one still gave its memory back. */
+static __always_inline void exit_report(struct task_struct *task)
 {
     const struct settings *settings = settings_get();
     if (!settings || BPF_CORE_READ(task, signal, live.counter) != 0)
-        return 0;
-    if (!in_scope(settings))
-        return 0;
+        return;
+    if (!in_scope(settings) || !told_first(EVENT_EXIT, task, 0))
+        return;
     __u32 pid = BPF_CORE_READ(task, tgid);
-    __u64 key = BPF_CORE_READ(task, group_leader, start_boottime) ^ (__u64)pid << 40;
-    __u8 one = 1;
-    if (bpf_map_update_elem(&exiting, &key, &one, BPF_NOEXIST) == -EEXIST)
-        return 0;
     if (settings->scope & SCOPE_PIDS)
         bpf_map_delete_elem(&scope_pids, &pid);
     if (!wanted(settings, EVENT_EXIT))
-        return 0;
+        return;
     struct exit_event event = {};
     header_fill(&event.header, EVENT_EXIT);
     if (BPF_CORE_READ(task, signal, flags) & SIGNAL_GROUP_EXIT)
@@ -321,7 +339,19 @@ int BPF_PROG(on_exit, struct task_struct *task)
         event.result = BPF_CORE_READ(task, group_leader, exit_code);
     event.reaper_pid = reaper_of(task);
     record_submit(settings, &event.header, sizeof(event), false);
-    return 0;
 }
+
+#define EXIT_PROGRAM(name)                                                                         \
+    SEC("tp_btf/sched_process_exit")                                                               \
+    int BPF_PROG(name, struct task_struct *task)                                                   \
+    {                                                                                              \
+        preemption_off();                                                                          \
+        exit_report(task);                                                                         \
+        preemption_on();                                                                           \
+        return 0;                                                                                  \
+    }
+
+EXIT_PROGRAM(on_exit)
+EXIT_PROGRAM(on_exit_again)
 
 #endif

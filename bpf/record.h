@@ -17,6 +17,7 @@
 
 enum scratch_slot {
     SCRATCH_EXEC,
+    SCRATCH_EXEC_AGAIN,
     SCRATCH_OPENAT,
     SCRATCH_OPENAT2,
     SCRATCH_OPEN,

@@ -43,6 +43,12 @@ const noTracepoint = "a kernel with CONFIG_FTRACE_SYSCALLS and a readable tracef
 const noBtf = "a kernel from 5.10 with CONFIG_DEBUG_INFO_BTF";
 
 const tracepoint = (name: string): Way[] => [{ program: `on_${name}`, tier: "tracepoint" }];
+/** By two programs, of which one makes up for what the kernel skips of the other (bpf/process.h). */
+const life = (name: string): Way[] => [
+	{ program: `on_${name}`, tier: "tracepoint", also: [`on_${name}_again`] },
+	...tracepoint(`${name}_again`),
+	...tracepoint(name),
+];
 const syscall = (name: string): Way[] => [
 	{ program: `on_${name}_function`, tier: "fentry" },
 	{ program: `on_${name}`, tier: "syscall-tracepoint" },
@@ -52,7 +58,7 @@ export const capabilities: readonly Capability[] = [
 	{
 		name: "exec",
 		kind: "exec",
-		ways: tracepoint("exec"),
+		ways: life("exec"),
 		required: true,
 		lost: "executions",
 		remedy: noBtf,
@@ -60,7 +66,7 @@ export const capabilities: readonly Capability[] = [
 	{
 		name: "fork",
 		kind: "fork",
-		ways: tracepoint("fork"),
+		ways: life("fork"),
 		required: true,
 		lost: "who started whom",
 		remedy: noBtf,
@@ -68,7 +74,7 @@ export const capabilities: readonly Capability[] = [
 	{
 		name: "exit",
 		kind: "exit",
-		ways: tracepoint("exit"),
+		ways: life("exit"),
 		required: true,
 		lost: "ends of processes",
 		remedy: noBtf,
@@ -144,6 +150,11 @@ export const capabilities: readonly Capability[] = [
 	...acts,
 	...uring,
 ];
+
+/** Programs that make up for each other. */
+export const pairs = capabilities.flatMap(({ ways }) =>
+	ways.filter(({ also }) => also?.[0]?.endsWith("_again")).map(programsOf),
+);
 
 /** The programs of a way, the one that makes it what it is first. */
 export function programsOf({ program, also = [] }: Way): readonly string[] {

@@ -7,7 +7,7 @@ import { everything, type Interest, noInterest } from "../model/interest.ts";
 import * as layout from "../model/layout.ts";
 import type * as wire from "../model/picket.v1.ts";
 import { addon, type NativeError, objectPath, type ProgramInfo, type Sensor } from "./addon.ts";
-import { type Capability, capabilities, programsOf, type Way } from "./hooks.ts";
+import { type Capability, capabilities, pairs, programsOf, type Way } from "./hooks.ts";
 import { cgroupKey, pidKey, scopePathKeys, Tables } from "./tables.ts";
 
 export interface Scope {
@@ -398,6 +398,22 @@ export class LiveCapture {
 
 	programs(): ProgramInfo[] {
 		return this.#closed ? [] : this.#sensor.programs();
+	}
+
+	/**
+	 * Events that no counter knows of, at most: how often the kernel ran none of the programs that see to an event,
+	 * because another run of theirs was not done on that CPU. Not every kernel counts all of them.
+	 */
+	skipped(): number {
+		const missed = new Map(this.programs().map((program) => [program.name, program.missed]));
+		let sum = 0;
+		for (const pair of pairs) {
+			const both = pair.flatMap((name) => missed.get(name) ?? []);
+			if (both.length > 0) sum += Math.min(...both);
+			for (const name of pair) missed.delete(name);
+		}
+		for (const count of missed.values()) sum += count;
+		return sum;
 	}
 
 	capabilities(): wire.Capability[] {

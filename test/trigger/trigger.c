@@ -236,6 +236,22 @@ static int act_forks(char **arguments)
     return 0;
 }
 
+// execs N: children that execute this program, which then ends at once.
+static int act_execs(char **arguments)
+{
+    long count = atol(arguments[0]);
+    for (long i = 0; i < count; i++) {
+        pid_t child = fork();
+        if (child == 0) {
+            execl("/proc/self/exe", "trigger", "nothing", NULL);
+            _exit(1);
+        }
+        waitpid(child, NULL, 0);
+    }
+    say("\"execs\":%ld", count, 0, 0);
+    return 0;
+}
+
 int main(int count, char **arguments)
 {
     const char *act = count > 1 ? arguments[1] : "";
@@ -253,6 +269,10 @@ int main(int count, char **arguments)
         return act_opens(arguments + 2);
     if (!strcmp(act, "forks") && count > 2)
         return act_forks(arguments + 2);
+    if (!strcmp(act, "execs") && count > 2)
+        return act_execs(arguments + 2);
+    if (!strcmp(act, "nothing"))
+        return 0;
     if (!strcmp(act, "threads") && count > 2)
         return act_threads(arguments + 2);
     if (!strcmp(act, "memfd"))
@@ -273,8 +293,8 @@ int main(int count, char **arguments)
         execv(arguments[2], arguments + 3);
         die(arguments[2]);
     }
-    fprintf(stderr,
-            "usage: trigger "
-            "open|connect|fork|orphan|opens|forks|threads|memfd|reverse|exit|signal|exec …\n");
+    fprintf(stderr, "usage: trigger "
+                    "open|connect|fork|orphan|opens|forks|execs|nothing|threads|memfd|reverse|exit|"
+                    "signal|exec …\n");
     return 98;
 }
