@@ -152,11 +152,12 @@ export async function replay(file: string, flags: ReplayFlags): Promise<void> {
 				logger,
 			});
 			output.add(sink);
-			const { userName } = enrichment;
+			const { userName, groupName } = enrichment;
 			const bootTimeMs = () => header.bootTimeMs;
 			const peerNames = createPeerNames();
 			const { message: dnsMessage, name: peerName } = peerNames;
-			const engine = new Engine(rules, { userName, hostname: header.host, bootTimeMs, peerName });
+			const fields = { userName, groupName, hostname: header.host, bootTimeMs, peerName };
+			const engine = new Engine(rules, fields);
 			const policyEngine = new PolicyEngine(policy.policy, { userName });
 			const emitAlert = (alert: wire.Alert, time?: string) => void output.emit({ alert }, time);
 			pipeline = new Pipeline({

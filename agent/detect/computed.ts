@@ -70,7 +70,8 @@ function fromLatin1(text: string): string {
 	return Buffer.from(text, "latin1").toString("utf8");
 }
 
-function computed(term: Term): Computed {
+/** What a term with or without calls in it stands for. Throws CheckProblem. */
+export function computed(term: Term): Computed {
 	if (term.is === "text") {
 		const value = [asLatin1(term.text)];
 		return () => value;

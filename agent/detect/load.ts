@@ -11,6 +11,7 @@ import { collect, type RuleSource } from "./collect.ts";
 import { eventTypes } from "./event-types.ts";
 import type { FieldContext } from "./field.ts";
 import { interestOfRule, type RuleInterest } from "./interest.ts";
+import { deliveredTypes } from "./known-event-types.ts";
 import { parseTemplate, type Template } from "./output.ts";
 import { type Bound, bind, kinds, type Plan, Predicates, planFor } from "./plan.ts";
 import { parseCondition, SyntaxProblem } from "./syntax.ts";
@@ -56,8 +57,6 @@ export interface RuleSet {
 	readonly contentHash: string;
 	readonly predicates: Predicates;
 }
-
-const deliveredTypes: ReadonlySet<string> = new Set(Object.values(eventTypes).flat());
 
 export function loadRules(files: readonly RuleFile[]): RuleSet {
 	const problems: Problem[] = [];

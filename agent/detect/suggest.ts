@@ -1,5 +1,6 @@
 // What somebody may have meant who named a field that does not exist.
 import { fieldNames } from "./fields.ts";
+import { deliveredTypes, knownTypes } from "./known-event-types.ts";
 import { knownNames } from "./known-fields.ts";
 
 /** Edits from one word to the other: a sign more, less or other, or two neighbours swapped. */
@@ -21,15 +22,28 @@ function distance(from: string, to: string): number {
 	return row.at(-1) ?? 0;
 }
 
-/** The remedy for an unknown field; says so when the name itself is right and what stands in brackets is not. */
-export function fieldRemedy(name: string): string {
-	const names = [...fieldNames, ...knownNames];
-	if (names.includes(name)) return "correct or leave out what stands in [ ] behind it";
+/** The one of `names` that is at most two edits away; "" for none. */
+function nearestOf(names: Iterable<string>, name: string): string {
 	let [nearest, least] = ["", 3];
 	for (const each of names) {
 		if (Math.abs(each.length - name.length) >= least) continue;
 		const edits = distance(name, each);
 		if (edits < least) [nearest, least] = [each, edits];
 	}
+	return nearest;
+}
+
+/** The remedy for an unknown field; says so when the name itself is right and what stands in brackets is not. */
+export function fieldRemedy(name: string): string {
+	const names = [...fieldNames, ...knownNames];
+	if (names.includes(name)) return "correct or leave out what stands in [ ] behind it";
+	const nearest = nearestOf(names, name);
 	return nearest === "" ? "see Falco's list of fields" : `did you mean ${nearest}?`;
+}
+
+/** The remedy for an unknown evt.type. */
+export function eventRemedy(name: string): string {
+	// Those that are captured are likelier to be meant than another that is as near.
+	const nearest = nearestOf([...deliveredTypes, ...knownTypes], name);
+	return nearest === "" ? "see Falco's list of events" : `did you mean ${nearest}?`;
 }

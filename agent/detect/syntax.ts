@@ -72,13 +72,24 @@ export function parseCondition(text: string): Node {
 	return parser.whole();
 }
 
+/** The field, or the call around one, that begins at `at` of an output; undefined for none. Throws SyntaxProblem. */
+export function parseTermAt(text: string, at: number): { term: Term; end: number } | undefined {
+	return new Parser(text, at).single();
+}
+
 class Parser {
 	readonly #text: string;
-	#at = 0;
+	#at: number;
 	#depth = 0;
 
-	constructor(text: string) {
+	constructor(text: string, at = 0) {
 		this.#text = text;
+		this.#at = at;
+	}
+
+	single(): { term: Term; end: number } | undefined {
+		const term = this.#fieldOrCall();
+		return term && { term, end: this.#at };
 	}
 
 	whole(): Node {
