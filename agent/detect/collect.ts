@@ -13,8 +13,9 @@ import {
 	writtenBefore,
 } from "./expand.ts";
 import type { RuleFile } from "./load.ts";
-import { asList, asMap, asText, type Item, type Place, readItems, type Value } from "./rule-file.ts";
+import { type Item, type Place, readItems } from "./rule-file.ts";
 import type { Node } from "./syntax.ts";
+import { asList, asMap, asText, type Value } from "./yaml-values.ts";
 
 export interface RuleSource {
 	readonly name: string;

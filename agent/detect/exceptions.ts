@@ -1,8 +1,8 @@
 // A rule's exceptions as conditions: any of the rows of values, each all of its fields.
 import { CheckProblem, inExceptions } from "./check.ts";
 import type { Lists } from "./expand.ts";
-import { asList, asMap, asText, type Value } from "./rule-file.ts";
 import { listOperators, type Node, type Operator, signs, textOperators } from "./syntax.ts";
+import { asList, asMap, asText, type Value } from "./yaml-values.ts";
 
 const operators: ReadonlySet<string> = new Set([...signs, ...textOperators, ...listOperators]);
 function operatorOf(comparison: string): Operator {
