@@ -127,10 +127,24 @@ function compile(source: RuleSource, predicates: Predicates, problems: Problem[]
 			},
 		};
 	};
+	const asleep = (reason: string): LoadedRule => ({
+		...base,
+		status: "not-evaluable",
+		reasons: [reason],
+		enabled: false,
+		events: [],
+		interest: undefined,
+		plans: new Map(),
+		finding: () => {
+			throw new Error(`rule ${name} cannot match: ${reason}`);
+		},
+	});
 	/** The rule is lost to a mistake in one of its texts; what is no mistake of the rule's is thrown on. */
 	const mistaken = (error: unknown, key: "condition" | "output"): LoadedRule => {
 		if (error instanceof RangeError) return broken("nested too deeply", key, "use fewer levels");
 		if (!(error instanceof SyntaxProblem) && !(error instanceof CheckProblem)) throw error;
+		if (source.skipUnknown && error instanceof CheckProblem && error.unknown)
+			return asleep(`${error.message}, and the rule asks to be passed over then`);
 		const { message, remedy, at = 0 } = error;
 		if (key === "output") return broken(message, key, remedy, source.output.slice(0, at));
 		if (at === inExceptions) return broken(message, "exceptions", remedy);
@@ -147,18 +161,7 @@ function compile(source: RuleSource, predicates: Predicates, problems: Problem[]
 		);
 	if (source.source !== "syscall") {
 		// Its fields are another source's: nothing here can say whether they are right.
-		return {
-			...base,
-			status: "not-evaluable",
-			reasons: [`its events come from ${source.source}, not from this host's system calls`],
-			enabled: false,
-			events: [],
-			interest: undefined,
-			plans: new Map(),
-			finding: () => {
-				throw new Error(`rule ${name} is for another source and cannot match`);
-			},
-		};
+		return asleep(`its events come from ${source.source}, not from this host's system calls`);
 	}
 	let template: Template;
 	try {

@@ -111,6 +111,7 @@ class TemplateParser {
 				`the output names ${shown}, and there is no such field`,
 				fieldRemedy(name),
 				sign,
+				true,
 			);
 		}
 		this.#at -= name.length - found.length;

@@ -82,7 +82,9 @@ export function makePredicate(check: Check): Predicate {
 function checkEventTypes(operator: Operator, values: readonly string[]): void {
 	if (!["=", "!=", "in", "intersects"].includes(operator)) return;
 	const unknown = values.find((type) => !knownTypes.has(type));
-	if (unknown !== undefined) throw new CheckProblem(`there is no event ${unknown}`, eventRemedy(unknown));
+	if (unknown !== undefined) {
+		throw new CheckProblem(`there is no event ${unknown}`, eventRemedy(unknown), undefined, true);
+	}
 }
 
 function constantOf(field: Field, kind: EventKind, { operator, match, right }: Check): boolean | undefined {

@@ -64,6 +64,7 @@ const fieldPattern = /[a-zA-Z]+[a-zA-Z0-9_]*(?:\.[a-zA-Z]+[a-zA-Z0-9_]*)+/y;
 const namePattern = /[a-zA-Z]+[a-zA-Z0-9_]*/y;
 const barePattern = /[^()"'\s=,]+/y;
 const argumentPattern = /[^\][\\"'\s]+/y;
+const numberPattern = /0[xX][0-9a-fA-F]+|[+-]?\d+\.?\d*(?:[eE][+-]\d+)?/y;
 const spacePattern = /[\s\b]*/y;
 
 /** Throws SyntaxProblem. */
@@ -226,9 +227,16 @@ class Parser {
 			}
 			term = { is: "call", name: "list", terms };
 		}
-		term ??= this.#fieldOrCall() ?? { is: "text", text: this.#value() };
+		term ??= this.#fieldOrCall() ?? { is: "text", text: this.#constant() };
 		this.#depth--;
 		return term;
+	}
+	/** A bare word here would be a field that is misspelled. */
+	#constant(): string {
+		const text = this.#quoted() ?? this.#match(numberPattern);
+		if (text === undefined)
+			throw this.#problem(`a field is missing at ${this.#here()}`, "name a field, or quote the text");
+		return text;
 	}
 	#argument(): string | undefined {
 		if (!this.#take("[")) return undefined;
