@@ -1,5 +1,6 @@
 // Falco's stable rules about containers, each by the real act in a container of a real engine: what a rule is written
 // for fires it, what is close to it does not. With rules of our own always, with Falco's file where it is at hand.
+import { existsSync, readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, it } from "vitest";
 import { buildTrigger } from "../kernel/harness.ts";
 import { inContainer, publicRules, RuleActs } from "../sensor/rule-acts.ts";
@@ -38,7 +39,16 @@ const sh = (script: string, ...options: string[]): Contained => ({ options, comm
 // What the engine says of a container is known a moment after its start.
 const debug = "ln -s /bin/busybox /tmp/debugfs; sleep 1; /tmp/debugfs; :";
 
+/** A privileged container gets every capability: where this host lacks one, none can be started. */
+function hasEveryCapability(): boolean {
+	const [, digits = "0"] = /^CapBnd:\s*(\S+)/m.exec(readFileSync("/proc/self/status", "utf8")) ?? [];
+	const last = BigInt(readFileSync("/proc/sys/kernel/cap_last_cap", "utf8").trim());
+	return BigInt(`0x${digits}`) === (1n << (last + 1n)) - 1n;
+}
+
 interface Act {
+	/** Why it cannot be done on this host; test/unit/detect/falco-acts.test.ts has the event. */
+	readonly impossible?: string | undefined;
 	/** Of Falco's stable file, and of ours. */
 	readonly rule: string;
 	readonly own: string;
@@ -74,12 +84,14 @@ const table: readonly Act[] = [
 		// The file is no module, so nothing is loaded.
 		rule: "Linux Kernel Module Injection Detected",
 		own: "module from a container",
+		impossible: existsSync("/proc/modules") ? undefined : "this kernel has no modules",
 		act: sh("insmod /etc/passwd; :", "--cap-add=SYS_MODULE"),
 		near: sh("insmod /etc/passwd; :"),
 	},
 	{
 		rule: "Debugfs Launched in Privileged Container",
 		own: "debugger of file systems",
+		impossible: hasEveryCapability() ? undefined : "no container can be privileged here",
 		act: sh(debug, "--privileged"),
 		near: sh(debug),
 	},
@@ -98,11 +110,10 @@ const table: readonly Act[] = [
 ];
 
 describe("an act in a container of Falco's rule", () => {
-	it.each(table)(
-		"$rule fires it and ours, and what is close to it neither",
-		async ({ rule, own, act, near }) => {
-			const rules = publicRules === undefined ? [own] : [own, rule];
-			await acts.expectAlone(rules, { near: () => run(near), act: () => run(act) });
-		},
-	);
+	it.for(table)("$rule fires it and ours, and what is close to it neither", async (each, { skip }) => {
+		const { rule, own, act, near, impossible } = each;
+		if (impossible !== undefined) skip(impossible);
+		const rules = publicRules === undefined ? [own] : [own, rule];
+		await acts.expectAlone(rules, { near: () => run(near), act: () => run(act) });
+	});
 });
