@@ -33,6 +33,7 @@ export interface Enrichment {
 	/** Where the unified hierarchy is mounted, "" when it is not. */
 	readonly cgroupMount: string;
 	userName(uid: number): string | undefined;
+	groupName(gid: number): string | undefined;
 	/** Reads what runs now. Call it after capture has started, so that nothing falls between. */
 	seed(): void;
 	/** After lost events: brings the tree back to what /proc says. */
@@ -65,7 +66,9 @@ export function createEnrichment(options: EnrichmentOptions): Enrichment {
 	// A container sees it under a path of its own choice.
 	const socketName = `/${basename(options.engineSocket ?? "docker.sock")}`;
 	const users = createUsers({ clock });
+	const groups = createUsers({ clock, file: "/etc/group" });
 	const recordedUsers = new Map<number, string>();
+	const recordedGroups = new Map<number, string>();
 	/** Cgroups and users a recording has been told of. */
 	const told = new Set<string>();
 
@@ -127,6 +130,12 @@ export function createEnrichment(options: EnrichmentOptions): Enrichment {
 			if (name !== undefined) once("user", uid, { uid, name });
 			return name;
 		},
+		groupName(gid) {
+			if (!live) return recordedGroups.get(gid);
+			const name = groups.name(gid);
+			if (name !== undefined) once("group", gid, { gid, name });
+			return name;
+		},
 		seed() {
 			for (const facts of readProcesses()) {
 				add(facts);
@@ -160,6 +169,9 @@ export function createEnrichment(options: EnrichmentOptions): Enrichment {
 			} else if (name === "user") {
 				const { uid, name: user } = value as { uid: number; name: string };
 				recordedUsers.set(uid, user);
+			} else if (name === "group") {
+				const { gid, name: group } = value as { gid: number; name: string };
+				recordedGroups.set(gid, group);
 			}
 		},
 	};

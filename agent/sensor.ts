@@ -119,6 +119,7 @@ export function startSensor(options: SensorOptions): Sensor {
 	let policyEngine = new PolicyEngine(policy.policy, { userName: enrichment.userName });
 	const engine = new Engine(rules, {
 		userName: enrichment.userName,
+		groupName: enrichment.groupName,
 		hostname: hostname(),
 		bootTimeMs: wireContext.bootTimeMs,
 		peerName: peerNames.name,

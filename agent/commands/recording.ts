@@ -157,12 +157,12 @@ export function replayInto(
 			onFact: () => {},
 			live: false,
 		});
-		const { userName } = enrichment;
+		const { userName, groupName } = enrichment;
 		const bootTimeMs = () => header.bootTimeMs;
 		const peerNames = createPeerNames();
 		const { message: dnsMessage, name: peerName } = peerNames;
 		const wire = { bootTimeMs, userName, bootId: header.bootId, dnsMessage, peerName };
-		const context = { userName, hostname: header.host, bootTimeMs, peerName };
+		const context = { userName, groupName, hostname: header.host, bootTimeMs, peerName };
 		const stage = new Pipeline({
 			tree: enrichment.tree,
 			cgroups: enrichment.cgroups,

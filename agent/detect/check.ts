@@ -16,14 +16,17 @@ export class CheckProblem extends Error {
 	readonly remedy: string;
 	/** Place in the text it is about, from 0; undefined when the check at hand is the place. */
 	readonly at: number | undefined;
-	constructor(message: string, remedy: string, at?: number) {
+	/** It names a field or an event that nobody here knows: a rule may ask to be passed over then. */
+	readonly unknown: boolean;
+	constructor(message: string, remedy: string, at?: number, unknown = false) {
 		super(message);
 		this.remedy = remedy;
 		this.at = at;
+		this.unknown = unknown;
 	}
 }
 
 export function unknownField({ name, argument }: FieldRef): CheckProblem {
 	const shown = argument === undefined ? name : `${name}[${argument}]`;
-	return new CheckProblem(`there is no field ${shown}`, fieldRemedy(name));
+	return new CheckProblem(`there is no field ${shown}`, fieldRemedy(name), undefined, true);
 }

@@ -1,7 +1,7 @@
 // From the items of rule files to complete rules: later items change earlier ones (append, override, enabled). The
 // order of the files is the order of the rules; what lists, macros and exceptions put in is decided elsewhere.
 import type { Problem } from "../model/verdict.ts";
-import { exceptionsOf, mergeExceptions } from "./exceptions.ts";
+import { exceptionsOf, exceptionsProblem, mergeExceptions } from "./exceptions.ts";
 import {
 	expandLists,
 	expandMacros,
@@ -13,8 +13,20 @@ import {
 	writtenBefore,
 } from "./expand.ts";
 import type { RuleFile } from "./load.ts";
-import { asList, asMap, asText, type Item, type Place, readItems, type Value } from "./rule-file.ts";
+import {
+	appends,
+	changeProblem,
+	changes,
+	type ItemProblem,
+	isNo,
+	isSwitch,
+	isYes,
+	withoutEffect,
+} from "./override.ts";
+import { checkRequirement } from "./requirements.ts";
+import { type Item, type Place, readItems } from "./rule-file.ts";
 import { type Node, parseCondition } from "./syntax.ts";
+import { asList, asText, type Value } from "./yaml-values.ts";
 
 export interface RuleSource {
 	readonly name: string;
@@ -40,20 +52,14 @@ export interface RuleSource {
 	readonly priority: string;
 	readonly tags: readonly string[];
 	readonly enabled: boolean;
+	/** Not an error when a field or event is unknown here. */
+	readonly skipUnknown: boolean;
 	readonly samples: unknown;
 	readonly falsePositives: readonly string[];
 	/** Why no event here can match it. */
 	readonly unable: string | undefined;
 	/** What keeps it from being compiled at all. */
-	readonly wrong:
-		| {
-				readonly key: string;
-				readonly message: string;
-				readonly remedy: string;
-				/** Of the mistake; the key's when left out. */
-				readonly place?: Place & { readonly file: string };
-		  }
-		| undefined;
+	readonly wrong: ItemProblem | undefined;
 }
 
 export interface Tree {
@@ -74,7 +80,7 @@ interface Rule {
 	readonly origin: RuleFile["origin"];
 	values: Record<string, Value>;
 	readonly pieces: Map<string, Piece[]>;
-	wrong: RuleSource["wrong"];
+	wrong: ItemProblem | undefined;
 }
 
 const words = (text: string): ReadonlySet<string> => new Set(text.split(" "));
@@ -86,16 +92,7 @@ const knownKeys: Readonly<Record<string, ReadonlySet<string>>> = {
 	list: words("list items append override"),
 };
 const textKeys = ["condition", "output", "priority", "desc", "source", "enabled"];
-/** Falco's engine version this language level corresponds to. */
-const engine = [0, 63, 0] as const;
-
-/** YAML 1.1 knows more words for no and yes than one. */
-function isNo(value: Value | undefined): boolean {
-	return /^(false|no|off|n)$/i.test(asText(value));
-}
-function isYes(value: Value | undefined): boolean {
-	return /^(true|yes|on|y)$/i.test(asText(value));
-}
+const source = (values: Readonly<Record<string, Value>>): string => asText(values.source) || "syscall";
 
 export function collect(files: readonly RuleFile[], problems: Problem[]): RuleSource[] {
 	const lists = new Map<string, ListDefinition>();
@@ -121,9 +118,11 @@ export function collect(files: readonly RuleFile[], problems: Problem[]): RuleSo
 
 	const takeList = (item: Item): void => {
 		const before = lists.get(item.name);
-		const { append } = modeOf(item, "items");
+		const append = appends(item, "items");
 		const items = asList(item.values.items);
-		if (item.values.items === undefined)
+		if (!/^[^()"'\s=,]+$/.test(item.name))
+			report(item, "list", "no condition can name this list", "leave out spaces, quotes, ( ) = and ,");
+		else if (item.values.items === undefined)
 			report(item, "list", "the list has no items", "write items: [a, b], or items: [] for an empty list");
 		else if (items.some((each) => typeof each !== "string"))
 			report(item, "items", "an item of the list is no single value", "name another list without brackets");
@@ -141,9 +140,11 @@ export function collect(files: readonly RuleFile[], problems: Problem[]): RuleSo
 	};
 	const takeMacro = (item: Item): void => {
 		const before = macros.get(item.name);
-		const { append } = modeOf(item, "condition");
+		const append = appends(item, "condition");
 		const { condition = "" } = item.values;
-		if (typeof condition !== "string")
+		if (!/^[a-zA-Z]+\w*$/.test(item.name))
+			report(item, "macro", "no condition can name this macro", "use letters, digits and _ alone");
+		else if (typeof condition !== "string")
 			report(item, "condition", "the condition is no text", "write it behind condition:, without - or {}");
 		else if (append && !before)
 			report(item, "macro", "there is no macro to append to", "define the macro first, or leave out append");
@@ -160,37 +161,36 @@ export function collect(files: readonly RuleFile[], problems: Problem[]): RuleSo
 	};
 	const takeRule = (item: Item, origin: RuleFile["origin"]): void => {
 		const before = rules.get(item.name);
-		const changes = isYes(item.values.append) || item.values.override !== undefined;
-		const onlySwitch = item.values.condition === undefined && item.values.enabled !== undefined;
-		if (!changes && !(onlySwitch && before)) {
+		const refuse = (key: string, message: string, remedy: string) => report(item, key, message, remedy);
+		if (!changes(item) && !isSwitch(item)) {
+			if (before && source(item.values) !== source(before.values)) {
+				refuse(
+					"rule",
+					`the rule is there already, for ${source(before.values)}`,
+					"give it another name, or the same source",
+				);
+				return;
+			}
 			// A redefinition takes the old one's place.
 			rules.set(item.name, ruleOf(item, origin));
 			return;
 		}
-		const refuse = (key: string, message: string, remedy: string) => report(item, key, message, remedy);
 		if (!before) {
-			refuse("rule", "there is no rule to change", "define the rule first, or leave out append and override");
+			const what = isSwitch(item) ? "enabled alone" : "append and override";
+			refuse("rule", "there is no rule to change", `define the rule first, or leave out ${what}`);
 			return;
 		}
-		if (isYes(item.values.append) && item.values.override !== undefined) {
-			refuse("append", "append and override do not go together", "use override alone");
-			return;
-		}
-		const mode = Object.entries(asMap(item.values.override)).find(
-			([, word]) => word !== "append" && word !== "replace",
-		);
-		if (mode) {
-			refuse("override", `${mode[0]}: ${asText(mode[1])} is no way to override`, "write append or replace");
-			return;
-		}
-		const strange = noText(item);
+		const strange =
+			noText(item) ??
+			inExceptions(item, appends(item, "exceptions") ? asList(before.values.exceptions) : undefined);
 		if (strange) {
 			refuse(strange.key, strange.message, strange.remedy);
 			return;
 		}
+		const silent = withoutEffect(item);
 		for (const [key, value] of Object.entries(item.values)) {
-			if (key === "rule" || key === "append" || key === "override") continue;
-			const { append } = modeOf(item, key);
+			if (key === "rule" || key === "append" || key === "override" || silent.includes(key)) continue;
+			const append = appends(item, key);
 			const piece = { item, text: asText(value) };
 			before.pieces.set(key, append ? [...(before.pieces.get(key) ?? []), piece] : [piece]);
 			before.values[key] = change(before.values[key], value, key, append);
@@ -204,17 +204,14 @@ export function collect(files: readonly RuleFile[], problems: Problem[]): RuleSo
 				if (known?.has(key) || key.startsWith("picket_")) continue;
 				report(item, key, `unknown key ${key}`, `known: ${[...(known ?? [])].join(", ")}`, "warning");
 			}
-			if (item.is === "list") takeList(item);
+			for (const key of withoutEffect(item))
+				report(item, key, `${key} has no effect here`, "leave it out, or use override", "warning");
+			const wrong = changeProblem(item);
+			if (wrong) report(item, wrong.key, wrong.message, wrong.remedy);
+			else if (item.is === "list") takeList(item);
 			else if (item.is === "macro") takeMacro(item);
 			else if (item.is === "rule") takeRule(item, origin);
-			else if (item.is === "required_engine_version" && !isSupported(item.name)) {
-				report(
-					item,
-					item.is,
-					`the file needs engine ${item.name}, this is ${engine.join(".")}`,
-					"use a newer version of Picket, or an older file",
-				);
-			}
+			else checkRequirement(item, report);
 		}
 	}
 	const resolved = resolveLists(lists);
@@ -225,7 +222,7 @@ function ruleOf(item: Item, origin: RuleFile["origin"]): Rule {
 	const lacking = ["condition", "output", "priority"].filter((key) => item.values[key] === undefined);
 	const wrong =
 		lacking.length === 0
-			? noText(item)
+			? (noText(item) ?? inExceptions(item, undefined))
 			: { key: "rule", message: `the rule has no ${lacking.join(", no ")}`, remedy: "add what is missing" };
 	const pieces = Object.entries(item.values).map(([key, value]): [string, Piece[]] => [
 		key,
@@ -235,19 +232,18 @@ function ruleOf(item: Item, origin: RuleFile["origin"]): Rule {
 }
 
 /** A list or a map where one text belongs. */
-function noText({ values }: Item): RuleSource["wrong"] {
+function noText({ values }: Item): ItemProblem | undefined {
 	const key = textKeys.find((each) => values[each] !== undefined && typeof values[each] !== "string");
 	return key === undefined
 		? undefined
 		: { key, message: `${key} is no text`, remedy: `write it behind ${key}:, without - or {}` };
 }
 
-/** A key is appended to or replaced: `append: true` is for what can be joined, override says it per key. */
-function modeOf(item: Item, key: string): { append: boolean } {
-	const override = asMap(item.values.override)[key];
-	if (override !== undefined) return { append: override === "append" };
-	return { append: isYes(item.values.append) };
+function inExceptions(item: Item, before: readonly Value[] | undefined): ItemProblem | undefined {
+	const problem = exceptionsProblem(item.values.exceptions, before);
+	return problem && { key: "exceptions", ...problem };
 }
+
 function change(before: Value | undefined, value: Value, key: string, append: boolean): Value {
 	if (!append || key === "enabled" || key === "priority") return value;
 	if (key === "exceptions") return mergeExceptions(asList(before), asList(value));
@@ -255,18 +251,10 @@ function change(before: Value | undefined, value: Value, key: string, append: bo
 	return `${asText(before)} ${asText(value)}`;
 }
 
-/** "0.57.0", or the plain number of old files, which is the middle one of the three. */
-function isSupported(version: string): boolean {
-	const parts = (/^\d+$/.test(version) ? `0.${version}` : version).split(".").map(Number);
-	if (parts.some(Number.isNaN) || parts[0] !== engine[0]) return false;
-	return (parts[1] ?? 0) < engine[1] || ((parts[1] ?? 0) === engine[1] && (parts[2] ?? 0) <= engine[2]);
-}
-
 const ink = (text: string): number => text.replace(/\s+/g, "").length;
 
 function sourceOf(rule: Rule, lists: Lists, macros: Macros): RuleSource {
 	const { item, origin, values, wrong } = rule;
-	const source = asText(values.source);
 	const written = asText(values.condition);
 	const condition = expandLists(written, lists);
 	const placeOf: RuleSource["placeOf"] = (key, before = "") => {
@@ -309,9 +297,10 @@ function sourceOf(rule: Rule, lists: Lists, macros: Macros): RuleSource {
 		tags: asList(values.tags).map(asText),
 		enabled: !isNo(values.enabled),
 		// Of another source nothing here can say whether its fields are right.
-		unable: /^(syscall)?$/.test(source)
+		unable: source(values) === "syscall"
 			? undefined
-			: `its events come from ${source}, not from this host's system calls`,
+			: `its events come from ${source(values)}, not from this host's system calls`,
+		skipUnknown: isYes(values["skip-if-unknown-filter"]),
 		samples: values.picket_samples,
 		falsePositives: asList(values.picket_false_positives).map(asText),
 		wrong,

@@ -71,7 +71,7 @@ function fromLatin1(text: string): string {
 	return Buffer.from(text, "latin1").toString("utf8");
 }
 
-/** What a term is for an event, undefined where it is missing. Throws CheckProblem. */
+/** What a term, with or without calls in it, is for an event; undefined where it is missing. Throws CheckProblem. */
 export function computed(term: Term): Computed {
 	if (term.is === "text") {
 		const value = [asLatin1(term.text)];

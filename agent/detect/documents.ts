@@ -1,17 +1,18 @@
 // The YAML of Sigma files: one document a rule, a correlation or a filter, several in one file. Scalars are text, as in
 // Falco files, except null. What a document means is decided by whoever compiles it.
 import {
-	isAlias,
 	isMap,
 	isScalar,
 	isSeq,
 	LineCounter,
 	type Node,
 	parseAllDocuments,
+	type Scalar,
 	type Document as YamlDocument,
 } from "yaml";
 import type { Problem } from "../model/verdict.ts";
-import { asText, offsetIn, type Place, type Value } from "./rule-file.ts";
+import { offsetIn, type Place } from "./rule-file.ts";
+import { type Value, YamlReader, YamlRefusal } from "./yaml-values.ts";
 
 export interface Document {
 	readonly is: "sigma" | "correlation" | "filter";
@@ -35,71 +36,18 @@ export function languageOf(text: string): "falco" | "sigma" {
 	return "falco";
 }
 
-/** Aliases let a few lines stand for any number of values. */
-const mostValues = 20_000;
-const deepest = 50;
-
-/** A mistake in the YAML as such. */
-class Refusal extends Error {
-	readonly node: unknown;
-	readonly remedy: string;
-	constructor(message: string, node: unknown, remedy: string) {
-		super(message);
-		this.node = node;
-		this.remedy = remedy;
-	}
-}
-
-class Reader {
-	readonly #document: YamlDocument;
-	#left = mostValues;
-
-	constructor(document: YamlDocument) {
-		this.#document = document;
-	}
-
-	/** Throws Refusal. */
-	plain(node: unknown, depth = 0): Value {
-		if (--this.#left < 0)
-			throw new Refusal(`more than ${mostValues} values`, node, "write fewer, and no alias of an alias");
-		if (depth > deepest) throw new Refusal("nested too deeply", node, `use at most ${deepest} levels`);
-		if (isAlias(node)) {
-			const target = node.resolve(this.#document);
-			if (!target)
-				throw new Refusal(
-					`*${node.source} refers to nothing`,
-					node,
-					`write &${node.source} at what it means`,
-				);
-			return this.plain(target, depth + 1);
-		}
-		if (isScalar(node)) return scalar(node.value, node.type);
-		if (isSeq(node)) return node.items.map((each) => this.plain(each, depth + 1));
-		if (isMap(node)) {
-			return Object.fromEntries(
-				node.items.map(({ key, value }) => {
-					const name = asText(this.plain(key, depth + 1));
-					if (name === "<<")
-						throw new Refusal("<< is not read", key, "write out the keys that it would put in");
-					return [name, this.plain(value, depth + 1)];
-				}),
-			);
-		}
-		return null;
-	}
-
-	child(node: unknown, key: string | number): unknown {
-		const target = isAlias(node) ? node.resolve(this.#document) : node;
-		if (isSeq(target)) return target.items[Number(key)];
-		if (!isMap(target)) return undefined;
-		const pair = target.items.find((each) => isScalar(each.key) && String(each.key.value) === key);
-		return pair?.value ?? pair?.key;
-	}
-}
-
-function scalar(value: unknown, type: string | undefined): Value {
+function scalar({ value, type }: Scalar): Value {
 	const text = String(value ?? "");
-	return type === "PLAIN" && /^(~|null|Null|NULL)?$/.test(text) ? null : text;
+	return (type === "PLAIN" || type === undefined) && /^(~|null|Null|NULL)?$/.test(text) ? null : text;
+}
+
+/** The value at a key or an index; undefined when there is none. */
+function childOf(reader: YamlReader, node: unknown, key: string | number): unknown {
+	const target = reader.target(node);
+	if (isSeq(target)) return target.items[Number(key)];
+	if (!isMap(target)) return undefined;
+	const pair = target.items.find((each) => isScalar(each.key) && String(each.key.value) === key);
+	return pair?.value ?? pair?.key;
 }
 
 /** Every document of the file that can be read; what cannot be is told in `problems`. */
@@ -128,11 +76,11 @@ export function readDocuments(file: string, text: string, problems: Problem[]): 
 		}
 		if (document.errors.length > 0 || root === null) continue;
 		if (!isMap(root)) {
-			if (!isScalar(root) || scalar(root.value, root.type) !== null)
+			if (!isScalar(root) || scalar(root) !== null)
 				report(place, "a Sigma document is a map", "begin it with title:, and put --- between documents");
 			continue;
 		}
-		const reader = new Reader(document as YamlDocument);
+		const reader = new YamlReader(document as YamlDocument, scalar, () => {});
 		try {
 			const values = reader.plain(root) as Record<string, Value>;
 			documents.push({
@@ -144,14 +92,14 @@ export function readDocuments(file: string, text: string, problems: Problem[]): 
 					let found = place;
 					let node: unknown = root;
 					for (const key of path) {
-						node = reader.child(node, key);
+						node = childOf(reader, node, key);
 						found = placeOfNode(node) ?? found;
 					}
 					return skip > 0 && isScalar(node) ? at(offsetIn(text, node, skip)) : found;
 				},
 			});
 		} catch (error) {
-			if (!(error instanceof Refusal)) throw error;
+			if (!(error instanceof YamlRefusal)) throw error;
 			report(placeOfNode(error.node) ?? place, error.message, error.remedy);
 		}
 	}

@@ -31,16 +31,19 @@ export function resolveLists(lists: ReadonlyMap<string, ListDefinition>): Lists 
 
 /** Marks where an empty list stood; a character no rule file has a use for. */
 const hole = "\ue000";
+/** An operator that is followed by a list's bare name instead of ( ). */
+const wantsList = /(?:^|[\s(\]])(?:in|intersects|pmatch|oneof|anyof|allof)\s+$/;
 const listWord = /(?<=^|[\s(),=])[^\s(),=]+(?=$|[\s(),=])/g;
 
 /** Lists stand for their items wherever their name stands alone. An empty one takes a neighbouring comma along. */
 export function expandLists(condition: string, lists: Lists): string {
 	let emptied = false;
-	const out = condition.replace(listWord, (word) => {
+	const out = condition.replace(listWord, (word, at: number) => {
 		const items = lists.get(word);
 		if (!items) return word;
 		if (items.length === 0) emptied = true;
-		return items.length === 0 ? hole : items.map(quoteItem).join(", ");
+		const text = items.length === 0 ? hole : items.map(quoteItem).join(", ");
+		return wantsList.test(condition.slice(Math.max(0, at - 16), at)) ? `(${text})` : text;
 	});
 	if (!emptied) return out;
 	return out
@@ -52,7 +55,8 @@ export function expandLists(condition: string, lists: Lists): string {
 function quoteItem(item: string): string {
 	if (/^(["']).*\1$/s.test(item)) return item;
 	if (item === "") return '""';
-	return /[\s(),='"]/.test(item) ? `"${item.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"` : item;
+	// Falco joins items as text: one with commas and nothing else that needs quotes is several.
+	return /[\s()='"]/.test(item) ? `"${item.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"` : item;
 }
 
 /** The part of a condition, as written, that stands before `at` of what it became with its lists put in. */

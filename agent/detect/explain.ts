@@ -9,7 +9,7 @@ import { findField } from "./fields.ts";
 import { guardOf } from "./guard.ts";
 import type { Bounds, LoadedRule, RuleSet } from "./load.ts";
 import { lookupFor } from "./lookup.ts";
-import { templateFields } from "./output.ts";
+import { parseTemplate } from "./output.ts";
 import type { Bound, Predicates } from "./plan.ts";
 import { placeOf } from "./scan.ts";
 import { checkText, fieldText } from "./show.ts";
@@ -177,7 +177,7 @@ function fieldsOf({ output }: LoadedRule, bound: Bound, predicates: Predicates):
 		}
 	};
 	walk(bound);
-	for (const ref of templateFields(output)) use(ref, "output");
+	for (const ref of parseTemplate(output).fields) use(ref, "output");
 	return [...uses].map(([name, { ref, in: where }]) => {
 		const field = findField(ref.name, ref.argument);
 		return {

@@ -6,6 +6,8 @@ import type { Range } from "./text.ts";
 
 export interface FieldContext {
 	userName(uid: number): string | undefined;
+	/** Of the host, latin1. */
+	groupName?(gid: number): string | undefined;
 	readonly hostname: string;
 	/** Of the host that captured; this one when left out. */
 	readonly architecture?: Architecture;
@@ -39,6 +41,8 @@ export interface NumberField extends Common {
 	readonly get: (observation: Observation, context: FieldContext) => number | undefined;
 	/** The condition holds when either does, != when both do. */
 	readonly other?: (observation: Observation) => number | undefined;
+	/** In a condition true when it holds for any of several numbers; replaces `get` there. */
+	readonly some?: (observation: Observation, holds: (number: number) => boolean) => boolean;
 }
 /** Which end is the server's depends on the kind of event: who accepts is one, who connects is not. */
 export type End = "local" | "remote" | "server" | "client";
@@ -80,6 +84,11 @@ export function inPieces(
 			return true;
 		},
 	};
+}
+
+/** The first 12 digits; "host" outside containers. */
+export function containerId({ cgroup }: Process): string {
+	return cgroup?.container?.id.slice(0, 12) ?? "host";
 }
 
 export function ofContainer(get: (container: Container) => string | undefined): TextField {

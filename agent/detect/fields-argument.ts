@@ -16,6 +16,8 @@ import {
 	targetEvent,
 } from "../model/layout.ts";
 import { bpfCommandName, familyName, ptraceName, signalName } from "../model/number-names.ts";
+import type { Process } from "../model/process.ts";
+import { mayWriteExecutable } from "../model/writable.ts";
 import { typesOf } from "./event-types.ts";
 import type { Field, FieldContext, Fields, NumberField, TextField } from "./field.ts";
 import { withResult } from "./fields-event.ts";
@@ -32,7 +34,8 @@ interface Argument {
 	readonly raw?: Argument["get"];
 }
 
-const { open, rename, unlink, rmdir, mkdir, mknod, link, symlink, chmod, chown, truncate, setxattr } = Kind;
+const { exec, open, rename, unlink, rmdir, mkdir, mknod, link, symlink, chmod, chown, truncate, setxattr } =
+	Kind;
 const { connect, accept, bind, listen, send, socket, dup, setuid, setgid, capset, unshare, setns } = Kind;
 const { ptrace, vmWrite, kill, mount, umount, chroot, module, bpf, memfd, userfaultfd, protect, ioUring } =
 	Kind;
@@ -100,8 +103,40 @@ const permissions = (bits: number): string[] => flagNames("permissions", bits & 
 const { asked } = identityEvent;
 const real = ["setreuid", "setresuid", "setregid", "setresgid"];
 
+/** Of an exec: what its process became by it. */
+const ofExec = (get: (process: Process, context: FieldContext) => Value): Argument => ({
+	kinds: [exec],
+	get: ({ process }, context) => (process && process.comm !== "" ? get(process, context) : undefined),
+});
+const exeBits = (process: Process): readonly (readonly [name: string, bit: number])[] => [
+	...(mayWriteExecutable(process) ? [["EXE_WRITABLE", 1] as const] : []),
+	...(process.upperLayer ? [["EXE_UPPER_LAYER", 2] as const] : []),
+	...(process.fromMemfd ? [["EXE_FROM_MEMFD", 4] as const] : []),
+];
+
 /** In the order they are told in. A name stands for something else in another call: then it is there several times. */
 const table: readonly (readonly [name: string, argument: Argument])[] = [
+	["exe", ofExec((process) => process.args[0] ?? process.exe)],
+	["args", ofExec((process) => process.args.slice(1).join(" "))],
+	["comm", ofExec((process) => process.comm)],
+	["cwd", ofExec((process) => process.cwd || undefined)],
+	["tty", ofExec((process) => process.tty)],
+	["loginuid", ofExec((process) => process.loginUid)],
+	[
+		"flags",
+		{
+			...ofExec((process) => joined(exeBits(process).map(([name]) => name)) || "0"),
+			raw: ({ process }) => process && exeBits(process).reduce((sum, [, bit]) => sum | bit, 0),
+		},
+	],
+	[
+		"uid",
+		{
+			...ofExec((process, context) => context.userName(process.euid) ?? String(process.euid)),
+			raw: ({ process }) => process?.euid,
+		},
+	],
+	["trusted_exepath", ofExec((process) => process.exe || undefined)],
 	["path", pathOf([unlink], ["unlink"])],
 	["path", pathOf([rmdir], ["rmdir"])],
 	["path", pathOf([mkdir, mknod, chroot, truncate, setxattr])],
@@ -224,7 +259,7 @@ const table: readonly (readonly [name: string, argument: Argument])[] = [
 
 /** Those that are numbers whatever the call; the others compare as text. */
 const numbers: ReadonlySet<string> = new Set(
-	"fd oldfd newfd pid tid backlog length entries proto".split(" "),
+	"fd oldfd newfd pid tid backlog length entries proto tty loginuid".split(" "),
 );
 
 const applies = ({ kinds, calls }: Argument, { event }: Observation, context: FieldContext): boolean =>

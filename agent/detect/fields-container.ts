@@ -1,6 +1,8 @@
 // container.*, k8s.*: the container around the acting process, and the pod around that.
-import { bool, type Field, type Fields, ofContainer, type TextField } from "./field.ts";
+import type { Container } from "../model/process.ts";
+import { bool, containerId, type Field, type Fields, ofContainer, type TextField } from "./field.ts";
 import { sinceEpoch } from "./fields-process.ts";
+import { Glob, StringSequence } from "./text.ts";
 
 /** "registry:5000/team/nginx:1.27@sha256:…" → repository, tag, digest. */
 function imageParts(image: string): { repository: string; tag: string; digest: string } {
@@ -14,6 +16,41 @@ function imageParts(image: string): { repository: string; tag: string; digest: s
 	};
 }
 
+type Mount = Container["mounts"][number];
+/** "source:destination:mode:writable:propagation"; mode and propagation are not told. */
+const mountText = ({ source, destination, writable }: Mount): string =>
+	`${source}:${destination}::${writable}:`;
+
+/** By number, or the first whose `side` matches a glob. */
+function mountField(
+	side: (mount: Mount) => string,
+	get: (mount: Mount) => string,
+): (argument: string | undefined) => Field | undefined {
+	return (argument) => {
+		if (argument === undefined) return undefined;
+		if (/^\d+$/.test(argument)) {
+			return ofContainer(({ mounts }) => {
+				const mount = mounts[Number(argument)];
+				return mount && get(mount);
+			});
+		}
+		const glob = new Glob(argument);
+		const text = new StringSequence();
+		return ofContainer(({ mounts }) => {
+			const mount = mounts.find((each) => {
+				text.text = side(each);
+				return glob.matches(text);
+			});
+			return mount && get(mount);
+		});
+	};
+}
+const source = (mount: Mount): string => mount.source;
+const destination = (mount: Mount): string => mount.destination;
+
+/** Kubernetes' runtimes label a container with the pod's own one. */
+const sandbox = ({ labels }: Container): string | undefined => labels["io.kubernetes.sandbox.id"];
+
 /** Told by the cgroup, so that it need not wait for the runtime. */
 const podUid: TextField = {
 	type: "text",
@@ -23,10 +60,7 @@ const podUid: TextField = {
 export const containerFields: Fields = {
 	"container.id": {
 		type: "text",
-		get: ({ process }) => {
-			if (!process) return undefined;
-			return process.cgroup?.container?.id.slice(0, 12) ?? "host";
-		},
+		get: ({ process }) => process && containerId(process),
 	},
 	"container.full_id": { type: "text", get: ({ process }) => process?.cgroup?.container?.id },
 	"container.name": ofContainer((container) => container.name),
@@ -44,11 +78,14 @@ export const containerFields: Fields = {
 			return created ? created * 1e6 : undefined;
 		},
 	},
-	"container.mounts": ofContainer((container) =>
-		container.mounts
-			.map(({ source, destination, writable }) => `${source}:${destination}::${writable}`)
+	"container.mounts": ofContainer((container) => container.mounts.map(mountText).join(",")),
+	"container.labels": ofContainer(({ labels }) =>
+		Object.entries(labels)
+			.map(([name, value]) => `${name}:${value}`)
 			.join(","),
 	),
+	"k8s.pod.sandbox_id": ofContainer((container) => sandbox(container)?.slice(0, 12)),
+	"k8s.pod.full_sandbox_id": ofContainer(sandbox),
 	"k8s.pod.name": ofContainer((container) => container.podName || undefined),
 	"k8s.ns.name": ofContainer((container) => container.podNamespace || undefined),
 	"k8s.pod.uid": podUid,
@@ -69,4 +106,8 @@ export const containerFieldsWith: Readonly<
 > = {
 	"container.label": (argument) =>
 		argument === undefined ? undefined : ofContainer((container) => container.labels[argument]),
+	"container.mount": mountField(source, mountText),
+	"container.mount.source": mountField(destination, source),
+	"container.mount.dest": mountField(source, destination),
+	"container.mount.rdwr": mountField(source, ({ writable }) => String(writable)),
 };

@@ -10,7 +10,7 @@ import {
 import { resultName } from "../model/kernel-names.ts";
 import { structs } from "../model/structs.ts";
 import { eventTypes, typesOf } from "./event-types.ts";
-import { bool, type FieldContext, type Fields, number, text } from "./field.ts";
+import { bool, type Field, type FieldContext, type Fields, type NumberField, number, text } from "./field.ts";
 import { fileName } from "./fields-file.ts";
 import { sinceEpoch } from "./fields-process.ts";
 
@@ -24,6 +24,7 @@ export const withResult: readonly EventKind[] = eventNames
 	.filter((kind) => kind !== exit);
 
 const writeBits = 3;
+const marks: ReadonlySet<EventKind> = new Set([Kind.exit, Kind.cgroup, Kind.dns]);
 
 /** Digits of a date in local time, with the fraction in ns. */
 function dateOf(observation: Observation, context: FieldContext): { ms: number; ns: string } | undefined {
@@ -51,6 +52,10 @@ function timeField(write: (ms: number, ns: string) => string): Fields[string] {
 	};
 }
 
+/** Kinds that a system call asks for; the others are marks of the kernel's own. */
+const systemCalls = eventNames.map((name) => Kind[name]).filter((kind) => !marks.has(kind));
+const failed: NumberField["get"] = ({ event }) => (event.result < 0 ? 1 : undefined);
+
 export const eventFields: Fields = {
 	"evt.type": {
 		type: "text",
@@ -58,6 +63,15 @@ export const eventFields: Fields = {
 		possible: (kind) => eventTypes[kind],
 		names: ({ event }, context) => typesOf(event, context.architecture),
 	},
+	"syscall.type": text(systemCalls, ({ event }, context) => typesOf(event, context.architecture)[0]),
+	"evt.is_async": bool(() => false),
+	"evt.is_io": bool(({ event }) => event.kind === Kind.send),
+	"evt.is_io_read": bool(() => false),
+	"evt.is_io_write": bool(({ event }) => event.kind === Kind.send),
+	"evt.io_dir": text([Kind.send], () => "w"),
+	"evt.is_wait": bool(() => false),
+	"evt.count.error": number(withResult, failed),
+	"evt.count.exit": { type: "number", get: () => 1 },
 	"evt.dir": { type: "text", get: () => "<", possible: () => ["<"] },
 	"evt.num": { type: "number", get: ({ event }) => event.number },
 	"evt.count": { type: "number", get: () => 1 },
@@ -98,3 +112,15 @@ export const eventFields: Fields = {
 		},
 	},
 };
+
+/** evt.type.is[NAME], also evt.type.is.NAME: 1 for events of that type, 0 for others. */
+export const eventFieldsWith: Readonly<Record<string, (argument: string | undefined) => Field | undefined>> =
+	{
+		"evt.type.is": (argument) =>
+			argument === undefined
+				? undefined
+				: {
+						type: "number",
+						get: ({ event }, context) => Number(typesOf(event, context.architecture).includes(argument)),
+					},
+	};

@@ -1,7 +1,7 @@
 // fd.* of files and descriptors in general, and fs.path.*.
 import { EventFlag, EventKind, type EventView, type Observation, Text } from "../model/event.ts";
 import { syscallName } from "../model/syscalls.ts";
-import { type Fields, number, type TextField, text } from "./field.ts";
+import { containerId, type Field, type Fields, number, type TextField, text } from "./field.ts";
 import { socketDescriptor, socketName, sockets, typeCharOfSocket, typeOfSocket } from "./fields-socket.ts";
 import type { Range } from "./text.ts";
 
@@ -139,6 +139,10 @@ const descriptorFields: Fields = {
 	"fd.type": text(descriptors, ({ event }) => typeOf(event)),
 	// All descriptors of one of our events are of one type.
 	"fd.types": text(descriptors, ({ event }) => typeOf(event)),
+	"fd.uid": text([open, memfd, ...sockets], ({ event }) => {
+		const descriptor = isSocket.has(event.kind) ? socketDescriptor(event) : event.result;
+		return descriptor < 0 ? undefined : `${event.tid}${descriptor}`;
+	}),
 	"fd.dev": number(opens, ({ event }) => event.device),
 	"fd.dev.major": number(opens, ({ event }) => event.device >>> 20),
 	"fd.dev.minor": number(opens, ({ event }) => event.device & 0xfffff),
@@ -186,8 +190,20 @@ function sideField(sides: Sides, which: "shown" | "asPassed"): TextField {
 	);
 }
 
+/** "container:what", with "host" for none. */
+function inContainer(field: Field | undefined): TextField {
+	if (field?.type !== "text") throw new Error("only a text can be told with its container");
+	return text(descriptors, (observation, context) => {
+		const value = field.get(observation, context);
+		const id = observation.process && containerId(observation.process);
+		return value === undefined || id === undefined ? undefined : `${id}:${value}`;
+	});
+}
+
 export const fileFields: Fields = {
 	...descriptorFields,
+	"fd.containername": inContainer(descriptorFields["fd.name"]),
+	"fd.containerdirectory": { ...inContainer(descriptorFields["fd.directory"]), kinds: files },
 	"fs.path.name": sideField(names, "shown"),
 	"fs.path.nameraw": sideField(names, "asPassed"),
 	"fs.path.source": sideField(sources, "shown"),

@@ -32,11 +32,14 @@ export function sinceEpoch(time: number, context: FieldContext): number | undefi
 	return boot === undefined ? undefined : boot * 1e6 + time;
 }
 
+/** No lineage is followed further up. */
+const deepestAncestor = 64;
+
 /** The process itself or the nearest ancestor with that pid; the leader of a group need not be one. */
 function inLineage(process: Process, pid: number): Process | undefined {
 	if (pid === 0) return undefined;
 	let at: Process | undefined = process;
-	for (let level = 0; at && level < 64; level++, at = at.parent) if (at.pid === pid) return at;
+	for (let level = 0; at && level < deepestAncestor; level++, at = at.parent) if (at.pid === pid) return at;
 	return undefined;
 }
 type Leader = (process: Process) => Process | undefined;
@@ -170,7 +173,7 @@ export const processFields: Fields = {
 	...streamFields("stdin", 0),
 	...streamFields("stdout", 1),
 	...streamFields("stderr", 2),
-	"proc.loginshellid": numberOfProcess(() => undefined),
+	"proc.loginshellid": numberOfProcess(oldestShell),
 	"thread.tid": { type: "number", get: ({ event }) => event.tid },
 	"thread.ismain": bool(({ event }) => event.tid === event.pid),
 	"thread.nametid": {
@@ -203,10 +206,30 @@ export const processFields: Fields = {
 		},
 	},
 	"group.gid": numberOfProcess((process) => process.egid),
+	"group.name": {
+		type: "text",
+		get: ({ process }, context) =>
+			process && process.comm !== "" ? (context.groupName?.(process.egid) ?? "<NA>") : undefined,
+	},
+	"thread.cgroups": ofProcess(cgroupPath),
 };
 
 function nameOfUser(uid: number, context: FieldContext): string {
 	return context.userName(uid) ?? (uid === 0 ? "root" : "<NA>");
+}
+
+function cgroupPath({ cgroup }: Process): string | undefined {
+	return cgroup?.path || undefined;
+}
+
+const shells = new Set(["ash", "bash", "csh", "dash", "ksh", "sh", "tcsh", "zsh"]);
+/** Pid of the one furthest up, the process itself included. */
+function oldestShell(process: Process): number | undefined {
+	let found: number | undefined;
+	let at: Process | undefined = process;
+	for (let level = 0; at && level < deepestAncestor; level++, at = at.parent)
+		if (shells.has(at.comm)) found = at.pid;
+	return found;
 }
 
 function isLeader(of: "sessionLeader" | "processGroup"): (process: Process) => boolean | undefined {
@@ -214,7 +237,10 @@ function isLeader(of: "sessionLeader" | "processGroup"): (process: Process) => b
 }
 
 /** proc.aname and its like: with a number that ancestor's, in a condition without one any ancestor's. */
-function ofAncestors(argument: string | undefined, get: (process: Process) => string): TextField | undefined {
+function ofAncestors(
+	argument: string | undefined,
+	get: (process: Process) => string | undefined,
+): TextField | undefined {
 	if (argument !== undefined) {
 		const level = levelOf(argument);
 		return level === undefined
@@ -230,8 +256,10 @@ function ofAncestors(argument: string | undefined, get: (process: Process) => st
 		// Of an ancestor without a name nothing is known: it satisfies nothing.
 		some({ process }, holds) {
 			let at = process?.parent;
-			for (let level = 0; at && level < 64; level++, at = at.parent)
-				if (at.comm !== "" && holds(get(at))) return true;
+			for (let level = 0; at && level < deepestAncestor; level++, at = at.parent) {
+				const text = at.comm === "" ? undefined : get(at);
+				if (text !== undefined && holds(text)) return true;
+			}
 			return false;
 		},
 	};
@@ -241,18 +269,43 @@ function levelOf(argument: string): number | undefined {
 	return /^\d{1,2}$/.test(argument) ? Number(argument) : undefined;
 }
 
+const wholeEnvironment = ({ environment }: Process): string | undefined =>
+	environment.length === 0 ? undefined : environment.join(" ");
+function variable({ environment }: Process, name: string): string | undefined {
+	const start = `${name}=`;
+	return environment.find((each) => each.startsWith(start))?.slice(start.length);
+}
 /** proc.env[NAME]; without a name all of it. Missing when it was not captured. */
 function environmentField(argument: string | undefined): TextField {
-	if (argument === undefined)
-		return ofProcess(({ environment }) => (environment.length === 0 ? undefined : environment.join(" ")));
-	const start = `${argument}=`;
-	return ofProcess(({ environment }) =>
-		environment.find((each) => each.startsWith(start))?.slice(start.length),
-	);
+	return ofProcess(argument === undefined ? wholeEnvironment : (process) => variable(process, argument));
+}
+/** With a number that ancestor's environment, with a name that variable of the nearest one that has it. */
+function ancestorEnvironment(argument: string | undefined): TextField | undefined {
+	if (argument === undefined || levelOf(argument) !== undefined)
+		return ofAncestors(argument, (process) => wholeEnvironment(process));
+	return ofProcess((process) => {
+		let at = process.parent;
+		for (let level = 0; at && level < deepestAncestor; level++, at = at.parent) {
+			const value = variable(at, argument);
+			if (value !== undefined) return value;
+		}
+		return undefined;
+	});
 }
 
 function ancestorPid(argument: string | undefined): NumberField | undefined {
-	const level = argument === undefined ? undefined : levelOf(argument);
+	if (argument === undefined) {
+		return {
+			...numberOfProcess(({ parent }) => parent?.pid),
+			some({ process }, holds) {
+				let at = process?.parent;
+				for (let level = 0; at && level < deepestAncestor; level++, at = at.parent)
+					if (holds(at.pid)) return true;
+				return false;
+			},
+		};
+	}
+	const level = levelOf(argument);
 	return level === undefined ? undefined : numberOfProcess((process) => ancestor(process, level)?.pid);
 }
 
@@ -264,8 +317,16 @@ export const processFieldsWith: Readonly<
 	"proc.aexe": (argument) => ofAncestors(argument, (process) => process.args[0] ?? process.exe),
 	"proc.aexepath": (argument) => ofAncestors(argument, (process) => process.exe),
 	"proc.acmdline": (argument) => ofAncestors(argument, commandLine),
+	"proc.aargs": (argument) => ofAncestors(argument, argumentLine),
 	"proc.apid": ancestorPid,
 	"proc.env": environmentField,
+	"proc.aenv": ancestorEnvironment,
+	// Of the three that an exec tells; the name without a number is the event's own descriptor.
+	"fd.types": (argument) =>
+		argument !== undefined && /^[012]$/.test(argument)
+			? ofProcess(({ streams }) => streamType(streams[Number(argument)]))
+			: undefined,
+	"thread.cgroup": (argument) => (argument === undefined ? undefined : ofProcess(cgroupPath)),
 	"proc.args": (argument) => {
 		if (argument === undefined)
 			return inPieces(ofProcess(argumentLine), (process) => process, sayArgumentLine);

@@ -14,6 +14,7 @@ import { type Document, languageOf, readDocuments } from "./documents.ts";
 import { eventTypes } from "./event-types.ts";
 import type { FieldContext } from "./field.ts";
 import { interestOfRule, type RuleInterest } from "./interest.ts";
+import { deliveredTypes } from "./known-event-types.ts";
 import { parseTemplate, type Template } from "./output.ts";
 import { type Bound, bind, kinds, type Plan, Predicates, planFor } from "./plan.ts";
 import type { Place } from "./rule-file.ts";
@@ -71,8 +72,6 @@ export interface RuleSet {
 	readonly contentHash: string;
 	readonly predicates: Predicates;
 }
-
-const deliveredTypes: ReadonlySet<string> = new Set(Object.values(eventTypes).flat());
 
 /** What each rule's condition became, by the rule's name: for those who explain rules. */
 export type Bounds = Map<string, Bound>;
@@ -181,11 +180,25 @@ function compile(
 			},
 		};
 	};
+	const asleep = (reason: string): LoadedRule => ({
+		...base,
+		status: "not-evaluable",
+		reasons: [reason],
+		enabled: false,
+		events: [],
+		interest: undefined,
+		plans: new Map(),
+		finding: () => {
+			throw new Error(`rule ${name} cannot match: ${reason}`);
+		},
+	});
 	/** The rule is lost to a mistake in one of its texts; what is no mistake of the rule's is thrown on. */
 	const mistaken = (error: unknown, key: "condition" | "output"): LoadedRule => {
 		if (error instanceof RangeError)
 			return broken("nested too deeply", source.placeOf(key), "use fewer levels");
 		if (!(error instanceof SyntaxProblem) && !(error instanceof CheckProblem)) throw error;
+		if (source.skipUnknown && error instanceof CheckProblem && error.unknown)
+			return asleep(`${error.message}, and the rule asks to be passed over then`);
 		const { message, remedy, at = 0 } = error;
 		if (key === "output") return broken(message, source.placeOf(key, source.output.slice(0, at)), remedy);
 		if (at === inExceptions) return broken(message, source.placeOf("exceptions"), remedy);
@@ -203,20 +216,7 @@ function compile(
 			source.placeOf("priority"),
 			`known: ${Object.keys(priorities).join(", ")}`,
 		);
-	if (source.unable !== undefined) {
-		return {
-			...base,
-			status: "not-evaluable",
-			reasons: [source.unable],
-			enabled: false,
-			events: [],
-			interest: undefined,
-			plans: new Map(),
-			finding: () => {
-				throw new Error(`rule ${name} has no events and cannot match`);
-			},
-		};
-	}
+	if (source.unable !== undefined) return asleep(source.unable);
 	let template: Template;
 	try {
 		template = parseTemplate(source.output);

@@ -20,7 +20,8 @@ export function lookupFor({ field, check, values }: Predicate): (() => Lookup) |
 	// allof () is true of everything.
 	if (!["=", "in", "intersects"].includes(operator) || (match === "all" && values.length === 0))
 		return undefined;
-	if (field?.type === "number" || field?.type === "bool") return () => new NumberLookup(field);
+	if (field?.type === "number" || field?.type === "bool")
+		return field.some ? undefined : () => new NumberLookup(field);
 	if (field?.type !== "address" || !values.every((value) => isSingle(parseNetwork(value)))) return undefined;
 	return () => new AddressLookup(field);
 }

@@ -51,7 +51,7 @@ export function bind(node: Node, predicates: Predicates): Bound {
 				return { is: "test", index: predicates.index(node) };
 			} catch (error) {
 				if (!(error instanceof CheckProblem) || error.at !== undefined) throw error;
-				throw new CheckProblem(error.message, error.remedy, node.at);
+				throw new CheckProblem(error.message, error.remedy, node.at, error.unknown);
 			}
 	}
 }

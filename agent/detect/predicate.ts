@@ -7,8 +7,10 @@ import { computedTest } from "./computed.ts";
 import type { AddressField, End, Field, NumberField, TextField } from "./field.ts";
 import { findField } from "./fields.ts";
 import { addressStart, hasAddresses } from "./fields-socket.ts";
+import { knownTypes } from "./known-event-types.ts";
 import { isKnownField } from "./known-fields.ts";
 import { matcher, numberOperators, numberValue } from "./matcher.ts";
+import { eventRemedy } from "./suggest.ts";
 import type { Operator } from "./syntax.ts";
 import type { Range } from "./text.ts";
 
@@ -57,6 +59,7 @@ export function makePredicate(check: Check): Predicate {
 				missing: true,
 			};
 		}
+		if (name === "evt.type" || name === "syscall.type") checkEventTypes(operator, values);
 		if (constants) {
 			const made = { ...base, field, fieldName: shown, values, missing: false };
 			const { test, cost } = testOf(field, operator, check.match, values, shown);
@@ -82,6 +85,15 @@ function remembered(answer: Predicate["constant"]): Predicate["constant"] {
 		known[kind] ??= { answer: answer(kind) };
 		return known[kind].answer;
 	};
+}
+
+/** A misspelled name would be a rule that never fires. */
+function checkEventTypes(operator: Operator, values: readonly string[]): void {
+	if (!["=", "!=", "in", "intersects"].includes(operator)) return;
+	const unknown = values.find((type) => !knownTypes.has(type));
+	if (unknown !== undefined) {
+		throw new CheckProblem(`there is no event ${unknown}`, eventRemedy(unknown), undefined, true);
+	}
 }
 
 function constantOf(field: Field, kind: EventKind, { operator, match, right }: Check): boolean | undefined {
@@ -194,13 +206,14 @@ function numberTest(
 	const numbers = values.map((value) =>
 		field.type === "bool" ? boolValue(value, name) : numberValue(value, name),
 	);
-	const { get, other } = field;
+	const { get, other, some } = field;
 	const any = (value: number | undefined) => {
 		if (value === undefined) return false;
 		const all = match === "all";
 		for (let i = 0; i < numbers.length; i++) if (compare(value, numbers[i] as number) !== all) return !all;
 		return all;
 	};
+	if (some) return (observation) => some(observation, any);
 	if (!other) return (observation, context) => any(get(observation, context));
 	if (operator === "!=")
 		return (observation, context) => any(get(observation, context)) && any(other(observation));

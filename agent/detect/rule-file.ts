@@ -1,28 +1,21 @@
 // The YAML of a Falco rule file: items with their keys and places. Every scalar is text, as in Falco. What an item
 // means is decided in load.ts.
-import { isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, type Scalar, visit } from "yaml";
+import {
+	isMap,
+	isScalar,
+	isSeq,
+	LineCounter,
+	type Node,
+	parseAllDocuments,
+	type Scalar,
+	type Document as YamlDocument,
+} from "yaml";
 import type { Problem } from "../model/verdict.ts";
+import { asText, type Value, YamlReader, YamlRefusal } from "./yaml-values.ts";
 
 export interface Place {
 	readonly line: number;
 	readonly column: number;
-}
-
-/** Plain data: text, lists, maps; null only in Sigma documents, where it is not the text "null". */
-export type Value = string | null | readonly Value[] | { readonly [key: string]: Value };
-
-export function asText(value: Value | undefined): string {
-	return typeof value === "string" ? value : "";
-}
-/** One value is a list of one, nothing is an empty list. */
-export function asList(value: Value | undefined): readonly Value[] {
-	if (Array.isArray(value)) return value;
-	return value === undefined || value === null || value === "" ? [] : [value];
-}
-export function asMap(value: Value | undefined): Readonly<Record<string, Value>> {
-	return typeof value === "object" && value !== null && !Array.isArray(value)
-		? (value as Record<string, Value>)
-		: {};
 }
 
 export interface Item {
@@ -38,13 +31,7 @@ export interface Item {
 
 const itemKeys = ["rule", "macro", "list", "required_engine_version", "required_plugin_versions"] as const;
 
-function plain(node: unknown): Value {
-	if (isScalar(node)) return String(node.value ?? "");
-	if (isSeq(node)) return node.items.map(plain);
-	if (isMap(node))
-		return Object.fromEntries(node.items.map((pair) => [String(plain(pair.key)), plain(pair.value)]));
-	return "";
-}
+const scalarText = ({ value }: Scalar): Value => String(value ?? "");
 
 /**
  * Where in the file a scalar's text goes on behind so many characters that are no space. YAML folds lines and changes
@@ -68,77 +55,91 @@ export function offsetIn(text: string, { range, type }: Scalar, skip: number): n
 	return at < end ? at : behind;
 }
 
+/** The items of every document in the file; what cannot be read is told in `problems`, and the rest is kept. */
 export function readItems(file: string, text: string, problems: Problem[]): Item[] {
 	const counter = new LineCounter();
-	const document = parseDocument(text, { schema: "failsafe", lineCounter: counter, uniqueKeys: true });
-	const placeOf = (node: unknown): Place => {
-		const range = (node as Node | null | undefined)?.range;
-		if (!range) return { line: 1, column: 1 };
-		const { line, col } = counter.linePos(range[0]);
+	const documents = parseAllDocuments(text, { schema: "failsafe", lineCounter: counter, uniqueKeys: false });
+	const at = (offset: number): Place => {
+		const { line, col } = counter.linePos(offset);
 		return { line, column: col };
 	};
-	let aliases = false;
-	const report = (place: Place, where: string, message: string, remedy: string): void => {
-		problems.push({ file, ...place, where, message, remedy, level: "error" });
+	const placeOf = (node: unknown): Place => {
+		const range = (node as Node | null | undefined)?.range;
+		return range ? at(range[0]) : { line: 1, column: 1 };
 	};
-	visit(document, {
-		Alias: (_, alias) => {
-			report(
-				placeOf(alias),
-				"",
-				`*${alias.source} refers to another place of the file`,
-				"write out what it stands for",
-			);
-			aliases = true;
-		},
-	});
-	for (const error of document.errors) {
-		const { line, col } = counter.linePos(error.pos[0]);
-		const [first = error.message] = error.message.split("\n");
-		report({ line, column: col }, "", first, "mend the YAML; check indentation and quotes");
-	}
-	if (document.errors.length > 0 || aliases || document.contents === null) return [];
-	if (!isSeq(document.contents)) {
-		report(
-			placeOf(document.contents),
-			"",
-			"a rule file is a list of items",
-			"begin each item with `- rule:`, `- macro:` or `- list:`",
-		);
-		return [];
-	}
+	const report = (place: Place, message: string, remedy: string, level: Problem["level"] = "error"): void => {
+		problems.push({ file, ...place, where: "", message, remedy, level });
+	};
+	const repeated = (key: Node, name: string): void =>
+		report(placeOf(key), `${name} is there twice; the first one counts`, "leave out the other", "warning");
 	const items: Item[] = [];
-	for (const node of document.contents.items) {
-		const place = placeOf(node);
-		if (!isMap(node)) {
-			report(place, "", "an item is not a map", "begin it with `- rule:`, `- macro:` or `- list:`");
+	for (const document of Array.isArray(documents) ? documents : []) {
+		for (const error of document.errors) {
+			const [first = error.message] = error.message.split("\n");
+			report(at(error.pos[0]), first, "mend the YAML; check indentation and quotes");
+		}
+		const { contents } = document;
+		if (document.errors.length > 0 || isEmpty(contents)) continue;
+		if (!isSeq(contents)) {
+			report(
+				placeOf(contents),
+				"a rule file is a list of items",
+				"begin each item with `- rule:`, `- macro:` or `- list:`",
+			);
 			continue;
 		}
-		const values = plain(node) as Record<string, Value>;
-		const is = itemKeys.find((key) => key in values);
-		if (!is) {
-			report(place, "", `an item is none of ${itemKeys.join(", ")}`, "give it one of these keys");
-			continue;
+		const reader = new YamlReader(document as YamlDocument, scalarText, repeated);
+		for (const node of contents.items) {
+			if (isEmpty(node)) continue;
+			try {
+				const item = itemOf(file, node, reader);
+				const { is } = item;
+				if (is !== "required_plugin_versions" && item.name === "")
+					throw new YamlRefusal(`a ${is} has no name`, node, `write its name behind ${is}:`);
+				items.push({ ...item, place: placeOf(node), placeOf: placesIn(text, node, reader, placeOf, at) });
+			} catch (error) {
+				if (!(error instanceof YamlRefusal)) throw error;
+				report(placeOf(error.node ?? node), error.message, error.remedy);
+			}
 		}
-		const name = values[is];
-		if (is !== "required_plugin_versions" && (typeof name !== "string" || name === "")) {
-			report(place, "", `a ${is} has no name`, `write its name behind ${is}:`);
-			continue;
-		}
-		items.push({
-			is,
-			name: typeof name === "string" ? name : "",
-			file,
-			place,
-			values,
-			placeOf: (key, skip = 0) => {
-				const pair = node.items.find((each) => plain(each.key) === key);
-				if (!pair) return place;
-				if (skip === 0 || !isScalar(pair.value)) return placeOf(pair.value);
-				const { line, col } = counter.linePos(offsetIn(text, pair.value, skip));
-				return { line, column: col };
-			},
-		});
 	}
 	return items;
+}
+
+/** Nothing between two dashes, or an empty document. */
+function isEmpty(node: unknown): boolean {
+	return node === null || (isScalar(node) && node.type === "PLAIN" && (node.value ?? "") === "");
+}
+
+/** Throws YamlRefusal. */
+function itemOf(
+	file: string,
+	node: unknown,
+	reader: YamlReader,
+): Pick<Item, "file" | "is" | "name" | "values"> {
+	const remedy = "begin it with `- rule:`, `- macro:` or `- list:`";
+	if (!isMap(reader.target(node))) throw new YamlRefusal("an item is not a map", node, remedy);
+	const values = reader.plain(node) as Record<string, Value>;
+	const is = itemKeys.find((key) => Object.hasOwn(values, key));
+	if (!is)
+		throw new YamlRefusal(`an item is none of ${itemKeys.join(", ")}`, node, "give it one of these keys");
+	return { file, is, name: asText(values[is]), values };
+}
+
+function placesIn(
+	text: string,
+	item: unknown,
+	reader: YamlReader,
+	placeOf: (node: unknown) => Place,
+	at: (offset: number) => Place,
+): Item["placeOf"] {
+	const target = reader.target(item);
+	return (key, skip = 0) => {
+		const pair = isMap(target)
+			? target.items.find((each) => isScalar(each.key) && String(each.key.value) === key)
+			: undefined;
+		if (!pair) return placeOf(item);
+		if (skip === 0 || !isScalar(pair.value)) return placeOf(pair.value ?? pair.key);
+		return at(offsetIn(text, pair.value, skip));
+	};
 }

@@ -1,5 +1,6 @@
 // What somebody may have meant who named a field that does not exist.
 import { fieldNames } from "./fields.ts";
+import { deliveredTypes, knownTypes } from "./known-event-types.ts";
 import { knownNames } from "./known-fields.ts";
 
 /** Edits from one word to the other: a sign more, less or other, or two neighbours swapped. */
@@ -55,4 +56,11 @@ export function nearest(name: string, names: Iterable<string>): string {
 		if (edits < least) [found, least] = [each, edits];
 	}
 	return found;
+}
+
+/** The remedy for an unknown evt.type. */
+export function eventRemedy(name: string): string {
+	// Those that are captured are likelier to be meant than another that is as near.
+	const near = nearest(name, [...deliveredTypes, ...knownTypes]);
+	return near === "" ? "see Falco's list of events" : `did you mean ${near}?`;
 }

@@ -70,6 +70,7 @@ const fieldPattern = /[a-zA-Z]+[a-zA-Z0-9_]*(?:\.[a-zA-Z]+[a-zA-Z0-9_]*)+/y;
 const namePattern = /[a-zA-Z]+[a-zA-Z0-9_]*/y;
 const barePattern = /[^()"'\s=,]+/y;
 const argumentPattern = /[^\][\\"'\s]+/y;
+const numberPattern = /0[xX][0-9a-fA-F]+|[+-]?\d+\.?\d*(?:[eE][+-]\d+)?/y;
 const spacePattern = /[\s\b]*/y;
 
 /** Throws SyntaxProblem. */
@@ -78,13 +79,24 @@ export function parseCondition(text: string): Node {
 	return parser.whole();
 }
 
+/** The field, or the call around one, that begins at `at` of an output; undefined for none. Throws SyntaxProblem. */
+export function parseTermAt(text: string, at: number): { term: Term; end: number } | undefined {
+	return new Parser(text, at).single();
+}
+
 class Parser {
 	readonly #text: string;
-	#at = 0;
+	#at: number;
 	#depth = 0;
 
-	constructor(text: string) {
+	constructor(text: string, at = 0) {
 		this.#text = text;
+		this.#at = at;
+	}
+
+	single(): { term: Term; end: number } | undefined {
+		const term = this.#fieldOrCall();
+		return term && { term, end: this.#at };
 	}
 
 	whole(): Node {
@@ -221,9 +233,16 @@ class Parser {
 			}
 			term = { is: "call", name: "list", terms };
 		}
-		term ??= this.#fieldOrCall() ?? { is: "text", text: this.#value() };
+		term ??= this.#fieldOrCall() ?? { is: "text", text: this.#constant() };
 		this.#depth--;
 		return term;
+	}
+	/** A bare word here would be a field that is misspelled. */
+	#constant(): string {
+		const text = this.#quoted() ?? this.#match(numberPattern);
+		if (text === undefined)
+			throw this.#problem(`a field is missing at ${this.#here()}`, "name a field, or quote the text");
+		return text;
 	}
 	#argument(): string | undefined {
 		if (!this.#take("[")) return undefined;

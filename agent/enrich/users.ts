@@ -1,4 +1,5 @@
-// Names of the host's users, from its passwd file. What a container calls the same number is not known here.
+// Names of the host's users, from its passwd file, or of its groups, from its group file: both have name and number in
+// the same places. What a container calls the same number is not known here.
 import { readFileSync, statSync } from "node:fs";
 
 export interface Users {

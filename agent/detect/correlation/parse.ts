@@ -2,7 +2,7 @@
 import type { Problem, Severity } from "../../model/verdict.ts";
 import { severities } from "../../model/verdict.ts";
 import type { Document } from "../documents.ts";
-import { asList, asMap, asText, type Value } from "../rule-file.ts";
+import { asList, asMap, asText, type Value } from "../yaml-values.ts";
 import {
 	type Comparison,
 	type CorrelationType,

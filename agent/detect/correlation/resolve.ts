@@ -6,7 +6,7 @@ import type { Priority, Problem, Severity } from "../../model/verdict.ts";
 import { attackOf } from "../attack.ts";
 import type { Document } from "../documents.ts";
 import type { LoadedRule } from "../load.ts";
-import { asList, asText } from "../rule-file.ts";
+import { asList, asText } from "../yaml-values.ts";
 import { nearest } from "../suggest.ts";
 import { satisfies } from "./condition.ts";
 import { findText } from "./fields.ts";

@@ -4,7 +4,7 @@ import { parseNetwork } from "../../model/address.ts";
 import { CheckProblem } from "../check.ts";
 import { findField } from "../fields.ts";
 import { matcher, numberOperators } from "../matcher.ts";
-import type { Value } from "../rule-file.ts";
+import type { Value } from "../yaml-values.ts";
 import type { FieldRef, Node, Operator, Term } from "../syntax.ts";
 import { type Ask, ModifierProblem, type Modifiers, parseModifiers } from "./modifiers.ts";
 import type { Mapped, Variant } from "./taxonomy.ts";

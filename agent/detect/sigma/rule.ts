@@ -5,7 +5,7 @@ import type { RuleSource } from "../collect.ts";
 import type { Document } from "../documents.ts";
 import { eventTypes } from "../event-types.ts";
 import { matcher } from "../matcher.ts";
-import { asList, asMap, asText, type Value } from "../rule-file.ts";
+import { asList, asMap, asText, type Value } from "../yaml-values.ts";
 import { type Node, parseCondition, SyntaxProblem } from "../syntax.ts";
 import { type Condition, parseSigmaCondition } from "./condition.ts";
 import {
@@ -113,6 +113,7 @@ function sourceOf(document: Document, title: string, twin: Document | undefined)
 		tags: texts(values.tags),
 		enabled: true,
 		unable,
+		skipUnknown: false,
 		samples: undefined,
 		falsePositives: texts(values.falsepositives),
 		wrong,

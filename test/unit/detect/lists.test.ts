@@ -467,7 +467,7 @@ describe("an exception", () => {
 	it.each([
 		[[{ name: "e", fields: "proc.nonsense", values: ["x"] }], "no field proc.nonsense"],
 		[[{ name: "e", fields: "a b", values: ["x"] }], "is no field"],
-		[[{ name: "e", values: ["x"] }], "is no field"],
+		[[{ name: "e", values: ["x"] }], "has no fields"],
 		[[{ name: "e", fields: ["proc.name", "proc.args"], values: [["x"]] }], "2 fields and a row of 1"],
 		[[{ name: "e", fields: ["proc.name", "proc.args"], values: ["x"] }], "2 fields and a row of 1"],
 		[[{ name: "e", fields: "proc.name", comps: "resembles", values: ["x"] }], "resembles"],

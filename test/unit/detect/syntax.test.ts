@@ -101,7 +101,7 @@ describe("a condition", () => {
 		["proc.name = proc.pname", 'proc.name = "proc.pname"'],
 		["proc.name = val(proc.pname)", "proc.name = val(proc.pname)"],
 		["tolower(proc.name) = x", 'tolower(proc.name) = "x"'],
-		["join(-, (proc.name, proc.pname)) = x", 'join("-",list(proc.name,proc.pname)) = "x"'],
+		["join('-', (proc.name, proc.pname)) = x", 'join("-",list(proc.name,proc.pname)) = "x"'],
 	])("%j is a check", (text, tree) => {
 		expect(parsed(text)).toBe(tree);
 	});
@@ -510,11 +510,11 @@ describe("a transform", () => {
 		["len(proc.name) = 4", true],
 		["len(proc.name) > 4", false],
 		["len(proc.pname) >= 0x4", true],
-		["concat(proc.name, -, proc.pname) = Tool-tool", true],
-		["join(:, (proc.name, proc.pname)) = Tool:tool", true],
-		["getopt(proc.args, user) = Ada", true],
-		["getopt(proc.args, mode) = x", true],
-		["getopt(proc.args, nothing) exists", false],
+		["concat(proc.name, '-', proc.pname) = Tool-tool", true],
+		["join(':', (proc.name, proc.pname)) = Tool:tool", true],
+		["getopt(proc.args, 'user') = Ada", true],
+		["getopt(proc.args, 'mode') = x", true],
+		["getopt(proc.args, 'nothing') exists", false],
 		["tolower(proc.args[3]) = Éa", true],
 		["tolower(proc.aname[9]) = x", false],
 		["not tolower(proc.aname[9]) = x", true],
@@ -557,8 +557,11 @@ describe("an output", () => {
 
 	it("takes arguments, truths, numbers and addresses", () => {
 		const sample: Sample = { ...connect("10.1.2.3"), ancestors: [{ exe: "/bin/sh" }] };
-		const { summary } = render("*%proc.aname[1] %fd.sip:%fd.sport %fd.name %evt.failed 100% a%b", sample);
-		expect(summary).toBe("sh 10.1.2.3:443 0.0.0.0:40000->10.1.2.3:443 false 100% a%b");
+		const { summary } = render(
+			"*%proc.aname[1] %fd.sip:%fd.sport %fd.name %evt.failed 100%% %5proc.name|%4proc.pname|",
+			sample,
+		);
+		expect(summary).toBe("sh 10.1.2.3:443 0.0.0.0:40000->10.1.2.3:443 false 100% curl |sh  |");
 	});
 
 	it("does not make up what the event does not have", () => {
