@@ -190,6 +190,66 @@ describe("what a correlation can do here", () => {
 	});
 });
 
+describe("Sigma rules in one file with what joins them", () => {
+	const rule = (title: string, name: string, image: string) => `title: ${title}
+id: id-of-${name}
+name: ${name}
+status: test
+author: Ann
+level: low
+logsource: { product: linux, category: process_creation }
+detection:
+  selection: { Image|endswith: /${image} }
+  condition: selection
+`;
+	const joined = (reference: string) => `title: t
+id: id-of-t
+author: Bob
+references: [https://example.org/t]
+level: high
+correlation:
+  type: temporal_ordered
+  rules: [${reference}, second]
+  group-by: [who]
+  timespan: 10s
+  aliases:
+    who: { ${reference}: ProcessId, second: ParentProcessId }
+falsepositives: [none known]
+`;
+
+	it.each(["first", "id-of-first", "A first one"])("refer to each other as %s", (reference) => {
+		const set = loadRules([
+			{
+				path: "all.yml",
+				text: [
+					joined(reference),
+					rule("A first one", "first", "a"),
+					rule("A second one", "second", "b"),
+				].join("---\n"),
+				origin: "falco",
+			},
+		]);
+		expect(errorsOf(set)).toEqual([]);
+		expect(set.rules.map(({ name, silent, origin }) => [name, silent, origin])).toEqual([
+			["A first one", true, "sigma"],
+			["A second one", true, "sigma"],
+			["t", false, "sigma"],
+		]);
+		// The parent of what these events tell of is process 1.
+		const found = run(set, [
+			{ name: "a", time: 0, pid: 1 },
+			{ name: "b", time: 1, pid: 5 },
+			{ name: "b", time: 2, pid: 6 },
+		]);
+		expect(found.map(({ time, finding }) => [time, finding.rule])).toEqual([[1, "t"]]);
+		expect(found[0]?.finding).toMatchObject({
+			severity: "high",
+			credit: { id: "id-of-t", author: "Bob", references: ["https://example.org/t"] },
+			evidence: { group: { who: "1" }, rules: ["A first one", "A second one"] },
+		});
+	});
+});
+
 describe("hostile documents", () => {
 	it("of any shape are refused or load, and never throw", () => {
 		const shapes = [null, "", "x", [], {}, [[]], [{}], { a: { b: [] } }, "9".repeat(400), "*", "\u0000"];
