@@ -441,8 +441,8 @@ export interface Alert {
 	ruleId?: string;
 	author?: string;
 	references?: string[];
-	falsePositives?: string[];
 	correlation?: Correlation;
+	falsePositives?: string[];
 }
 
 export interface Correlation {

@@ -1,9 +1,7 @@
 // Correlation documents as users write them: references, what they can do here, mistakes, and what hostile ones cost.
 import { describe, expect, it } from "vitest";
-import { correlationLines } from "../../../agent/detect/correlation/explain.ts";
 import { Correlator } from "../../../agent/detect/correlation/runtime.ts";
 import { Engine } from "../../../agent/detect/engine.ts";
-import { explainRule } from "../../../agent/detect/explain.ts";
 import { type LoadedRule, loadRules, type RuleSet } from "../../../agent/detect/load.ts";
 import { baseRules, documentText, eventOf, run, setOf, times } from "./correlation-rig.ts";
 import { context, errorsOf } from "./rig.ts";
@@ -169,17 +167,6 @@ describe("what a correlation can do here", () => {
 		const set = setWith([], { type: "temporal", rules: ["a", "b"], condition: { gt: 2 } });
 		expect(ruleT(set).status).toBe("not-evaluable");
 	});
-	it("is explained, and so is the rule that feeds it", () => {
-		const set = setWith([], valid);
-		const text = explainRule(ruleT(set), set.rules);
-		expect(text).toContain("event_count ≥ 3 within 10s by proc.pid: a");
-		expect(text).toContain("made of     a: evt.type = execve");
-		const [base] = set.rules;
-		expect(base && correlationLines(base, set.rules)).toEqual([
-			"feeds       t",
-			"alerts      none of its own: it is there for what it feeds",
-		]);
-	});
 	it("is said of a signature of the product that falls silent", () => {
 		const set = loadRules([
 			{ path: "own.yaml", text: baseRules, origin: "picket" },
@@ -187,6 +174,66 @@ describe("what a correlation can do here", () => {
 		]);
 		expect(set.problems).toMatchObject([{ level: "warning", where: "t", file: "t.yaml" }]);
 		expect(set.problems[0]?.message).toContain("the signature a does not alert by itself any more");
+	});
+});
+
+describe("Sigma rules in one file with what joins them", () => {
+	const rule = (title: string, name: string, image: string) => `title: ${title}
+id: id-of-${name}
+name: ${name}
+status: test
+author: Ann
+level: low
+logsource: { product: linux, category: process_creation }
+detection:
+  selection: { Image|endswith: /${image} }
+  condition: selection
+`;
+	const joined = (reference: string) => `title: t
+id: id-of-t
+author: Bob
+references: [https://example.org/t]
+level: high
+correlation:
+  type: temporal_ordered
+  rules: [${reference}, second]
+  group-by: [who]
+  timespan: 10s
+  aliases:
+    who: { ${reference}: ProcessId, second: ParentProcessId }
+falsepositives: [none known]
+`;
+
+	it.each(["first", "id-of-first", "A first one"])("refer to each other as %s", (reference) => {
+		const set = loadRules([
+			{
+				path: "all.yml",
+				text: [
+					joined(reference),
+					rule("A first one", "first", "a"),
+					rule("A second one", "second", "b"),
+				].join("---\n"),
+				origin: "falco",
+			},
+		]);
+		expect(errorsOf(set)).toEqual([]);
+		expect(set.rules.map(({ name, silent, origin }) => [name, silent, origin])).toEqual([
+			["A first one", true, "sigma"],
+			["A second one", true, "sigma"],
+			["t", false, "sigma"],
+		]);
+		// The parent of what these events tell of is process 1.
+		const found = run(set, [
+			{ name: "a", time: 0, pid: 1 },
+			{ name: "b", time: 1, pid: 5 },
+			{ name: "b", time: 2, pid: 6 },
+		]);
+		expect(found.map(({ time, finding }) => [time, finding.rule])).toEqual([[1, "t"]]);
+		expect(found[0]?.finding).toMatchObject({
+			severity: "high",
+			credit: { id: "id-of-t", author: "Bob", references: ["https://example.org/t"] },
+			evidence: { group: { who: "1" }, rules: ["A first one", "A second one"] },
+		});
 	});
 });
 
