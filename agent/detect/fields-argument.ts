@@ -21,7 +21,7 @@ import { mayWriteExecutable } from "../model/writable.ts";
 import { typesOf } from "./event-types.ts";
 import type { Field, FieldContext, Fields, NumberField, TextField } from "./field.ts";
 import { withResult } from "./fields-event.ts";
-import { fileName, memfdName } from "./fields-file.ts";
+import { fileName, memfdName, targetName } from "./fields-file.ts";
 import { socketDescriptor, socketName } from "./fields-socket.ts";
 
 type Value = string | number | undefined;
@@ -46,7 +46,7 @@ const textOf =
 		event.text(field) || undefined;
 const path: Argument["get"] = ({ event }) => fileName(event);
 const rawPath = textOf(Text.raw);
-const target = textOf(Text.target);
+const target: Argument["get"] = ({ event }) => targetName(event);
 const rawTarget = textOf(Text.targetRaw);
 const word =
 	(at: number): Argument["get"] =>

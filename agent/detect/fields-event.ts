@@ -5,13 +5,12 @@ import {
 	eventNames,
 	EventKind as Kind,
 	type Observation,
-	Text,
 } from "../model/event.ts";
 import { resultName } from "../model/kernel-names.ts";
 import { structs } from "../model/structs.ts";
 import { eventTypes, typesOf } from "./event-types.ts";
 import { bool, type Field, type FieldContext, type Fields, type NumberField, number, text } from "./field.ts";
-import { fileName } from "./fields-file.ts";
+import { fileName, targetName } from "./fields-file.ts";
 import { sinceEpoch } from "./fields-process.ts";
 
 const { open, exit, rename, link, symlink, unlink, rmdir, mkdir } = Kind;
@@ -90,7 +89,7 @@ export const eventFields: Fields = {
 	"evt.is_on_sensor": bool(({ event }) => (event.flags & EventFlag.targetIsSensor) !== 0, targets),
 	"evt.abspath": text([open, unlink, rmdir, mkdir, rename, link, symlink], ({ event }) => fileName(event)),
 	"evt.abspath.src": text([rename, link], ({ event }) => fileName(event)),
-	"evt.abspath.dst": text([rename, link], ({ event }) => event.text(Text.target) || undefined),
+	"evt.abspath.dst": text([rename, link], ({ event }) => targetName(event)),
 	"evt.time": timeField((ms, ns) => `${timeOfDay(ms)}.${ns}`),
 	"evt.time.s": timeField((ms) => timeOfDay(ms)),
 	"evt.time.iso8601": timeField((ms, ns) => `${new Date(ms).toISOString().slice(0, 19)}.${ns}+0000`),

@@ -23,10 +23,10 @@ function hasDescriptor(event: EventView): boolean {
 }
 const byDescriptor = new Set(["fchmod", "fchown", "ftruncate", "fsetxattr", "fremovexattr"]);
 
-/** The place of the file's name; false for a failed open, whose name has to be put together. */
+/** The place of the file's name; false where it has to be put together: see fileName. */
 function pathRange({ event }: Observation, out: Range): boolean {
 	const size = event.textSize(Text.path);
-	if (size === 0 || (event.flags & EventFlag.pathIsBase) !== 0) return false;
+	if (size === 0 || (event.flags & (EventFlag.pathIsBase | EventFlag.pathFromUser)) !== 0) return false;
 	out.bytes = event.bytes;
 	out.start = event.textStart(Text.path);
 	out.size = size;
@@ -49,12 +49,27 @@ function normalise(path: string): string {
 	return `/${parts.join("/")}`;
 }
 
-/** The file's own name; of a failed open what was asked for, made absolute. */
+/** What the caller wrote behind its working directory may hold `..`; what the kernel walked does not. */
+const roundabout = /\/\.{0,2}(\/|$)/;
+function straight(path: string): string {
+	return path.startsWith("/") && roundabout.test(path) ? normalise(path) : path;
+}
+
+/** The file's own name, else what the caller asked for, made absolute. */
 export function fileName(event: EventView): string | undefined {
-	if ((event.flags & EventFlag.pathIsBase) === 0)
-		return event.textSize(Text.path) > 0 ? event.text(Text.path) : undefined;
+	if ((event.flags & EventFlag.pathIsBase) === 0) {
+		if (event.textSize(Text.path) === 0) return undefined;
+		const path = event.text(Text.path);
+		return (event.flags & EventFlag.pathFromUser) === 0 ? path : straight(path);
+	}
 	const raw = event.text(Text.raw);
 	return raw.startsWith("/") ? normalise(raw) : normalise(`${event.text(Text.path)}/${raw}`);
+}
+
+/** The other name of a rename or a link, in the same form. */
+export function targetName(event: EventView): string | undefined {
+	const name = event.text(Text.target) || undefined;
+	return name === undefined || (event.flags & EventFlag.targetFromUser) === 0 ? name : straight(name);
 }
 
 /** "memfd:x", as the file of a memfd_create is called once it is run or mapped. */
@@ -159,7 +174,7 @@ function typeOf(event: EventView): string | undefined {
 type Side = (event: EventView) => string | undefined;
 const path: Side = (event) => fileName(event);
 const raw: Side = (event) => event.text(Text.raw) || undefined;
-const target: Side = (event) => event.text(Text.target) || undefined;
+const target: Side = targetName;
 const targetRaw: Side = (event) => event.text(Text.targetRaw) || undefined;
 const source: Side = (event) => event.text(Text.source) || undefined;
 
