@@ -8,6 +8,7 @@ import { Dispatch } from "./dispatch.ts";
 import type { FieldContext } from "./field.ts";
 import type { LoadedRule, RuleSet } from "./load.ts";
 import { kinds } from "./plan.ts";
+import { finish } from "./steps.ts";
 
 /** The rules about one kind of event. */
 interface Stage {
@@ -24,10 +25,23 @@ export class Engine {
 	/** Matches by rule name. */
 	readonly matches = new Map<string, number>();
 
-	constructor({ predicates, rules }: RuleSet, context: FieldContext) {
+	/** Built at once, unless it is left to `steps`. */
+	constructor(set: RuleSet, context: FieldContext, how: "at once" | "in steps" = "at once") {
 		this.#context = context;
-		this.#conditions = new Conditions(predicates, context);
+		this.#conditions = new Conditions(set.predicates, context);
+		if (how === "at once") finish(this.#index(set));
+	}
+
+	/** Built in steps of one kind of event each, between which a running sensor does its work. */
+	static *steps(set: RuleSet, context: FieldContext): Generator<void, Engine> {
+		const engine = new Engine(set, context, "in steps");
+		yield* engine.#index(set);
+		return engine;
+	}
+
+	*#index({ predicates, rules }: RuleSet): Generator<void> {
 		for (const kind of kinds) {
+			yield;
 			const able = rules.filter((rule) => rule.enabled && (rule.plans.get(kind) ?? false) !== false);
 			if (able.length === 0) continue;
 			const plans = able.map((rule) => rule.plans.get(kind) ?? false);

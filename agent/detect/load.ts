@@ -13,6 +13,7 @@ import type { FieldContext } from "./field.ts";
 import { interestOfRule, type RuleInterest } from "./interest.ts";
 import { parseTemplate, type Template } from "./output.ts";
 import { type Bound, bind, kinds, type Plan, Predicates, planFor } from "./plan.ts";
+import { finish } from "./steps.ts";
 import { parseCondition, SyntaxProblem } from "./syntax.ts";
 
 export interface RuleFile {
@@ -59,13 +60,23 @@ export interface RuleSet {
 
 const deliveredTypes: ReadonlySet<string> = new Set(Object.values(eventTypes).flat());
 
+/** All at once: for commands, and at the start, when nothing else waits. */
 export function loadRules(files: readonly RuleFile[]): RuleSet {
+	return finish(loadSteps(files));
+}
+
+/** The same in steps of a file or a rule each, between which a running sensor does its work. */
+export function* loadSteps(files: readonly RuleFile[]): Generator<void, RuleSet> {
 	const problems: Problem[] = [];
 	const predicates = new Predicates();
 	const hash = createHash("sha256");
-	const sources = collect(files, problems);
+	const sources = yield* collect(files, problems);
 	for (const { path, text } of files) hash.update(`${path.replace(/^.*\//, "")}\0${text}\0`);
-	const rules = sources.map((source) => compile(source, predicates, problems));
+	const rules: LoadedRule[] = [];
+	for (const source of sources) {
+		rules.push(compile(source, predicates, problems));
+		yield;
+	}
 	const interests = rules.flatMap((rule) => (rule.enabled && rule.interest ? [rule.interest] : []));
 	for (const rule of rules) {
 		const { readOpens, writeOpens } = rule.interest ?? noInterest;
