@@ -4,7 +4,7 @@ import { release } from "node:os";
 import { hostCapabilities } from "./capabilities.ts";
 import type { LiveCapture } from "./capture/live.ts";
 import type { Config } from "./config/load.ts";
-import type { RuleSet } from "./detect/load.ts";
+import type { Content } from "./detection.ts";
 import type { DockerRuntime } from "./docker.ts";
 import type { Enrichment } from "./enrichment.ts";
 import { createResourceMeter } from "./health/resources.ts";
@@ -17,7 +17,11 @@ import { version } from "./version.ts";
 
 export interface BoardParts {
 	readonly config: Config;
-	readonly rules: RuleSet;
+	content(): Content;
+	/** The newest change of rules and policy. */
+	reload(): wire.Reload | undefined;
+	/** What is wrong on disk and therefore not in force. */
+	notInForce(): readonly string[];
 	readonly capture: LiveCapture;
 	readonly pipeline: Pipeline;
 	readonly output: Output;
@@ -39,7 +43,7 @@ export interface StatusBoard {
 const rateWindow = 5;
 
 export function createStatusBoard(parts: BoardParts): StatusBoard {
-	const { capture, pipeline, rules, enrichment } = parts;
+	const { capture, pipeline, enrichment } = parts;
 	const started = new Date().toISOString();
 	const resources = createResourceMeter(Date.now);
 	const points: { time: number; events: number }[] = [];
@@ -70,11 +74,22 @@ export function createStatusBoard(parts: BoardParts): StatusBoard {
 				pending: String(Math.max(0, count.submitted - read)),
 			};
 		});
-	const totals = (status: string) => rules.rules.filter((rule) => rule.status === status).length;
+	const rules = (): wire.RuleTotals => {
+		const { rules: set, suspended } = parts.content();
+		const totals = (status: string) => set.rules.filter((rule) => rule.status === status).length;
+		return {
+			evaluable: totals("evaluable"),
+			degraded: totals("degraded"),
+			notEvaluable: totals("not-evaluable"),
+			error: totals("error"),
+			contentHash: set.contentHash,
+			suspended: [...suspended],
+		};
+	};
 	const capabilities = () => [...capture.capabilities(), ...hostCapabilities(parts.docker)];
 
 	const problems = (): string[] => {
-		const found: string[] = [];
+		const found: string[] = [...parts.notInForce()];
 		for (const capability of capture.capabilities()) {
 			if (!capability.available) found.push(`not captured: ${capability.lost}; needed: ${capability.remedy}`);
 		}
@@ -101,6 +116,11 @@ export function createStatusBoard(parts: BoardParts): StatusBoard {
 		return found;
 	};
 
+	const reloaded = (): Pick<wire.Status, "reload"> => {
+		const reload = parts.reload();
+		return reload ? { reload } : {};
+	};
+
 	return {
 		capabilities,
 		close: () => clearInterval(timer),
@@ -114,13 +134,7 @@ export function createStatusBoard(parts: BoardParts): StatusBoard {
 			pid: process.pid,
 			capabilities: capabilities(),
 			counters: counters(),
-			rules: {
-				evaluable: totals("evaluable"),
-				degraded: totals("degraded"),
-				notEvaluable: totals("not-evaluable"),
-				error: totals("error"),
-				contentHash: rules.contentHash,
-			},
+			rules: rules(),
 			sinks: parts.output.statuses(),
 			resources: resources(),
 			tables: [
@@ -142,6 +156,7 @@ export function createStatusBoard(parts: BoardParts): StatusBoard {
 			actions: String(pipeline.actions),
 			problems: problems(),
 			eventRate: rate(),
+			...reloaded(),
 		}),
 	};
 }
