@@ -72,7 +72,9 @@ export function createReloader(options: ReloaderOptions): Reloader {
 	/** As last read from the file: a console may have put another one in force since. */
 	let policyRead = options.start.policy.hash;
 	const { config: started } = options.start;
-	let watched = [...sources.files, ...started.rules.files, started.policy];
+	const watchedOf = ({ rules, policy }: Config) =>
+		rules.watch ? [...sources.files, ...rules.files, policy] : [];
+	let watched = watchedOf(started);
 	let last: wire.Reload | undefined;
 	let standing: readonly string[] = [];
 	let running: Promise<wire.Reload> | undefined;
@@ -89,7 +91,7 @@ export function createReloader(options: ReloaderOptions): Reloader {
 		});
 		const { own } = sources;
 		const wanted = sources.config();
-		watched = [...sources.files, ...wanted.rules.files, wanted.policy];
+		watched = watchedOf(wanted);
 		const policy = sources.policy(wanted);
 		const reading = readAgain(wanted.rules.files, files);
 		const candidate = [...(wanted.rules.default ? own : []), ...reading.files];

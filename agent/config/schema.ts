@@ -61,6 +61,12 @@ export const configSchema = z.strictObject({
 		.strictObject({
 			default: z.boolean().default(true).describe("Load the signatures that come with the sensor."),
 			files: list("More rule files or folders, in the Falco language, such as /etc/picket/rules.d."),
+			watch: z
+				.boolean()
+				.default(true)
+				.describe(
+					"Take rules and policy over as soon as their files change; false: on SIGHUP and `picket rules reload` only.",
+				),
 		})
 		.prefault({})
 		.describe("What to detect."),
