@@ -10,6 +10,7 @@ import type { Config } from "./config/load.ts";
 import { createContainerLookup } from "./container-lookup.ts";
 import { createContainerPatches } from "./container-patches.ts";
 import { checkPolicy, type LoadedPolicy } from "./content.ts";
+import { createDemotion } from "./demotion.ts";
 import type { RuleFile, RuleSet } from "./detect/load.ts";
 import { type Content, createDetection } from "./detection.ts";
 import { createDocker } from "./docker.ts";
@@ -206,7 +207,10 @@ export function startSensor(options: SensorOptions): Sensor {
 		patches.sent(body);
 		return output.emit(body, time);
 	};
-	const limiter = createAlertLimit(config.limits.alerts_per_minute, { ...output, emit });
+	const limiter = createAlertLimit(
+		{ all: config.limits.alerts_per_minute, rule: config.limits.rule_alerts_per_minute },
+		{ ...output, emit },
+	);
 	const folder: Folder = createFolder({ emit: limiter.emit });
 	let lost = 0;
 	let closing: Promise<wire.Action[]> | undefined;
@@ -234,6 +238,14 @@ export function startSensor(options: SensorOptions): Sensor {
 		capture.changeInterest(interestWith(content), () => detection.adopt(content));
 		if (capture.unboundedOpens !== "") logger.warn(`this costs CPU: ${capture.unboundedOpens}`);
 	};
+	const demotion = createDemotion({
+		detection,
+		adopt,
+		alert: limiter.emit,
+		percent: config.limits.rule_cpu_percent,
+		logger,
+		clock,
+	});
 	const reloader =
 		options.reload &&
 		createReloader({
@@ -249,7 +261,7 @@ export function startSensor(options: SensorOptions): Sensor {
 		config,
 		content: detection.current,
 		reload: () => reloader?.last(),
-		notInForce: () => reloader?.problems() ?? [],
+		contentProblems: () => [...(reloader?.problems() ?? []), ...demotion.problems()],
 		capture,
 		pipeline,
 		output,
@@ -258,7 +270,7 @@ export function startSensor(options: SensorOptions): Sensor {
 		docker,
 		mode,
 		bootId: wireContext.bootId,
-		limited: limiter.suppressed,
+		limited: limiter,
 	});
 
 	pipeline.memory(capture.memory);
@@ -320,6 +332,7 @@ export function startSensor(options: SensorOptions): Sensor {
 	const timer = setInterval(lookForLoss, lossInterval);
 	const close = async (release: boolean): Promise<wire.Action[]> => {
 		clearInterval(timer);
+		demotion.close();
 		capture.stop();
 		repairAfter = Number.POSITIVE_INFINITY;
 		lookForLoss(); // of the last second, too

@@ -11,6 +11,7 @@ import { createResourceMeter } from "./health/resources.ts";
 import { EventKind } from "./model/event.ts";
 import type * as wire from "./model/picket.v1.ts";
 import type { Pipeline } from "./pipeline.ts";
+import type { AlertLimit } from "./report/alert-limit.ts";
 import type { Folder } from "./report/dedup.ts";
 import type { Output } from "./report/sinks.ts";
 import { version } from "./version.ts";
@@ -20,8 +21,8 @@ export interface BoardParts {
 	content(): Content;
 	/** The newest change of rules and policy. */
 	reload(): wire.Reload | undefined;
-	/** What is wrong on disk and therefore not in force. */
-	notInForce(): readonly string[];
+	/** What is wrong on disk and therefore not in force, and which rules are not evaluated for now. */
+	contentProblems(): readonly string[];
 	readonly capture: LiveCapture;
 	readonly pipeline: Pipeline;
 	readonly output: Output;
@@ -30,8 +31,8 @@ export interface BoardParts {
 	readonly docker: DockerRuntime | undefined;
 	mode(): "observe" | "enforce";
 	readonly bootId: string;
-	/** Alerts held back by the limit. */
-	limited(): number;
+	/** Alerts held back. */
+	readonly limited: Pick<AlertLimit, "suppressed" | "limited">;
 }
 
 export interface StatusBoard {
@@ -41,6 +42,9 @@ export interface StatusBoard {
 }
 
 const rateWindow = 5;
+/** Rules told in the problems for flooding, and in the totals. */
+const mostFloods = 5;
+const mostLimited = 100;
 
 export function createStatusBoard(parts: BoardParts): StatusBoard {
 	const { capture, pipeline, enrichment } = parts;
@@ -84,12 +88,15 @@ export function createStatusBoard(parts: BoardParts): StatusBoard {
 			error: totals("error"),
 			contentHash: set.contentHash,
 			suspended: [...suspended],
+			limited: Object.fromEntries(
+				[...parts.limited.limited()].slice(0, mostLimited).map(([rule, count]) => [rule, String(count)]),
+			),
 		};
 	};
 	const capabilities = () => [...capture.capabilities(), ...hostCapabilities(parts.docker)];
 
 	const problems = (): string[] => {
-		const found: string[] = [...parts.notInForce()];
+		const found: string[] = [...parts.contentProblems()];
 		for (const capability of capture.capabilities()) {
 			if (!capability.available) found.push(`not captured: ${capability.lost}; needed: ${capability.remedy}`);
 		}
@@ -106,8 +113,15 @@ export function createStatusBoard(parts: BoardParts): StatusBoard {
 			found.push(
 				`the ring was damaged ${capture.damages()} times and what was in it is lost; look for another program that reads our ring (bpftool map), and for faults of the memory`,
 			);
-		if (parts.limited() > 0)
-			found.push(`${parts.limited()} alerts were held back by limits.alerts_per_minute`);
+		const held = parts.limited.suppressed();
+		if (held > 0) found.push(`${held} alerts were held back by limits.alerts_per_minute`);
+		const floods = [...parts.limited.limited()].sort(([, a], [, b]) => b - a);
+		for (const [rule, count] of floods.slice(0, mostFloods)) {
+			found.push(
+				`${count} alerts of rule ${rule} were held back by limits.rule_alerts_per_minute: make its condition ` +
+					"narrower or add an exception",
+			);
+		}
 		if (capture.unboundedOpens !== "")
 			found.push(`more files are looked at than need be: ${capture.unboundedOpens}`);
 		for (const sink of parts.output.statuses()) {

@@ -53,6 +53,12 @@ function start(options: Started = {}): SensorProcess {
 	return sensor;
 }
 
+/** Runs `command` all the time, so many times at most. */
+function repeat(command: string, most: number): void {
+	const words = `i=0; while [ $i -lt ${most} ]; do ${command} >/dev/null; i=$((i+1)); done`;
+	streams.push(spawn("/bin/sh", ["-c", words], { stdio: "ignore" }));
+}
+
 /** Runs a program and writes a file so many times at most; resolves to how often when it is told to end. */
 function steady(most: number): { end(): Promise<number> } {
 	const act = `/bin/echo ${folder}/steady >/dev/null; : >> ${watched()}/file`;
@@ -258,5 +264,48 @@ describe("SIGHUP", () => {
 		sensor.child.kill("SIGTERM");
 		expect(await sensor.ended).toBe(0);
 		expect(sensor.messages).toContain("stopped;");
+	});
+});
+
+describe("a rule", () => {
+	it("that costs too much is suspended and told, the others go on, and a reload tries it again", async () => {
+		const dear = Array.from({ length: 60 }, (_, i) => `proc.args regex "([a-z]+[0-9]*)+-${i}-x$"`);
+		put("costly", rule("Costly", `evt.type = execve and (${dear.join(" or ")})`));
+		const sensor = start({ config: "rules: {watch: false}\nlimits: {rule_cpu_percent: 1}\n" });
+		await sensor.ready();
+		const literals = Array.from({ length: 60 }, (_, i) => `-${i}-x`).join("");
+		repeat(`/bin/echo ${folder}/other ${"abc1".repeat(500)}${literals}`, 20_000);
+		const told = await sensor.record("the alert", alertOf("Rule suspended"), 30_000);
+		expect(told.alert).toMatchObject({ fields: { rule: "Costly" }, severity: "SEVERITY_MEDIUM" });
+		const status = await statusOf(sensor);
+		expect(status.rules?.suspended).toEqual(["Costly"]);
+		expect(status.problems?.join()).toMatch(/rule Costly .*suspended until/);
+		act("steady");
+		await sensor.record("another rule's alert", alertOf("Steady"));
+		put("costly", rule("Costly", `evt.type = execve and proc.args = "${folder}/costly"`));
+		expect((await command(sensor)).reload).toMatchObject({ changed: ["Costly"] });
+		expect((await statusOf(sensor)).rules?.suspended).toEqual([]);
+		act("costly");
+		await sensor.record("its alert", alertOf("Costly"));
+	});
+
+	it("that floods is limited and counted, and is evaluated as before", async () => {
+		put("flood", rule("Flood", `evt.type = execve and proc.args startswith "${folder}/flood"`));
+		const sensor = start({ config: "rules: {watch: false}\nlimits: {rule_alerts_per_minute: 5}\n" });
+		await sensor.ready();
+		repeat(`/bin/echo ${folder}/flood$i`, 100);
+		await sensor.until("the last of them", () => sensor.records.filter(alertOf("Flood")).length === 5);
+		act("steady");
+		await sensor.record("another rule's alert", alertOf("Steady"));
+		let status = await statusOf(sensor);
+		for (let i = 0; i < 50 && status.rules?.limited?.Flood !== "95"; i++) status = await statusOf(sensor);
+		expect(status.rules?.limited).toEqual({ Flood: "95" });
+		expect(status.rules?.suspended).toEqual([]);
+		expect(status.problems?.join()).toMatch(/95 alerts of rule Flood were held back/);
+		expect(await sensor.interrupt()).toBe(0);
+		const gaps = sensor.records.flatMap((record) =>
+			record.gap?.where === "alert limit" ? [record.gap] : [],
+		);
+		expect(gaps.flatMap((gap) => gap.lost ?? [])).toEqual([{ class: "alert of Flood", count: "95" }]);
 	});
 });
