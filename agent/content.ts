@@ -1,14 +1,14 @@
 // What users write: configuration, policy and rule files, found on disk and handed to the stages that understand
 // them. Says every problem with its place; decides which ones keep the sensor from starting.
 import { createHash } from "node:crypto";
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, readFileSync } from "node:fs";
 import { type Config, defaultConfig, loadConfig } from "./config/load.ts";
 import { loadRules, type RuleFile, type RuleSet } from "./detect/load.ts";
 import { isSamplesFile } from "./detect/samples.ts";
 import { CommandError, problemText } from "./failure.ts";
 import type { Problem } from "./model/verdict.ts";
 import { defaultPolicy, loadPolicy, type Policy } from "./policy/load.ts";
+import { yamlPaths } from "./rule-files.ts";
 
 export const defaultConfigPath = "/etc/picket/picket.yaml";
 const signatureFolder = new URL("detect/signatures/", import.meta.url).pathname;
@@ -26,7 +26,7 @@ function refuse(what: string, problems: readonly Problem[]): never {
 	const errors = problems.filter((problem) => problem.level === "error");
 	throw new CommandError(
 		`${what} has ${errors.length === 1 ? "an error" : `${errors.length} errors`}:\n${errors.map((each) => `  ${problemText(each)}`).join("\n")}`,
-		"mend what is named above and start again",
+		"mend what is named above",
 	);
 }
 
@@ -65,11 +65,7 @@ export function readPolicy(path: string, mustExist: boolean): LoadedPolicy {
 /** YAML files at a path: itself, or what lies in that folder, in order. */
 export function yamlFilesAt(path: string): string[] {
 	try {
-		if (!statSync(path).isDirectory()) return [path];
-		return readdirSync(path, { recursive: true, encoding: "utf8" })
-			.filter((name) => /\.ya?ml$/.test(name))
-			.sort()
-			.map((name) => join(path, name));
+		return yamlPaths(path);
 	} catch {
 		// Whoever reads it says why it cannot be read.
 		return [path];

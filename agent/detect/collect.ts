@@ -94,7 +94,8 @@ const knownKeys: Readonly<Record<string, ReadonlySet<string>>> = {
 const textKeys = ["condition", "output", "priority", "desc", "source", "enabled"];
 const source = (values: Readonly<Record<string, Value>>): string => asText(values.source) || "syscall";
 
-export function collect(files: readonly RuleFile[], problems: Problem[]): RuleSource[] {
+/** In steps of a file each. */
+export function* collect(files: readonly RuleFile[], problems: Problem[]): Generator<void, RuleSource[]> {
 	const lists = new Map<string, ListDefinition>();
 	const macros = new Map<string, MacroDefinition>();
 	const rules = new Map<string, Rule>();
@@ -213,6 +214,7 @@ export function collect(files: readonly RuleFile[], problems: Problem[]): RuleSo
 			else if (item.is === "rule") takeRule(item, origin);
 			else checkRequirement(item, report);
 		}
+		yield;
 	}
 	const resolved = resolveLists(lists);
 	return [...rules.values()].map((rule) => sourceOf(rule, resolved, macros));

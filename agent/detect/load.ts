@@ -19,6 +19,7 @@ import { parseTemplate, type Template } from "./output.ts";
 import { type Bound, bind, kinds, type Plan, Predicates, planFor } from "./plan.ts";
 import type { Place } from "./rule-file.ts";
 import { sigmaSources } from "./sigma/rule.ts";
+import { finish } from "./steps.ts";
 import { parseCondition, SyntaxProblem } from "./syntax.ts";
 
 export interface RuleFile {
@@ -76,8 +77,16 @@ export interface RuleSet {
 /** What each rule's condition became, by the rule's name: for those who explain rules. */
 export type Bounds = Map<string, Bound>;
 
-/** Fills `bounds` when given: a sensor has no use for them, and they take memory. */
+/** All at once: for commands, and at the start, when nothing else waits. Fills `bounds` when given. */
 export function loadRules(files: readonly RuleFile[], bounds?: Bounds): RuleSet {
+	return finish(loadSteps(files, bounds));
+}
+
+/**
+ * The same in steps of a file or a rule each, between which a running sensor does its work. It has no use for
+ * `bounds`, which take memory.
+ */
+export function* loadSteps(files: readonly RuleFile[], bounds?: Bounds): Generator<void, RuleSet> {
 	const problems: Problem[] = [];
 	const predicates = new Predicates();
 	const hash = createHash("sha256");
@@ -89,18 +98,21 @@ export function loadRules(files: readonly RuleFile[], bounds?: Bounds): RuleSet 
 			if (document.is === "sigma") documents.push(document);
 			else correlations.push({ document, origin: origin === "picket" ? "picket" : "sigma" });
 		}
+		yield;
 	}
-	const sources = [
-		...collect(
-			files.filter((file) => !isSigma(file)),
-			problems,
-		),
-		...sigmaSources(documents, problems),
-	];
+	const collected = yield* collect(
+		files.filter((file) => !isSigma(file)),
+		problems,
+	);
 	for (const { path, text } of files) hash.update(`${path.replace(/^.*\//, "")}\0${text}\0`);
+	const compiled: LoadedRule[] = [];
+	for (const source of [...collected, ...sigmaSources(documents, problems)]) {
+		compiled.push(compile(source, predicates, problems, bounds));
+		yield;
+	}
 	const rules = correlate(
 		correlations,
-		sources.map((source) => compile(source, predicates, problems, bounds)),
+		compiled,
 		(rule) => findings(rule, parseTemplate(rule.output)),
 		problems,
 	);

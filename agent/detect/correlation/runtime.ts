@@ -62,7 +62,7 @@ const numeric: ReadonlySet<CorrelationType> = new Set([
 class State {
 	readonly rule: LoadedRule;
 	readonly correlation: Correlation;
-	readonly groups: Groups;
+	groups: Groups;
 	readonly #numeric: boolean;
 
 	constructor(rule: LoadedRule, correlation: Correlation, limits: Limits) {
@@ -83,6 +83,12 @@ class State {
 			() =>
 				new Window(createMeasure(type, positions, percentile), positions, timespan, !takesEachRule.has(type)),
 		);
+	}
+
+	/** The same for two that ask for the same. */
+	key(): string {
+		const { feeds, ...rest } = this.correlation;
+		return JSON.stringify([this.rule.name, rest, feeds.map(({ rule, position }) => [rule.name, position])]);
 	}
 
 	/** The group, when the condition holds for it now. */
@@ -197,6 +203,12 @@ export class Correlator {
 			const above = this.#listeners.get(state.rule);
 			if (above) this.#feed(above, told, observation, context, onFinding);
 		}
+	}
+
+	/** Goes on with the windows of those documents that ask for the same as before. */
+	inherit(before: Correlator): void {
+		const known = new Map(before.#states.map((state) => [state.key(), state.groups]));
+		for (const state of this.#states) state.groups = known.get(state.key()) ?? state.groups;
 	}
 
 	totals(): CorrelationTotals {
