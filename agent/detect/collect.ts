@@ -74,7 +74,7 @@ function isYes(value: Value | undefined): boolean {
 	return /^(true|yes|on|y)$/i.test(asText(value));
 }
 
-/** In steps of a file each. */
+/** In steps of a file or a rule each. */
 export function* collect(files: readonly RuleFile[], problems: Problem[]): Generator<void, RuleSource[]> {
 	const lists = new Map<string, ListDefinition>();
 	const macros = new Map<string, MacroDefinition>();
@@ -197,7 +197,12 @@ export function* collect(files: readonly RuleFile[], problems: Problem[]): Gener
 		yield;
 	}
 	const resolved = resolveLists(lists);
-	return [...rules.values()].map((rule) => sourceOf(rule, resolved, macros));
+	const sources: RuleSource[] = [];
+	for (const rule of rules.values()) {
+		sources.push(sourceOf(rule, resolved, macros));
+		yield;
+	}
+	return sources;
 }
 
 function ruleOf(item: Item, origin: RuleFile["origin"]): Rule {
