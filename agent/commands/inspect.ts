@@ -1,4 +1,5 @@
 // Commands that look and change nothing: status, watch, doctor, rules.
+import { join } from "node:path";
 import { pino } from "pino";
 import { hostCapabilities } from "../capabilities.ts";
 import { probe } from "../capture/live.ts";
@@ -12,7 +13,7 @@ import { CommandError, failureText, problemText } from "../failure.ts";
 import { doctorJson, renderDoctor } from "../health/doctor.ts";
 import { readHost, readMachine } from "../health/host.ts";
 import { renderReload } from "../health/reload.ts";
-import { renderStatus } from "../health/status.ts";
+import { judge, renderStatus } from "../health/status.ts";
 import type * as wire from "../model/picket.v1.ts";
 import { canShowLive, createLiveView } from "../report/live.ts";
 import { recordLine } from "../report/record.ts";
@@ -115,9 +116,19 @@ export async function doctor(flags: DoctorFlags): Promise<number> {
 		host: await readHost(),
 		machine: await readMachine(),
 		capabilities: [...capture, ...hostCapabilities(docker)],
+		problems: await runningProblems(join(config.paths.run, "picket.sock")),
 	};
 	print(flags.json ? doctorJson(report) : renderDoctor(report, process.stdout.columns || 100));
 	return able ? 0 : 1;
+}
+
+/** Undefined when no sensor answers. */
+async function runningProblems(socket: string): Promise<readonly string[] | undefined> {
+	try {
+		return judge((await callControl(socket, "status", {}, callTimeoutMs)) as wire.Status).problems;
+	} catch {
+		return undefined;
+	}
 }
 
 export interface RuleFlags {
