@@ -257,6 +257,7 @@ export function startSensor(options: SensorOptions): Sensor {
 		output,
 		enrichment,
 		folder,
+		correlations: () => detection.current().engine.correlator.totals(),
 		docker,
 		mode,
 		bootId: wireContext.bootId,

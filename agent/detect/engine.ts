@@ -4,6 +4,7 @@
 import type { EventKind, Observation } from "../model/event.ts";
 import type { Finding } from "../model/verdict.ts";
 import { Conditions } from "./conditions.ts";
+import { Correlator } from "./correlation/runtime.ts";
 import { Costs } from "./cost.ts";
 import { Dispatch } from "./dispatch.ts";
 import type { FieldContext } from "./field.ts";
@@ -26,6 +27,8 @@ export class Engine {
 	readonly #conditions: Conditions;
 	readonly #byKind: (Stage | undefined)[] = [];
 	readonly costs: Costs;
+	/** Joins the matches over time. */
+	readonly correlator: Correlator;
 	/** Matches by rule name. */
 	readonly matches = new Map<string, number>();
 
@@ -41,6 +44,7 @@ export class Engine {
 		this.#context = context;
 		this.#conditions = new Conditions(set.predicates, context);
 		this.costs = new Costs(set.rules.map(({ name }) => name));
+		this.correlator = new Correlator(set.rules);
 		if (how === "at once") finish(this.#index(set));
 	}
 
@@ -72,7 +76,7 @@ export class Engine {
 		}
 	}
 
-	/** Calls back for every rule that matches, in the order of the files. */
+	/** Calls back for every rule that matches, in the order of the files, and for the correlations that this completes. */
 	evaluate(observation: Observation, onFinding: (finding: Finding, rule: LoadedRule) => void): void {
 		const stage = this.#byKind[observation.event.kind as EventKind];
 		if (!stage) return;
@@ -89,7 +93,8 @@ export class Engine {
 			if (!holds) continue;
 			const rule = rules[place] as LoadedRule;
 			this.matches.set(rule.name, (this.matches.get(rule.name) ?? 0) + 1);
-			onFinding(rule.finding(observation, this.#context), rule);
+			if (!rule.silent) onFinding(rule.finding(observation, this.#context), rule);
+			this.correlator.matched(rule, observation, this.#context, onFinding);
 		}
 	}
 }
