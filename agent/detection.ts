@@ -37,7 +37,7 @@ export interface Detection {
 	change(parts: (now: Content) => Parts, adopt: (content: Content) => void): Promise<Content>;
 	/** A candidate with another policy, at once. */
 	withPolicy(policy: LoadedPolicy): Content;
-	/** From the next event on. */
+	/** From the next event on; correlations that mean the same go on with what they have counted. */
 	adopt(content: Content): void;
 	/** For the pipeline; they are asked of whatever is in force. */
 	readonly detectors: readonly { evaluate(seen: Observation, onFinding: (finding: Finding) => void): void }[];
@@ -78,7 +78,8 @@ export function createDetection(
 			return { ...current, policy, policyEngine, interest };
 		},
 		adopt(content) {
-			if (content.engine !== current.engine) content.engine.correlator.inherit(current.engine.correlator);
+			const { correlator } = content.engine;
+			if (content.engine !== current.engine) correlator.adopt(current.engine.correlator);
 			current = content;
 		},
 		detectors: [

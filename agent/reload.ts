@@ -5,6 +5,7 @@ import type { Config } from "./config/load.ts";
 import type { LoadedPolicy } from "./content.ts";
 import { compareForms, type RuleChanges } from "./detect/compare.ts";
 import type { RuleFile, RuleSet } from "./detect/load.ts";
+import { finishInTurns } from "./detect/steps.ts";
 import type { Content, Detection } from "./detection.ts";
 import { CommandError, failureText, problemText } from "./failure.ts";
 import type * as wire from "./model/picket.v1.ts";
@@ -93,7 +94,7 @@ export function createReloader(options: ReloaderOptions): Reloader {
 		const wanted = sources.config();
 		watched = watchedOf(wanted);
 		const policy = sources.policy(wanted);
-		const reading = readAgain(wanted.rules.files, files);
+		const reading = await finishInTurns(readAgain(wanted.rules.files, files));
 		const candidate = [...(wanted.rules.default ? own : []), ...reading.files];
 		const restart = restartNeeded(started, wanted);
 		const before = detection.current();

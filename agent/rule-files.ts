@@ -40,8 +40,8 @@ export function rulePaths(path: string): string[] {
 	return yamlPaths(path).filter((each) => !isSamplesFile(each));
 }
 
-/** Reads again what lies at `paths`, where `good` is what is in force. Never throws. */
-export function readAgain(paths: readonly string[], good: readonly RuleFile[]): Reading {
+/** Reads again what lies at `paths`, where `good` is what is in force; in steps of a file each. Never throws. */
+export function* readAgain(paths: readonly string[], good: readonly RuleFile[]): Generator<void, Reading> {
 	const problems: Problem[] = [];
 	const kept: string[] = [];
 	const files: RuleFile[] = [];
@@ -76,6 +76,7 @@ export function readAgain(paths: readonly string[], good: readonly RuleFile[]): 
 			const broken = old !== undefined && old.text !== text ? brokenYaml(each, text) : undefined;
 			if (old && broken) keep(old, broken);
 			else files.push({ path: each, text, origin: "falco" });
+			yield;
 		}
 	}
 	return { files, problems, kept };

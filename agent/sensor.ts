@@ -17,15 +17,9 @@ import { createDocker } from "./docker.ts";
 import { createEnrichment, type Enrichment } from "./enrichment.ts";
 import { CommandError } from "./failure.ts";
 import { readOrMake } from "./host-id.ts";
+import { watchLoss } from "./loss.ts";
 import type { EventName } from "./model/event.ts";
-import {
-	everything,
-	type Interest,
-	noInterest,
-	ownNeeds,
-	sumOfInterests,
-	treeKinds,
-} from "./model/interest.ts";
+import { everything, type Interest, noInterest, ownNeeds, sumOfInterests } from "./model/interest.ts";
 import type * as wire from "./model/picket.v1.ts";
 import { createPeerNames, withPeerNames } from "./peer-names.ts";
 import { Pipeline } from "./pipeline.ts";
@@ -89,9 +83,6 @@ const clientsOfEngine: Interest = {
 	kinds: new Set(["connect"]),
 	connects: { ip: "none", unix: true },
 };
-
-/** ms between two looks at the kernel's loss counters. */
-const lossInterval = 1000;
 
 /** Starts to capture. Throws CaptureError or CommandError with what is wrong and what to do. */
 export function startSensor(options: SensorOptions): Sensor {
@@ -213,7 +204,6 @@ export function startSensor(options: SensorOptions): Sensor {
 		{ ...output, emit },
 	);
 	const folder: Folder = createFolder({ emit: limiter.emit });
-	let lost = 0;
 	let closing: Promise<wire.Action[]> | undefined;
 
 	const pipeline = new Pipeline({
@@ -230,7 +220,7 @@ export function startSensor(options: SensorOptions): Sensor {
 		activity: (kind, make) => {
 			if (options.activity?.kinds.has(kind)) options.activity.show(make);
 		},
-		eventsLost: () => lost,
+		eventsLost: () => loss.lost(),
 		tap: recorder && ((memory, offset, bytes) => recorder.record(memory, offset, bytes)),
 		logger,
 	});
@@ -287,57 +277,18 @@ export function startSensor(options: SensorOptions): Sensor {
 		enrichment.containerExec,
 	);
 
-	const before = new Map<string, number>();
-	const growth = (key: string, count: number): number => {
-		const fresh = count - (before.get(key) ?? 0);
-		before.set(key, count);
-		return fresh;
-	};
-	let since = clock();
-	let repairWanted = false;
-	let repairAfter = 0;
-	const lookForLoss = (): void => {
-		const now = clock();
-		const counts: wire.LossCount[] = [];
-		const limited: wire.LossCount[] = [];
-		lost = 0;
-		for (const [name, count] of capture.counters()) {
-			lost += count.lost + count.limited;
-			const over = growth(`${name} limited`, count.limited);
-			if (over > 0) limited.push({ class: name, count: String(over) });
-			const fresh = growth(name, count.lost);
-			if (fresh <= 0) continue;
-			counts.push({ class: name, count: String(fresh) });
-			if (treeKinds.has(name)) repairWanted = true;
-		}
-		const gap = (where: string, lostCounts: wire.LossCount[]) => {
-			if (lostCounts.length === 0) return;
-			const [from, to] = [new Date(since).toISOString(), new Date(now).toISOString()];
-			output.gap({ from, to, where, lost: lostCounts });
-		};
-		gap(options.simulateLoss > 0 ? "simulated" : "ring", counts);
-		gap("limit", limited);
-		if (growth("damages", capture.damages()) > 0) {
-			// Without numbers: what was in the ring, nobody knows.
-			output.gap({ from: new Date(since).toISOString(), to: new Date(now).toISOString(), where: "ring" });
-			repairWanted = true;
-		}
-		since = now;
-		// Reading all of /proc holds everything else up: while losses go on, a twentieth of the time at most.
-		const begun = performance.now();
-		if (!repairWanted || begun < repairAfter) return;
-		repairWanted = false;
-		enrichment.repair();
-		const end = performance.now();
-		repairAfter = end + 20 * (end - begun);
-	};
-	const timer = setInterval(lookForLoss, lossInterval);
+	const loss = watchLoss({
+		capture,
+		gap: output.gap,
+		repair: () => enrichment.repair(),
+		simulated: options.simulateLoss > 0,
+		clock,
+	});
+
 	const close = async (release: boolean): Promise<wire.Action[]> => {
-		clearInterval(timer);
 		demotion.close();
 		capture.stop();
-		repairAfter = Number.POSITIVE_INFINITY;
-		lookForLoss(); // of the last second, too
+		loss.close();
 		capture.close();
 		watch?.close();
 		lookup.close();

@@ -1,4 +1,5 @@
 // Commands that look at the sensor and its host and change nothing: status, watch, doctor.
+import { join } from "node:path";
 import { pino } from "pino";
 import { hostCapabilities } from "../capabilities.ts";
 import { probe } from "../capture/live.ts";
@@ -10,7 +11,7 @@ import { failureText } from "../failure.ts";
 import { doctorJson, renderDoctor } from "../health/doctor.ts";
 import { readHost, readMachine } from "../health/host.ts";
 import { renderReload } from "../health/reload.ts";
-import { renderStatus } from "../health/status.ts";
+import { judge, renderStatus } from "../health/status.ts";
 import type * as wire from "../model/picket.v1.ts";
 import { canShowLive, createLiveView } from "../report/live.ts";
 import { recordLine } from "../report/record.ts";
@@ -112,7 +113,18 @@ export async function doctor(flags: DoctorFlags): Promise<number> {
 		host: await readHost(),
 		machine: await readMachine(),
 		capabilities: [...capture, ...hostCapabilities(docker)],
+		problems: await runningProblems(join(config.paths.run, "picket.sock")),
 	};
 	print(flags.json ? doctorJson(report) : renderDoctor(report, process.stdout.columns || 100));
 	return able ? 0 : 1;
 }
+
+/** Undefined when no sensor answers. */
+async function runningProblems(socket: string): Promise<readonly string[] | undefined> {
+	try {
+		return judge((await callControl(socket, "status", {}, callTimeoutMs)) as wire.Status).problems;
+	} catch {
+		return undefined;
+	}
+}
+

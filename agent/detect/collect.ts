@@ -94,7 +94,7 @@ const knownKeys: Readonly<Record<string, ReadonlySet<string>>> = {
 const textKeys = ["condition", "output", "priority", "desc", "source", "enabled"];
 const source = (values: Readonly<Record<string, Value>>): string => asText(values.source) || "syscall";
 
-/** In steps of a file each. */
+/** In steps of a file or a rule each. */
 export function* collect(files: readonly RuleFile[], problems: Problem[]): Generator<void, RuleSource[]> {
 	const lists = new Map<string, ListDefinition>();
 	const macros = new Map<string, MacroDefinition>();
@@ -217,7 +217,12 @@ export function* collect(files: readonly RuleFile[], problems: Problem[]): Gener
 		yield;
 	}
 	const resolved = resolveLists(lists);
-	return [...rules.values()].map((rule) => sourceOf(rule, resolved, macros));
+	const sources: RuleSource[] = [];
+	for (const rule of rules.values()) {
+		sources.push(sourceOf(rule, resolved, macros));
+		yield;
+	}
+	return sources;
 }
 
 function ruleOf(item: Item, origin: RuleFile["origin"]): Rule {

@@ -56,7 +56,6 @@ export class Conditions {
 		if (known !== undefined) return known;
 		const id = this.#nodes.push(node) - 1;
 		this.#byKey.set(key, id);
-		this.#answers = new Int32Array(this.#nodes.length);
 		return id;
 	}
 
@@ -64,6 +63,7 @@ export class Conditions {
 	begin(observation: Observation): void {
 		this.#observation = observation;
 		this.#event += 2;
+		if (this.#answers.length !== this.#nodes.length) this.#answers = new Int32Array(this.#nodes.length);
 		if (this.#event < lastEvent) return;
 		this.#answers.fill(0);
 		this.#event = 2;

@@ -12,11 +12,11 @@ export class Dispatch {
 	/** Rules that may match, by their place in `plans`, in that order; the first `count` are valid. */
 	readonly candidates: Int32Array;
 	count = 0;
-	readonly #always: Int32Array;
-	readonly #scanners: readonly Scanner[];
-	readonly #lookups: readonly Lookup[];
+	#always = new Int32Array(0);
+	#scanners: readonly Scanner[] = [];
+	#lookups: readonly Lookup[] = [];
 	/** Checks made one by one, and the rules each is about. */
-	readonly #checks: readonly Check[];
+	#checks: readonly Check[] = [];
 	readonly #conditions: Conditions;
 	/** By rule: is it among the candidates? */
 	readonly #chosen: Uint8Array;
@@ -24,10 +24,26 @@ export class Dispatch {
 		for (let i = 0; i < rules.length; i++) this.#choose(rules[i] as number);
 	};
 
-	constructor(plans: readonly Plan[], kind: EventKind, predicates: Predicates, conditions: Conditions) {
-		this.candidates = new Int32Array(plans.length);
-		this.#chosen = new Uint8Array(plans.length);
+	private constructor(rules: number, conditions: Conditions) {
+		this.candidates = new Int32Array(rules);
+		this.#chosen = new Uint8Array(rules);
 		this.#conditions = conditions;
+	}
+
+	/** Made in steps of a rule or an index each. */
+	static *steps(
+		plans: readonly Plan[],
+		kind: EventKind,
+		predicates: Predicates,
+		conditions: Conditions,
+	): Generator<void, Dispatch> {
+		const dispatch = new Dispatch(plans.length, conditions);
+		yield* dispatch.#index(plans, kind, predicates);
+		return dispatch;
+	}
+
+	*#index(plans: readonly Plan[], kind: EventKind, predicates: Predicates): Generator<void> {
+		const conditions = this.#conditions;
 		const always: number[] = [];
 		const texts = new Map<string, { readonly place: Place; readonly entries: Entry[] }>();
 		const lookups = new Map<string, Lookup>();
@@ -46,11 +62,15 @@ export class Dispatch {
 				} else if (lookup) entryOf(lookups, predicate.fieldName, lookup).add(predicate.values, rule);
 				else entryOf(checks, conditions.test(index), () => []).push(rule);
 			}
+			yield;
 		}
 		this.#always = Int32Array.from(always);
-		this.#scanners = [...texts.values()].map(({ place, entries }) =>
-			scannerOf(place, kind, entries, this.#onFound),
-		);
+		const scanners: Scanner[] = [];
+		for (const { place, entries } of texts.values()) {
+			scanners.push(scannerOf(place, kind, entries, this.#onFound));
+			yield;
+		}
+		this.#scanners = scanners;
 		this.#lookups = [...lookups.values()];
 		this.#checks = [...checks].map(([node, rules]) => ({ node, rules: Int32Array.from(rules) }));
 	}

@@ -47,6 +47,7 @@ export class Engine {
 		this.#conditions = new Conditions(set.predicates, context);
 		this.correlator = new Correlator(set.rules);
 		this.costs = new Costs(set.rules.map(({ name }) => name));
+		this.correlator = new Correlator(set.rules);
 		if (how === "at once") finish(this.#index(set));
 	}
 
@@ -64,11 +65,16 @@ export class Engine {
 			const able = rules.filter((rule) => rule.enabled && (rule.plans.get(kind) ?? false) !== false);
 			if (able.length === 0) continue;
 			const plans = able.map((rule) => rule.plans.get(kind) ?? false);
+			const nodes: number[] = [];
+			for (const plan of plans) {
+				nodes.push(this.#conditions.add(plan));
+				yield;
+			}
 			this.#byKind[kind] = {
 				rules: able,
-				nodes: plans.map((plan) => this.#conditions.add(plan)),
+				nodes,
 				costs: able.map((rule) => costs.get(rule) as number),
-				dispatch: new Dispatch(plans, kind, predicates, this.#conditions),
+				dispatch: yield* Dispatch.steps(plans, kind, predicates, this.#conditions),
 			};
 		}
 	}

@@ -91,27 +91,29 @@ export function* loadSteps(files: readonly RuleFile[], bounds?: Bounds): Generat
 	const predicates = new Predicates();
 	const hash = createHash("sha256");
 	const isSigma = (file: RuleFile): boolean => languageOf(file.text) === "sigma";
-	const correlations: CorrelationDocument[] = [];
-	const documents: Document[] = [];
+	const documents: { readonly document: Document; readonly origin: RuleFile["origin"] }[] = [];
 	for (const { path, text, origin } of files.filter(isSigma)) {
-		for (const document of readDocuments(path, text, problems)) {
-			if (document.is === "sigma") documents.push(document);
-			else correlations.push({ document, origin: origin === "picket" ? "picket" : "sigma" });
-		}
+		for (const document of readDocuments(path, text, problems)) documents.push({ document, origin });
 		yield;
 	}
-	const collected = yield* collect(
-		files.filter((file) => !isSigma(file)),
-		problems,
-	);
+	const falcoFiles = files.filter((file) => !isSigma(file));
+	const sources = [
+		...(yield* collect(falcoFiles, problems)),
+		...sigmaSources(
+			documents.map(({ document }) => document),
+			problems,
+		),
+	];
 	for (const { path, text } of files) hash.update(`${path.replace(/^.*\//, "")}\0${text}\0`);
 	const compiled: LoadedRule[] = [];
-	for (const source of [...collected, ...sigmaSources(documents, problems)]) {
+	for (const source of sources) {
 		compiled.push(compile(source, predicates, problems, bounds));
 		yield;
 	}
 	const rules = correlate(
-		correlations,
+		documents.flatMap(({ document, origin }): CorrelationDocument[] =>
+			document.is === "correlation" ? [{ document, origin: origin === "picket" ? "picket" : "sigma" }] : [],
+		),
 		compiled,
 		(rule) => findings(rule, parseTemplate(rule.output)),
 		problems,

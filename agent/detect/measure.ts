@@ -103,7 +103,7 @@ function judgedOf(
 	const plan = rule.plans.get(kind) ?? false;
 	const conditions = new Conditions(predicates, context);
 	conditions.add(plan);
-	const dispatch = new Dispatch([plan], kind, predicates, conditions);
+	const dispatch = finish(Dispatch.steps([plan], kind, predicates, conditions));
 	let judged = 0;
 	for (const place of places) {
 		events.show(place);

@@ -10,6 +10,8 @@ export interface DoctorReport {
 	readonly host: HostFacts;
 	readonly machine?: MachineFacts | undefined;
 	readonly capabilities: readonly wire.Capability[];
+	/** What the sensor that runs here says is wrong; undefined when none answers. */
+	readonly problems?: readonly string[] | undefined;
 }
 
 export interface DoctorTotals {
@@ -28,11 +30,11 @@ export function countCapabilities(capabilities: readonly wire.Capability[]): Doc
 
 /** One JSON object, indented; `capabilities` as in picket.v1. */
 export function doctorJson(report: DoctorReport): string {
-	const { version, host, machine, capabilities } = report;
+	const { version, host, machine, capabilities, problems } = report;
 	const all = capabilities.map((one) => ({ ...one, available: one.available ?? false }));
 	const totals = countCapabilities(capabilities);
 	return JSON.stringify(
-		{ version, host, ...(machine && { machine }), capabilities: all, totals },
+		{ version, host, ...(machine && { machine }), capabilities: all, totals, ...(problems && { problems }) },
 		undefined,
 		2,
 	);
@@ -65,6 +67,11 @@ export function renderDoctor(report: DoctorReport, columns = 100): string {
 		const words = [namesOf(group), lost, remedy && `→ ${remedy}`].filter(Boolean);
 		const text = wrap(printable(words.join(": ").replace(": →", " →")), columns - 4, 12);
 		lines.push(...text.map((line, index) => `${index === 0 ? "  - " : "    "}${line}`));
+	}
+	if (report.problems && report.problems.length > 0) lines.push("", "What the running sensor says is wrong");
+	for (const problem of report.problems ?? []) {
+		const text = wrap(printable(problem), columns - 4, 8);
+		lines.push(...text.map((line, index) => `${index === 0 ? "  ! " : "    "}${line}`));
 	}
 	lines.push("", summaryLine(countCapabilities(capabilities), capabilities));
 	return lines.join("\n");

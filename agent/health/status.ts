@@ -152,6 +152,11 @@ function ruleLines(status: wire.Status): string[] {
 	if (notEvaluable > 0)
 		parts.push(`${grouped(notEvaluable)} cannot fire here (\`picket rules list\` says why)`);
 	if (error > 0) parts.push(`${grouped(error)} with errors`);
+	const { suspended = [] } = rules;
+	if (suspended.length > 0)
+		parts.push(
+			`${grouped(suspended.length)} suspended for their cost (${suspended.map(printable).join(", ")})`,
+		);
 	const made = `${counted(counter(status.alerts), "alert")}, ${counted(counter(status.actions), "action")} so far`;
 	return [`  ${parts.join(", ")}`, `  ${made}`];
 }

@@ -75,39 +75,38 @@ export const treeKinds: ReadonlySet<EventName> = new Set([
  */
 export const ownNeeds: Interest = { ...noInterest, kinds: new Set(["exec", "fork", "exit", "cgroup"]) };
 
-function sumOfOpens(a: OpenInterest, b: OpenInterest): OpenInterest {
-	if (a === "all" || b === "all") return "all";
-	if (a === "none") return b;
-	if (b === "none") return a;
-	const both = (key: keyof PathInterest) => [...new Set([...a[key], ...b[key]])];
+function sumOfOpens(asked: readonly OpenInterest[]): OpenInterest {
+	if (asked.includes("all")) return "all";
+	const paths = asked.filter((each) => typeof each !== "string");
+	if (paths.length === 0) return "none";
+	const sum = (key: keyof PathInterest) => [...new Set(paths.flatMap((each) => each[key]))];
 	return {
-		exact: both("exact"),
-		prefixes: both("prefixes"),
-		names: both("names"),
-		suffixes: both("suffixes"),
+		exact: sum("exact"),
+		prefixes: sum("prefixes"),
+		names: sum("names"),
+		suffixes: sum("suffixes"),
 	};
 }
 
-function sumOfPeers(a: ConnectInterest["ip"], b: ConnectInterest["ip"]): ConnectInterest["ip"] {
-	if (a === "all" || b === "all") return "all";
-	if (a === "none") return b;
-	return b === "none" ? a : [...new Set([...a, ...b])];
+function sumOfPeers(asked: readonly ConnectInterest["ip"][]): ConnectInterest["ip"] {
+	if (asked.includes("all")) return "all";
+	const ports = asked.filter((each) => typeof each !== "string");
+	return ports.length === 0 ? "none" : [...new Set(ports.flat())];
 }
 
 /** The least that satisfies all of them. */
 export function sumOfInterests(interests: readonly Interest[]): Interest {
-	return interests.reduce(
-		(sum, each) => ({
-			kinds: new Set([...sum.kinds, ...each.kinds]),
-			writeOpens: sumOfOpens(sum.writeOpens, each.writeOpens),
-			readOpens: sumOfOpens(sum.readOpens, each.readOpens),
-			failedOpens: sum.failedOpens || each.failedOpens,
-			fileChanges: sumOfOpens(sum.fileChanges, each.fileChanges),
-			connects: {
-				ip: sumOfPeers(sum.connects.ip, each.connects.ip),
-				unix: sum.connects.unix || each.connects.unix,
-			},
-		}),
-		noInterest,
-	);
+	const opens = (key: "writeOpens" | "readOpens" | "fileChanges") =>
+		sumOfOpens(interests.map((each) => each[key]));
+	return {
+		kinds: new Set(interests.flatMap(({ kinds }) => [...kinds])),
+		writeOpens: opens("writeOpens"),
+		readOpens: opens("readOpens"),
+		failedOpens: interests.some(({ failedOpens }) => failedOpens),
+		fileChanges: opens("fileChanges"),
+		connects: {
+			ip: sumOfPeers(interests.map(({ connects }) => connects.ip)),
+			unix: interests.some(({ connects }) => connects.unix),
+		},
+	};
 }

@@ -205,6 +205,36 @@ describe("a connection", () => {
 	});
 });
 
+describe("another interest that takes over", () => {
+	const paths = (exact: readonly string[]) => ({ exact, prefixes: [], names: [], suffixes: [] });
+	const opens = (writeOpens: Interest["writeOpens"]): Interest => ({
+		...noInterest,
+		kinds: new Set([...processes, "open"]),
+		writeOpens,
+	});
+
+	it("stays bounded when only the sum of both is too much for the tables", () => {
+		const many = (folder: string) => paths(Array.from({ length: 3000 }, (_, i) => `/nowhere/${folder}/${i}`));
+		const { capture } = watch({ writeOpens: many("old") });
+		expect(capture.unboundedOpens).toBe("");
+		let between = "";
+		capture.changeInterest(opens(many("new")), () => {
+			between = capture.unboundedOpens;
+		});
+		expect(between).toContain("more files than the kernel's tables take");
+		expect(capture.unboundedOpens).toBe("");
+	});
+
+	it("leaves the old one in force when what asked for it cannot take over", () => {
+		const { capture } = watch({ kinds: new Set([...processes, "open"]), writeOpens: "all" });
+		const refuse = () => {
+			throw new Error("refused");
+		};
+		expect(() => capture.changeInterest(noInterest, refuse)).toThrow("refused");
+		expect(capture.unboundedOpens).toContain("writing");
+	});
+});
+
 describe("a hook", () => {
 	it("is attached only while somebody needs it", async () => {
 		const { capture } = watch({ kinds: new Set(processes) });

@@ -228,6 +228,8 @@ describe("what cannot be used", () => {
 		expect(reload.message).toMatch(/policy\.yaml:1:\d+: error/);
 		const { problems, rules: totals } = await statusOf(sensor);
 		expect(totals?.contentHash).toBe(contentHash);
+		const doctor = await picket("doctor", "--config", join(sensor.folder, "picket.yaml"));
+		expect(doctor.out).toMatch(/running sensor.*refused.*policy\.yaml/s);
 		expect(problems?.join()).toMatch(/refused.*policy\.yaml.*stays in force/s);
 		act("steady");
 		await sensor.record("an alert of the old rule", alertOf("Steady"));

@@ -263,6 +263,7 @@ class Resolver {
 			feeds,
 			positions: found.length,
 			generate: draft.generate,
+			aliases: [...draft.aliases].flatMap(([alias, fields]) => [...fields].map((each) => [alias, ...each])),
 		};
 		const able = missing.size === 0 && canHold(correlation);
 		if (!able && reasons.length === 0)

@@ -38,6 +38,8 @@ export interface Correlation {
 	readonly positions: number;
 	/** The rules alert by themselves, too. */
 	readonly generate: boolean;
+	/** Alias, rule and field, as written. */
+	readonly aliases: readonly (readonly string[])[];
 }
 
 const defaultLimits: Limits = { groups: 4096, groupEntries: 1024, entries: 32_768 };
@@ -85,10 +87,10 @@ class State {
 		);
 	}
 
-	/** The same for two that ask for the same. */
-	key(): string {
+	/** The same for documents that make the same of the same matches. */
+	get meaning(): string {
 		const { feeds, ...rest } = this.correlation;
-		return JSON.stringify([this.rule.name, rest, feeds.map(({ rule, position }) => [rule.name, position])]);
+		return JSON.stringify([this.rule.name, rest, feeds.map(({ rule, position }) => [position, rule.name])]);
 	}
 
 	/** The group, when the condition holds for it now. */
@@ -176,6 +178,12 @@ export class Correlator {
 		}
 	}
 
+	/** Goes on where the correlations of another rule set stopped, as far as they mean the same. */
+	adopt(former: Correlator): void {
+		const groups = new Map(former.#states.map((state) => [state.meaning, state.groups]));
+		for (const state of this.#states) state.groups = groups.get(state.meaning) ?? state.groups;
+	}
+
 	/** A rule has matched. Calls back for every correlation that is to be told now, those below others first. */
 	matched(
 		rule: LoadedRule,
@@ -203,12 +211,6 @@ export class Correlator {
 			const above = this.#listeners.get(state.rule);
 			if (above) this.#feed(above, told, observation, context, onFinding);
 		}
-	}
-
-	/** Goes on with the windows of those documents that ask for the same as before. */
-	inherit(before: Correlator): void {
-		const known = new Map(before.#states.map((state) => [state.key(), state.groups]));
-		for (const state of this.#states) state.groups = known.get(state.key()) ?? state.groups;
 	}
 
 	totals(): CorrelationTotals {

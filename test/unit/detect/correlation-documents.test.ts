@@ -177,6 +177,36 @@ describe("what a correlation can do here", () => {
 	});
 });
 
+describe("another set of rules", () => {
+	const toldAfter = (text: string): string[] => {
+		const [first, second] = [
+			new Engine(setOf(documentText(valid)), context),
+			new Engine(setOf(text), context),
+		];
+		const found: string[] = [];
+		for (const time of [1, 2]) first.evaluate(eventOf({ name: "a", time }), () => {});
+		second.correlator.adopt(first.correlator);
+		second.evaluate(eventOf({ name: "a", time: 3 }), ({ rule }) => found.push(rule));
+		return found;
+	};
+
+	it("goes on with what was counted", () => {
+		expect(toldAfter(documentText(valid, { level: "high" }))).toContain("t");
+		expect(toldAfter(`${documentText(valid)}---\n${documentText(valid, { title: "another" })}`)).toContain(
+			"t",
+		);
+	});
+	it("begins anew where a document means something else now", () => {
+		for (const change of [
+			{ timespan: "11s" },
+			{ "group-by": [] },
+			{ rules: ["a", "b"] },
+			{ condition: { eq: 3 } },
+		])
+			expect(toldAfter(documentText({ ...valid, ...change })), JSON.stringify(change)).not.toContain("t");
+	});
+});
+
 describe("Sigma rules in one file with what joins them", () => {
 	const rule = (title: string, name: string, image: string) => `title: ${title}
 id: id-of-${name}

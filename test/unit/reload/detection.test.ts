@@ -101,3 +101,28 @@ describe("long work", () => {
 		expect(turns).toBeGreaterThan(3);
 	});
 });
+
+describe("a correlation", () => {
+	it("goes on with what it has counted when other rules change", async () => {
+		const correlation = `title: Thrice
+id: 7d6a2c1e-0000-4000-8000-000000000001
+correlation: {type: event_count, rules: [base], group-by: [host.name], timespan: 1h, condition: {gte: 3}}
+`;
+		const files = (other: string) => [
+			{ path: "/rules/thrice.yml", text: correlation, origin: "falco" as const },
+			file(rule("base", "evt.type = execve") + rule("Other", `proc.name = ${other}`)),
+		];
+		const detection = detectionOf(...files("a"));
+		const before = detection.current().engine.correlator;
+		const adopted: unknown[] = [];
+		await detection.change(
+			() => ({ rules: loadRules(files("b")) }),
+			(content) => {
+				const { correlator } = content.engine;
+				correlator.adopt = (former) => adopted.push(former);
+				detection.adopt(content);
+			},
+		);
+		expect(adopted).toEqual([before]);
+	});
+});

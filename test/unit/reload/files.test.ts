@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { RuleFile } from "../../../agent/detect/load.ts";
-import { readAgain } from "../../../agent/rule-files.ts";
+import { finish } from "../../../agent/detect/steps.ts";
+import { readAgain as steps } from "../../../agent/rule-files.ts";
 import { type Watch, watchFiles } from "../../../agent/watch.ts";
 
 let folder: string;
@@ -20,6 +21,7 @@ afterEach(() => {
 	rmSync(folder, { recursive: true, force: true });
 });
 
+const readAgain = (...args: Parameters<typeof steps>) => finish(steps(...args));
 const falco = (path: string, text: string): RuleFile => ({ path, text, origin: "falco" });
 
 describe("files read again", () => {
