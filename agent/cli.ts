@@ -122,6 +122,10 @@ for (const [name, description] of [
 		});
 }
 
+withSocket(rules.command("reload"))
+	.description("have the running sensor read rules and policy again; exit status 1 when something is refused")
+	.action(async (flags) => end(await (await import("./commands/inspect.ts")).reload(flags)));
+
 withCapture(program.command("record"))
 	.description("write raw events to a file")
 	.requiredOption("-o, --out <file>", "file to write")

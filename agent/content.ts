@@ -1,13 +1,13 @@
 // What users write: configuration, policy and rule files, found on disk and handed to the stages that understand
 // them. Says every problem with its place; decides which ones keep the sensor from starting.
 import { createHash } from "node:crypto";
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, readFileSync } from "node:fs";
 import { type Config, defaultConfig, loadConfig } from "./config/load.ts";
 import { loadRules, type RuleFile, type RuleSet } from "./detect/load.ts";
 import { CommandError, problemText } from "./failure.ts";
 import type { Problem } from "./model/verdict.ts";
 import { defaultPolicy, loadPolicy, type Policy } from "./policy/load.ts";
+import { rulePaths } from "./rule-files.ts";
 
 export const defaultConfigPath = "/etc/picket/picket.yaml";
 const signatureFolder = new URL("detect/signatures/", import.meta.url).pathname;
@@ -25,7 +25,7 @@ function refuse(what: string, problems: readonly Problem[]): never {
 	const errors = problems.filter((problem) => problem.level === "error");
 	throw new CommandError(
 		`${what} has ${errors.length === 1 ? "an error" : `${errors.length} errors`}:\n${errors.map((each) => `  ${problemText(each)}`).join("\n")}`,
-		"mend what is named above and start again",
+		"mend what is named above",
 	);
 }
 
@@ -65,12 +65,7 @@ export function readPolicy(path: string, mustExist: boolean): LoadedPolicy {
 function ruleFilesAt(path: string, origin: RuleFile["origin"]): RuleFile[] {
 	let paths = [path];
 	try {
-		if (statSync(path).isDirectory()) {
-			paths = readdirSync(path, { recursive: true, encoding: "utf8" })
-				.filter((name) => /\.ya?ml$/.test(name))
-				.sort()
-				.map((name) => join(path, name));
-		}
+		paths = rulePaths(path);
 	} catch {
 		// read() below says it with the reason
 	}
@@ -78,11 +73,16 @@ function ruleFilesAt(path: string, origin: RuleFile["origin"]): RuleFile[] {
 }
 
 /** Our own signatures (unless left out) and the files given. Throws CommandError for a path that cannot be read. */
-export function readRules(paths: readonly string[], withDefaults: boolean): RuleSet {
-	return loadRules([
+export function readRuleFiles(paths: readonly string[], withDefaults: boolean): RuleFile[] {
+	return [
 		...(withDefaults ? ruleFilesAt(signatureFolder, "picket") : []),
 		...paths.flatMap((path) => ruleFilesAt(path, "falco")),
-	]);
+	];
+}
+
+/** The same, compiled. */
+export function readRules(paths: readonly string[], withDefaults: boolean): RuleSet {
+	return loadRules(readRuleFiles(paths, withDefaults));
 }
 
 function sha256(text: string): string {

@@ -10,8 +10,9 @@ import type { Config } from "./config/load.ts";
 import { createContainerLookup } from "./container-lookup.ts";
 import { createContainerPatches } from "./container-patches.ts";
 import { checkPolicy, type LoadedPolicy } from "./content.ts";
-import { Engine } from "./detect/engine.ts";
-import type { RuleSet } from "./detect/load.ts";
+import { createDemotion } from "./demotion.ts";
+import type { RuleFile, RuleSet } from "./detect/load.ts";
+import { type Content, createDetection } from "./detection.ts";
 import { createDocker } from "./docker.ts";
 import { createEnrichment, type Enrichment } from "./enrichment.ts";
 import { CommandError } from "./failure.ts";
@@ -28,8 +29,8 @@ import {
 import type * as wire from "./model/picket.v1.ts";
 import { createPeerNames, withPeerNames } from "./peer-names.ts";
 import { Pipeline } from "./pipeline.ts";
-import { PolicyEngine } from "./policy/engine.ts";
 import { consoleRefusal, effectiveMode } from "./policy/load.ts";
+import { createReloader, type Reloader, type Sources } from "./reload.ts";
 import { createAlertLimit } from "./report/alert-limit.ts";
 import { createFolder, type Folder } from "./report/dedup.ts";
 import { createSequencer, type RecordBody } from "./report/record.ts";
@@ -42,6 +43,8 @@ export interface SensorOptions {
 	readonly config: Config;
 	readonly rules: RuleSet;
 	readonly policy: LoadedPolicy;
+	/** How rules and policy are read again; without it they stay as they are. */
+	readonly reload?: { readonly sources: Sources; readonly files: readonly RuleFile[] };
 	readonly eventKinds: ReadonlySet<EventName>;
 	/** Captured on top of what rules, policy and outputs ask for. */
 	readonly alsoCapture?: ReadonlySet<EventName>;
@@ -65,6 +68,7 @@ export interface Sensor {
 	readonly wire: WireContext;
 	readonly capture: LiveCapture;
 	hello(): wire.Hello;
+	readonly reloader: Reloader | undefined;
 	/** Puts another policy in force; throws CommandError and keeps the old one when it has an error. */
 	applyPolicy(text: string, file: string): void;
 	policy(): LoadedPolicy;
@@ -91,7 +95,7 @@ const lossInterval = 1000;
 
 /** Starts to capture. Throws CaptureError or CommandError with what is wrong and what to do. */
 export function startSensor(options: SensorOptions): Sensor {
-	const { config, rules, logger, recorder } = options;
+	const { config, logger, recorder } = options;
 	const clock = Date.now;
 	const { bootMs, realMs } = addon().clocks();
 	const bootTime = realMs - bootMs;
@@ -115,15 +119,17 @@ export function startSensor(options: SensorOptions): Sensor {
 		dnsMessage: peerNames.message,
 		peerName: peerNames.name,
 	};
-	let policy = options.policy;
-	let policyEngine = new PolicyEngine(policy.policy, { userName: enrichment.userName });
-	const engine = new Engine(rules, {
-		userName: enrichment.userName,
-		hostname: hostname(),
-		bootTimeMs: wireContext.bootTimeMs,
-		peerName: peerNames.name,
-	});
-	const mode = () => effectiveMode(config.mode, policy.policy);
+	const detection = createDetection(
+		{ rules: options.rules, policy: options.policy },
+		{
+			userName: enrichment.userName,
+			hostname: hostname(),
+			bootTimeMs: wireContext.bootTimeMs,
+			peerName: peerNames.name,
+		},
+	);
+	const policy = () => detection.current().policy;
+	const mode = () => effectiveMode(config.mode, policy().policy);
 
 	const docker = config.docker.enabled
 		? createDocker({ socketPath: config.docker.socket, logger, clock })
@@ -162,15 +168,14 @@ export function startSensor(options: SensorOptions): Sensor {
 			blockTtlSeconds: config.respond.block_ttl_seconds,
 			actionsPerMinute: config.limits.actions_per_minute,
 		},
-		permitted: (order, context) => consoleRefusal(policy.policy, context.requester, order.kind),
+		permitted: (order, context) => consoleRefusal(policy().policy, context.requester, order.kind),
 		onAction: (action) => output.emit({ action }),
 	});
 
-	const interest = (): Interest => {
+	const interestWith = (content: Content): Interest => {
 		const asked = sumOfInterests([
 			ownNeeds,
-			rules.interest,
-			policyEngine.interest,
+			content.interest,
 			...(docker ? [clientsOfEngine] : []),
 			interestOfKinds(options.eventKinds),
 			interestOfKinds(options.alsoCapture ?? new Set()),
@@ -191,7 +196,8 @@ export function startSensor(options: SensorOptions): Sensor {
 			wakeOnExec: mode() === "enforce",
 			environmentBytes: config.capture.environment_bytes,
 		},
-		mayAsk: interest().kinds,
+		// A rule that comes later may ask for anything.
+		mayAsk: options.reload ? everything.kinds : interestWith(detection.current()).kinds,
 		cgroupRoot: enrichment.cgroupMount || undefined,
 		logger,
 	});
@@ -201,19 +207,20 @@ export function startSensor(options: SensorOptions): Sensor {
 		patches.sent(body);
 		return output.emit(body, time);
 	};
-	const limiter = createAlertLimit(config.limits.alerts_per_minute, { ...output, emit });
+	const limiter = createAlertLimit(
+		{ all: config.limits.alerts_per_minute, rule: config.limits.rule_alerts_per_minute },
+		{ ...output, emit },
+	);
 	const folder: Folder = createFolder({ emit: limiter.emit });
 	let lost = 0;
+	let closing: Promise<wire.Action[]> | undefined;
 
 	const pipeline = new Pipeline({
 		tree: enrichment.tree,
 		cgroups: enrichment.cgroups,
 		peerNames,
-		detectors: [
-			engine,
-			{ evaluate: (observation, onFinding) => policyEngine.violations(observation, onFinding) },
-		],
-		responses: (finding, observation) => policyEngine.responses(finding, observation),
+		detectors: detection.detectors,
+		responses: detection.responses,
 		responder,
 		emit,
 		folder,
@@ -226,23 +233,49 @@ export function startSensor(options: SensorOptions): Sensor {
 		tap: recorder && ((memory, offset, bytes) => recorder.record(memory, offset, bytes)),
 		logger,
 	});
+	const adopt = (content: Content): void => {
+		if (closing) throw new CommandError("the sensor is stopping", "start it again");
+		capture.changeInterest(interestWith(content), () => detection.adopt(content));
+		if (capture.unboundedOpens !== "") logger.warn(`this costs CPU: ${capture.unboundedOpens}`);
+	};
+	const demotion = createDemotion({
+		detection,
+		adopt,
+		alert: limiter.emit,
+		percent: config.limits.rule_cpu_percent,
+		logger,
+		clock,
+	});
+	const reloader =
+		options.reload &&
+		createReloader({
+			sources: options.reload.sources,
+			start: { config, files: options.reload.files, policy: options.policy },
+			detection,
+			adopt,
+			onReload: () => output.emit({ status: board.status() }),
+			logger,
+			clock,
+		});
 	const board = createStatusBoard({
 		config,
-		rules,
+		content: detection.current,
+		reload: () => reloader?.last(),
+		contentProblems: () => [...(reloader?.problems() ?? []), ...demotion.problems()],
 		capture,
 		pipeline,
 		output,
 		enrichment,
 		folder,
-		correlations: () => engine.correlator.totals(),
+		correlations: () => detection.current().engine.correlator.totals(),
 		docker,
 		mode,
 		bootId: wireContext.bootId,
-		limited: limiter.suppressed,
+		limited: limiter,
 	});
 
 	pipeline.memory(capture.memory);
-	capture.start(interest(), (offset, bytes) => pipeline.record(offset, bytes));
+	capture.start(interestWith(detection.current()), (offset, bytes) => pipeline.record(offset, bytes));
 	enrichment.seed();
 	if (capture.unboundedOpens !== "") logger.warn(`this costs CPU: ${capture.unboundedOpens}`);
 	const watch = docker?.watch(
@@ -298,10 +331,9 @@ export function startSensor(options: SensorOptions): Sensor {
 		repairAfter = end + 20 * (end - begun);
 	};
 	const timer = setInterval(lookForLoss, lossInterval);
-	let closing: Promise<wire.Action[]> | undefined;
-
 	const close = async (release: boolean): Promise<wire.Action[]> => {
 		clearInterval(timer);
+		demotion.close();
 		capture.stop();
 		repairAfter = Number.POSITIVE_INFINITY;
 		lookForLoss(); // of the last second, too
@@ -325,7 +357,8 @@ export function startSensor(options: SensorOptions): Sensor {
 		enrichment,
 		wire: wireContext,
 		capture,
-		policy: () => policy,
+		reloader,
+		policy,
 		hello: () => ({
 			hostId: hostId(config.paths.state),
 			bootId: wireContext.bootId,
@@ -334,7 +367,7 @@ export function startSensor(options: SensorOptions): Sensor {
 			kernel: release(),
 			architecture: process.arch,
 			capabilities: board.capabilities(),
-			contentHashes: { rules: rules.contentHash, policy: policy.hash },
+			contentHashes: { rules: detection.current().rules.contentHash, policy: policy().hash },
 			mode: mode(),
 		}),
 		applyPolicy(text, file) {
@@ -346,15 +379,7 @@ export function startSensor(options: SensorOptions): Sensor {
 					`${first?.remedy ?? "mend it"}; the policy in force stays`,
 				);
 			}
-			const former = { policy, policyEngine };
-			try {
-				policy = loaded;
-				policyEngine = new PolicyEngine(loaded.policy, { userName: enrichment.userName });
-				capture.setInterest(interest());
-			} catch (error) {
-				({ policy, policyEngine } = former);
-				throw error;
-			}
+			adopt(detection.withPolicy(loaded));
 			logger.info({ file, hash: loaded.hash }, "another policy is in force");
 		},
 		startOf: (pid, time) => {

@@ -63,6 +63,7 @@ export function mergeFlags(config: Config, flags: CaptureFlags): Config {
 		mode: flags.mode ?? config.mode,
 		paths: { run: flags.runDir ?? config.paths.run, state: flags.stateDir ?? config.paths.state },
 		rules: {
+			...config.rules,
 			default: config.rules.default && flags.defaultRules,
 			files: [...config.rules.files, ...(flags.rules ?? [])],
 		},

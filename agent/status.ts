@@ -5,20 +5,25 @@ import { hostCapabilities } from "./capabilities.ts";
 import type { LiveCapture } from "./capture/live.ts";
 import type { Config } from "./config/load.ts";
 import type { CorrelationTotals } from "./detect/correlation/runtime.ts";
-import type { RuleSet } from "./detect/load.ts";
+import type { Content } from "./detection.ts";
 import type { DockerRuntime } from "./docker.ts";
 import type { Enrichment } from "./enrichment.ts";
 import { createResourceMeter } from "./health/resources.ts";
 import { EventKind } from "./model/event.ts";
 import type * as wire from "./model/picket.v1.ts";
 import type { Pipeline } from "./pipeline.ts";
+import type { AlertLimit } from "./report/alert-limit.ts";
 import type { Folder } from "./report/dedup.ts";
 import type { Output } from "./report/sinks.ts";
 import { version } from "./version.ts";
 
 export interface BoardParts {
 	readonly config: Config;
-	readonly rules: RuleSet;
+	content(): Content;
+	/** The newest change of rules and policy. */
+	reload(): wire.Reload | undefined;
+	/** What is wrong on disk and therefore not in force, and which rules are not evaluated for now. */
+	contentProblems(): readonly string[];
 	readonly capture: LiveCapture;
 	readonly pipeline: Pipeline;
 	readonly output: Output;
@@ -29,8 +34,8 @@ export interface BoardParts {
 	readonly docker: DockerRuntime | undefined;
 	mode(): "observe" | "enforce";
 	readonly bootId: string;
-	/** Alerts held back by the limit. */
-	limited(): number;
+	/** Alerts held back. */
+	readonly limited: Pick<AlertLimit, "suppressed" | "limited">;
 }
 
 export interface StatusBoard {
@@ -40,9 +45,12 @@ export interface StatusBoard {
 }
 
 const rateWindow = 5;
+/** Rules told in the problems for flooding, and in the totals. */
+const mostFloods = 5;
+const mostLimited = 100;
 
 export function createStatusBoard(parts: BoardParts): StatusBoard {
-	const { capture, pipeline, rules, enrichment } = parts;
+	const { capture, pipeline, enrichment } = parts;
 	const started = new Date().toISOString();
 	const resources = createResourceMeter(Date.now);
 	const points: { time: number; events: number }[] = [];
@@ -73,11 +81,25 @@ export function createStatusBoard(parts: BoardParts): StatusBoard {
 				pending: String(Math.max(0, count.submitted - read)),
 			};
 		});
-	const totals = (status: string) => rules.rules.filter((rule) => rule.status === status).length;
+	const rules = (): wire.RuleTotals => {
+		const { rules: set, suspended } = parts.content();
+		const totals = (status: string) => set.rules.filter((rule) => rule.status === status).length;
+		return {
+			evaluable: totals("evaluable"),
+			degraded: totals("degraded"),
+			notEvaluable: totals("not-evaluable"),
+			error: totals("error"),
+			contentHash: set.contentHash,
+			suspended: [...suspended],
+			limited: Object.fromEntries(
+				[...parts.limited.limited()].slice(0, mostLimited).map(([rule, count]) => [rule, String(count)]),
+			),
+		};
+	};
 	const capabilities = () => [...capture.capabilities(), ...hostCapabilities(parts.docker)];
 
 	const problems = (): string[] => {
-		const found: string[] = [];
+		const found: string[] = [...parts.contentProblems()];
 		for (const capability of capture.capabilities()) {
 			if (!capability.available) found.push(`not captured: ${capability.lost}; needed: ${capability.remedy}`);
 		}
@@ -94,14 +116,26 @@ export function createStatusBoard(parts: BoardParts): StatusBoard {
 			found.push(
 				`the ring was damaged ${capture.damages()} times and what was in it is lost; look for another program that reads our ring (bpftool map), and for faults of the memory`,
 			);
-		if (parts.limited() > 0)
-			found.push(`${parts.limited()} alerts were held back by limits.alerts_per_minute`);
+		const held = parts.limited.suppressed();
+		if (held > 0) found.push(`${held} alerts were held back by limits.alerts_per_minute`);
+		const floods = [...parts.limited.limited()].sort(([, a], [, b]) => b - a);
+		for (const [rule, count] of floods.slice(0, mostFloods)) {
+			found.push(
+				`${count} alerts of rule ${rule} were held back by limits.rule_alerts_per_minute: make its condition ` +
+					"narrower or add an exception",
+			);
+		}
 		if (capture.unboundedOpens !== "")
 			found.push(`more files are looked at than need be: ${capture.unboundedOpens}`);
 		for (const sink of parts.output.statuses()) {
 			if (sink.problem) found.push(`${sink.name}: ${sink.problem}`);
 		}
 		return found;
+	};
+
+	const reloaded = (): Pick<wire.Status, "reload"> => {
+		const reload = parts.reload();
+		return reload ? { reload } : {};
 	};
 
 	return {
@@ -117,13 +151,7 @@ export function createStatusBoard(parts: BoardParts): StatusBoard {
 			pid: process.pid,
 			capabilities: capabilities(),
 			counters: counters(),
-			rules: {
-				evaluable: totals("evaluable"),
-				degraded: totals("degraded"),
-				notEvaluable: totals("not-evaluable"),
-				error: totals("error"),
-				contentHash: rules.contentHash,
-			},
+			rules: rules(),
 			sinks: parts.output.statuses(),
 			resources: resources(),
 			tables: [
@@ -146,6 +174,7 @@ export function createStatusBoard(parts: BoardParts): StatusBoard {
 			actions: String(pipeline.actions),
 			problems: problems(),
 			eventRate: rate(),
+			...reloaded(),
 		}),
 	};
 }

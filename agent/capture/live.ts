@@ -3,7 +3,7 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import type { Logger } from "pino";
 import { type EventName, eventName } from "../model/event.ts";
-import { everything, type Interest, noInterest } from "../model/interest.ts";
+import { everything, type Interest, noInterest, sumOfInterests } from "../model/interest.ts";
 import * as layout from "../model/layout.ts";
 import type * as wire from "../model/picket.v1.ts";
 import { addon, type NativeError, objectPath, type ProgramInfo, type Sensor } from "./addon.ts";
@@ -84,6 +84,8 @@ export type RecordHandler = (offset: number, bytes: number) => void;
 /** Time one slice may take before timers and I/O get their turn, ms. */
 const sliceMs = 8;
 const slotsPerRead = 1024;
+/** Between two hooks that are taken off, ms. */
+const detachMs = 250;
 const counterFields = layout.classCounters.bytes / 8;
 
 export class LiveCapture {
@@ -97,7 +99,12 @@ export class LiveCapture {
 	/** Hooks in place, by name. */
 	readonly #attached = new Map<string, Hook>();
 	#scopeBits = 0;
+	/** In force. */
+	#interest: Interest = noInterest;
 	#eventKinds: ReadonlySet<EventName> = new Set();
+	/** Kinds that rules, policy and outputs ask for; undefined before the start. */
+	#asked: ReadonlySet<EventName> | undefined;
+	#detaching: NodeJS.Timeout | undefined;
 	#handler: RecordHandler = () => {};
 	#continuing = false;
 	#closed = false;
@@ -227,21 +234,39 @@ export class LiveCapture {
 		}
 	}
 
-	/** Hooks up what the interest needs and takes off what it no longer does. */
-	#attach(): void {
+	/** Hooks by name that the interest needs. */
+	#needed(): Map<string, Hook> {
 		const needed = new Map<string, Hook>();
 		for (const capability of this.#known()) {
 			const way = this.#eventKinds.has(capability.kind) ? this.#wayOf(capability) : undefined;
 			for (const hook of way ? this.#hooksOf(capability, way) : []) needed.set(hook.name, hook);
 		}
-		for (const [name, hook] of this.#attached) {
-			if (needed.has(name)) continue;
+		return needed;
+	}
+
+	#attach(): void {
+		for (const [name, hook] of this.#needed()) {
+			if (!this.#attached.has(name) && this.#hookUp(hook)) this.#attached.set(name, hook);
+		}
+	}
+
+	/** Takes off what the interest no longer needs, `most` at a time; true when there is more. */
+	#detach(most: number): boolean {
+		const needed = this.#needed();
+		const idle = [...this.#attached].filter(([name]) => !needed.has(name));
+		for (const [name, hook] of idle.slice(0, most)) {
 			this.#sensor.detach(hook.program, hook.target);
 			this.#attached.delete(name);
 		}
-		for (const [name, hook] of needed) {
-			if (!this.#attached.has(name) && this.#hookUp(hook)) this.#attached.set(name, hook);
-		}
+		return idle.length > most;
+	}
+
+	/** A hook takes a grace period of the kernel to come off, 90 ms measured: one at a time, and events in between. */
+	#detachInTurns(): void {
+		clearTimeout(this.#detaching);
+		this.#detaching = setTimeout(() => {
+			if (!this.#closed && this.#detach(1)) this.#detachInTurns();
+		}, detachMs).unref();
 	}
 
 	#hooksOf(capability: Capability, way: Way): Hook[] {
@@ -285,11 +310,35 @@ export class LiveCapture {
 	setInterest(interest: Interest): void {
 		const beyond = [...interest.kinds].filter((kind) => !this.#options.mayAsk.has(kind));
 		if (beyond.length > 0) this.#options.logger.warn({ kinds: beyond }, "captured only after a restart");
+		this.#asked = interest.kinds;
 		this.#steer(interest);
+		this.#detach(Number.POSITIVE_INFINITY);
 		this.#attach();
 	}
 
+	/**
+	 * Goes over to another interest while events come, without missing one that both ask for: the kernel is asked for
+	 * what either wants, then `takeOver` puts in force what asked for it, then the rest is left out. Straight from one
+	 * table to the other an entry that is written early could hide a shorter one for a moment. When `takeOver` throws,
+	 * the old interest stays.
+	 */
+	changeInterest(interest: Interest, takeOver: () => void): void {
+		const before = this.#interest;
+		let next = before;
+		try {
+			this.#steer(sumOfInterests([before, interest]));
+			this.#attach();
+			takeOver();
+			next = interest;
+			this.#asked = interest.kinds;
+		} finally {
+			this.#steer(next);
+			this.#detachInTurns();
+		}
+	}
+
 	#steer(interest: Interest): void {
+		this.#interest = interest;
 		const { unbounded, kinds } = this.#tables.apply({
 			interest,
 			sensorPid: process.pid,
@@ -402,8 +451,11 @@ export class LiveCapture {
 		return this.#closed ? [] : this.#sensor.programs();
 	}
 
+	/** Of what is asked for now. */
 	capabilities(): wire.Capability[] {
-		return this.#known().map((capability) => {
+		const kinds = this.#asked ?? this.#options.mayAsk;
+		const asked = this.#known().filter(({ kind, required }) => required || kinds.has(kind));
+		return asked.map((capability) => {
 			const way = this.#wayOf(capability);
 			const { name, lost, remedy } = capability;
 			if (!way) {
@@ -444,6 +496,7 @@ export class LiveCapture {
 		if (this.#closed) return;
 		this.stop();
 		this.#closed = true;
+		clearTimeout(this.#detaching);
 		this.#sensor.close();
 	}
 }

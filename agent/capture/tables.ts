@@ -109,12 +109,17 @@ class Table {
 		this.#valueBytes = valueBytes;
 	}
 
-	/** Adds the new before it takes the old away. Throws NativeError when it is full, with what fitted in it. */
-	replace(entries: Iterable<Entry>): void {
+	/**
+	 * Adds the new before it takes the old away; true when anything has changed. Throws NativeError when it is full,
+	 * with what fitted in it.
+	 */
+	replace(entries: Iterable<Entry>): boolean {
 		const next = new Map<string, Entry>();
 		for (const entry of entries) next.set(entry.key.toString("latin1"), entry);
+		let changed = false;
 		for (const [text, entry] of next) {
 			if (this.#entries.get(text)?.value === entry.value) continue;
+			changed = true;
 			const value = Buffer.alloc(this.#valueBytes);
 			value.writeUIntLE(entry.value, 0, this.#valueBytes);
 			this.#sensor.mapUpdate(this.#name, entry.key, value);
@@ -122,9 +127,11 @@ class Table {
 		}
 		for (const [text, { key }] of this.#entries) {
 			if (next.has(text)) continue;
+			changed = true;
 			this.#sensor.mapDelete(this.#name, key);
 			this.#entries.delete(text);
 		}
+		return changed;
 	}
 }
 
@@ -152,6 +159,8 @@ interface FileMasks {
 	readonly openMask: number;
 	readonly changeMask: number;
 	readonly unbounded: string;
+	/** A table has changed. */
+	readonly moved: boolean;
 }
 
 function maskOfFiles(asked: OpenInterest, bit: number): number {
@@ -164,6 +173,10 @@ export class Tables {
 	readonly #names: Table;
 	readonly #suffixes: Table;
 	readonly #ports: Table;
+	/** The tables did not take all, so that the settings in force ask for everything. */
+	#full = false;
+	/** Settings in force, with an empty seed. */
+	#settings: Buffer = Buffer.alloc(0);
 
 	constructor(sensor: Sensor) {
 		this.#sensor = sensor;
@@ -173,11 +186,16 @@ export class Tables {
 		this.#ports = new Table(sensor, "interest_ports", 1);
 	}
 
-	/** Puts interest and settings in force; verdicts that were remembered count no more. */
+	/**
+	 * Puts interest and settings in force; verdicts that were remembered count no more. Where nothing changes, nothing
+	 * is written: a call that is under way is not disturbed.
+	 */
 	apply(steering: Steering): Steered {
 		const { interest, limits } = steering;
-		let { openMask, changeMask, unbounded } = this.#applyFiles(interest);
-		const connectMask = this.#applyConnects(interest.connects);
+		let changed = this.#makeRoom();
+		let { openMask, changeMask, unbounded, moved } = this.#applyFiles(interest);
+		const { mask: connectMask, moved: portsMoved } = this.#applyConnects(interest.connects);
+		changed ||= moved || portsMoved;
 		if (interest.failedOpens) openMask |= OPEN_FAILED;
 
 		const kinds = new Set(interest.kinds);
@@ -187,7 +205,6 @@ export class Tables {
 		if (!kinds.has("open")) unbounded = "";
 		const at = layout.settings;
 		const settings = Buffer.alloc(at.bytes);
-		randomBytes(8).copy(settings, at.seed);
 		settings.writeBigUInt64LE(BigInt(limits.repeatWindowMs) * 1_000_000n, at.repeatWindow);
 		settings.writeBigUInt64LE(BigInt(limits.bulkBurst), at.bulkBurst);
 		settings.writeUInt32LE(limits.bulkRate, at.bulkRate);
@@ -202,8 +219,19 @@ export class Tables {
 		settings.writeUInt32LE((steering.ringBytes / 4) * 3, at.bulkLimit);
 		settings.writeUInt32LE(steering.ringBytes / 4, at.wakeLimit);
 		settings.writeUInt32LE(steering.simulateLoss, at.simulateLoss);
+		if (!changed && this.#settings.equals(settings)) return { unbounded, kinds };
+		this.#settings = Buffer.from(settings);
+		randomBytes(8).copy(settings, at.seed);
 		this.#sensor.mapUpdate("settings_map", Buffer.alloc(4), settings);
 		return { unbounded, kinds };
+	}
+
+	/** While everything is asked for anyway, the tables may be emptied; else what was in them would keep the new out. */
+	#makeRoom(): boolean {
+		if (!this.#full) return false;
+		this.#full = false;
+		for (const table of [this.#paths, this.#names, this.#suffixes, this.#ports]) table.replace([]);
+		return true;
 	}
 
 	#applyFiles({ readOpens, writeOpens, fileChanges }: Interest): FileMasks {
@@ -217,18 +245,21 @@ export class Tables {
 		const whole = opens.filter(([asked]) => asked === "all").map(([, , doing]) => doing);
 		let unbounded =
 			whole.length === 0 ? "" : `a rule or an output asks for every file opened for ${whole.join(" and ")}`;
-		if (!((openMask | changeMask) & OPEN_PATHS)) return { openMask, changeMask, unbounded };
+		let moved = false;
+		if (!((openMask | changeMask) & OPEN_PATHS)) return { openMask, changeMask, unbounded, moved };
 		try {
-			this.#applyPaths([...opens, [fileChanges, OPEN_CHANGE]]);
+			moved = this.#applyPaths([...opens, [fileChanges, OPEN_CHANGE]]);
 		} catch (error) {
+			this.#full = true;
 			unbounded = `the rules name more files than the kernel's tables take (${(error as NativeError).message})`;
 			for (const [asked, bit] of opens) if (asked !== "none") openMask |= bit;
 			if (changeMask !== 0) changeMask |= OPEN_CHANGE;
 		}
-		return { openMask, changeMask, unbounded };
+		return { openMask, changeMask, unbounded, moved };
 	}
 
-	#applyPaths(sorts: readonly (readonly [OpenInterest, number, ...unknown[]])[]): void {
+	/** True when a table has changed. */
+	#applyPaths(sorts: readonly (readonly [OpenInterest, number, ...unknown[]])[]): boolean {
 		const paths = new Map<string, number>();
 		const names = new Map<string, number>();
 		const suffixes = new Map<string, number>();
@@ -246,26 +277,29 @@ export class Tables {
 			}
 			for (const text of asked.suffixes) if (!text.includes("/")) end(text, bit);
 		}
-		this.#paths.replace(prefixEntries(layout.pathKey, paths));
-		this.#suffixes.replace(prefixEntries(layout.suffixKey, suffixes));
-		this.#names.replace(
-			[...names].map(([name, value]) => {
-				const key = Buffer.alloc(layout.nameKey.bytes);
-				key.write(name, "latin1");
-				return { key, value };
-			}),
-		);
+		const named = [...names].map(([name, value]) => {
+			const key = Buffer.alloc(layout.nameKey.bytes);
+			key.write(name, "latin1");
+			return { key, value };
+		});
+		const moved = [
+			this.#paths.replace(prefixEntries(layout.pathKey, paths)),
+			this.#suffixes.replace(prefixEntries(layout.suffixKey, suffixes)),
+			this.#names.replace(named),
+		];
+		return moved.includes(true);
 	}
 
-	#applyConnects({ ip, unix }: ConnectInterest): number {
+	#applyConnects({ ip, unix }: ConnectInterest): { mask: number; moved: boolean } {
 		const mask = unix ? CONNECT_UNIX : 0;
-		if (ip === "all") return mask | CONNECT_IP;
-		if (ip === "none" || ip.length === 0) return mask;
+		if (ip === "all") return { mask: mask | CONNECT_IP, moved: false };
+		if (ip === "none" || ip.length === 0) return { mask, moved: false };
 		try {
-			this.#ports.replace(ip.map((port) => ({ key: pidKey(port), value: 1 })));
+			const moved = this.#ports.replace(ip.map((port) => ({ key: pidKey(port), value: 1 })));
+			return { mask: mask | CONNECT_PORTS, moved };
 		} catch {
-			return mask | CONNECT_IP; // more ports than the table takes
+			this.#full = true; // more ports than the table takes
+			return { mask: mask | CONNECT_IP, moved: true };
 		}
-		return mask | CONNECT_PORTS;
 	}
 }

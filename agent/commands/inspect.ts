@@ -11,6 +11,7 @@ import { cgroupMount } from "../enrich/cgroups.ts";
 import { CommandError, failureText, problemText } from "../failure.ts";
 import { doctorJson, renderDoctor } from "../health/doctor.ts";
 import { readHost, readMachine } from "../health/host.ts";
+import { renderReload } from "../health/reload.ts";
 import { renderStatus } from "../health/status.ts";
 import type * as wire from "../model/picket.v1.ts";
 import { canShowLive, createLiveView } from "../report/live.ts";
@@ -36,6 +37,16 @@ export interface SocketFlags {
 export async function status({ socket, json }: SocketFlags): Promise<void> {
 	const found = (await callControl(socket, "status", {}, callTimeoutMs)) as wire.Status;
 	print(json ? JSON.stringify(found) : renderStatus(found, { now: Date.now() }));
+}
+
+/** Compiling thousands of rules beside the events takes its time. */
+const reloadTimeoutMs = 120_000;
+
+/** Exit status 1 when what is on disk, or a file of it, could not be put in force. */
+export async function reload({ socket, json }: SocketFlags): Promise<number> {
+	const done = (await callControl(socket, "reload", {}, reloadTimeoutMs)) as wire.Reload;
+	print(json ? JSON.stringify(done) : renderReload(done));
+	return done.outcome === "OUTCOME_REFUSED" || (done.kept ?? []).length > 0 ? 1 : 0;
 }
 
 export async function watch({ socket, json }: SocketFlags): Promise<void> {

@@ -41,6 +41,10 @@ export function controlHandlers(sensor: Sensor): Record<string, Handler> {
 	const byHand = (reason: string) => contextOf("cli", reason);
 	return {
 		status: () => sensor.board.status(),
+		reload: () => {
+			if (!sensor.reloader) throw new CommandError("this sensor does not reload", "restart it");
+			return sensor.reloader.reload("cli");
+		},
 		block: (params) => {
 			const { address, ttlSeconds, reason } = blockParams.parse(params);
 			return order(sensor, { kind: "block", address, ttlSeconds }, byHand(reason));

@@ -1,14 +1,16 @@
 // `picket run` and `picket start`: the sensor in the foreground, with plain lines, JSON lines or the live view, and
 // for `start` a console beside it.
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { type Logger, pino } from "pino";
 import { addon } from "../capture/addon.ts";
 import { type Config, defaultConfig } from "../config/load.ts";
-import { readConfig, readPolicy, readRules } from "../content.ts";
+import { defaultConfigPath, readConfig, readPolicy, readRuleFiles } from "../content.ts";
 import { startControl } from "../control/server.ts";
+import { loadRules } from "../detect/load.ts";
 import { CommandError, problemText } from "../failure.ts";
 import { releaseMemory } from "../health/memory.ts";
+import { createServiceNotifier } from "../health/systemd.ts";
 import type { EventName } from "../model/event.ts";
 import type * as wire from "../model/picket.v1.ts";
 import type { Problem } from "../model/verdict.ts";
@@ -17,9 +19,11 @@ import { canShowLive, createLiveView, type LiveView } from "../report/live.ts";
 import { recordLine } from "../report/record.ts";
 import type { Sink } from "../report/sinks.ts";
 import { recordText } from "../report/text.ts";
+import { isFolder } from "../rule-files.ts";
 import { type Sensor, startSensor } from "../sensor.ts";
 import { type CaptureFlags, eventKindsOf, mergeFlags, timerMs } from "../settings.ts";
 import { version } from "../version.ts";
+import { type Reloading, startReloading } from "./reloading.ts";
 import { controlHandlers, onCommand } from "./requests.ts";
 
 const activityKinds: ReadonlySet<EventName> = new Set(["exec", "connect"]);
@@ -33,9 +37,13 @@ export interface Prepared {
 export function prepare(flags: CaptureFlags, logger: (config: Config) => Logger): Prepared {
 	const { config: read, problems } = readConfig(flags.config);
 	const config = mergeFlags(read, flags);
-	const policy = readPolicy(config.policy, config.policy !== defaultConfig().policy);
-	const rules = readRules(config.rules.files, config.rules.default);
+	const policyOf = (path: string, mustExist: boolean) =>
+		readPolicy(path, mustExist || path !== defaultConfig().policy);
+	const policy = policyOf(config.policy, false);
 	const log = logger(config);
+	const own = readRuleFiles([], true);
+	const files = [...(config.rules.default ? own : []), ...readRuleFiles(present(config, log), false)];
+	const rules = loadRules(files);
 	const say = (problem: Problem) => log[problem.level === "error" ? "error" : "warn"](problemText(problem));
 	for (const problem of [...problems, ...policy.problems]) say(problem);
 	for (const problem of rules.problems) if (problem.level === "error") say(problem);
@@ -45,12 +53,31 @@ export function prepare(flags: CaptureFlags, logger: (config: Config) => Logger)
 			config,
 			rules,
 			policy,
+			reload: {
+				files,
+				sources: {
+					own,
+					files: [flags.config ?? defaultConfigPath],
+					config: () => mergeFlags(readConfig(flags.config).config, flags),
+					// One that was there and is gone is a mistake, not the wish for none.
+					policy: (wanted) => policyOf(wanted.policy, policy.policy.file !== ""),
+				},
+			},
 			eventKinds: eventKindsOf(config, flags),
 			simulateLoss: flags.simulateLoss ?? 0,
 			off: flags.off ?? [],
 			logger: log,
 		},
 	};
+}
+
+/** The rule paths that are there; a folder may come later. */
+function present({ rules }: Config, log: Logger): string[] {
+	return rules.files.filter((path) => {
+		if (existsSync(path) || !isFolder(path)) return true;
+		log.warn(`there is no folder ${path} yet; its rules are loaded once it is there`);
+		return false;
+	});
 }
 
 /** One sensor a run directory: takes the lock or says who has it. */
@@ -110,7 +137,9 @@ export async function run(flags: RunOptions): Promise<void> {
 	const stop = Promise.withResolvers<void>();
 	// Node opens its debugger port on SIGUSR1 unless somebody listens.
 	process.on("SIGUSR1", () => {});
-	for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(name, () => stop.resolve());
+	for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => stop.resolve());
+	// Until there is something to reload into, and once there is nothing any more, it means nothing.
+	process.on("SIGHUP", () => {});
 
 	let live: LiveView | undefined;
 	const canLive = wantsLive && canShowLive(process.stdin, process.stdout, process.env);
@@ -151,6 +180,11 @@ async function runSensor(
 		},
 	});
 	const closers: (() => Promise<unknown>)[] = [];
+	let reloading: Reloading | undefined;
+	const service = createServiceNotifier({
+		notify: (text) => addon().notify(process.env.NOTIFY_SOCKET ?? "", text),
+		environment: process.env,
+	});
 	try {
 		sensor.output.add(localSink(sensor, live, json, logger, stop));
 		control = await startControl({
@@ -169,8 +203,15 @@ async function runSensor(
 		}
 		if (config.console.address !== "")
 			await addConsole(sensor, config, config.console.address, "console", logger);
+		reloading =
+			sensor.reloader &&
+			startReloading({
+				reloader: sensor.reloader,
+				service,
+				onHangup: () => stop.resolve(),
+			});
 		releaseMemory(addon().trimMemory);
-		notifySystemd("READY=1");
+		service.ready("watching");
 		if (!live) logger.info(`watching; ${prepared.rules.rules.length} rules loaded, mode ${config.mode}`);
 		const status = setInterval(() => live?.status(sensor.board.status()), 1000);
 		live?.status(sensor.board.status());
@@ -179,8 +220,9 @@ async function runSensor(
 		await stop.promise;
 		clearInterval(status);
 		clearTimeout(end);
-		notifySystemd("STOPPING=1");
+		service.stopping();
 	} finally {
+		reloading?.close();
 		const last = sensor.board.status();
 		live?.status(last);
 		const undone = await sensor.close(true);
@@ -280,11 +322,6 @@ function limitRate<T>(perSecond: number, call: (value: T) => void): (value: T) =
 		}
 		if (used++ < perSecond) call(value);
 	};
-}
-
-function notifySystemd(text: string): void {
-	const socket = process.env.NOTIFY_SOCKET;
-	if (socket) addon().notify(socket, text);
 }
 
 function farewell(status: wire.Status, undone: readonly wire.Action[], withCounts: boolean): string {

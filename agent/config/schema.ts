@@ -61,6 +61,12 @@ export const configSchema = z.strictObject({
 		.strictObject({
 			default: z.boolean().default(true).describe("Load the signatures that come with the sensor."),
 			files: list("More rule files or folders, in the Falco language, such as /etc/picket/rules.d."),
+			watch: z
+				.boolean()
+				.default(true)
+				.describe(
+					"Take rules and policy over as soon as their files change; false: on SIGHUP and `picket rules reload` only.",
+				),
 		})
 		.prefault({})
 		.describe("What to detect."),
@@ -161,6 +167,14 @@ export const configSchema = z.strictObject({
 			alerts_per_minute: between(1, 100_000)
 				.default(600)
 				.describe("Alerts reported in a minute; more are counted."),
+			rule_alerts_per_minute: between(1, 100_000)
+				.default(100)
+				.describe("Of them alerts of one rule, ten times as many of a critical one; more are counted."),
+			rule_cpu_percent: between(1, 100)
+				.default(10)
+				.describe(
+					"Of one core, over a minute: a rule that costs more is suspended for a while, and tried again.",
+				),
 			actions_per_minute: between(1, 1000)
 				.default(30)
 				.describe("Blocks, pauses and kills in a minute; more are refused."),

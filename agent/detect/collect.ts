@@ -97,7 +97,8 @@ function isYes(value: Value | undefined): boolean {
 	return /^(true|yes|on|y)$/i.test(asText(value));
 }
 
-export function collect(files: readonly RuleFile[], problems: Problem[]): RuleSource[] {
+/** In steps of a file each. */
+export function* collect(files: readonly RuleFile[], problems: Problem[]): Generator<void, RuleSource[]> {
 	const lists = new Map<string, ListDefinition>();
 	const macros = new Map<string, MacroDefinition>();
 	const rules = new Map<string, Rule>();
@@ -216,6 +217,7 @@ export function collect(files: readonly RuleFile[], problems: Problem[]): RuleSo
 				);
 			}
 		}
+		yield;
 	}
 	const resolved = resolveLists(lists);
 	return [...rules.values()].map((rule) => sourceOf(rule, resolved, macros));

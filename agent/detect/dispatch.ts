@@ -56,7 +56,7 @@ export class Dispatch {
 	}
 
 	/** Fills in the candidates for the event that `conditions` has begun. */
-	find(observation: Observation, context: FieldContext): void {
+	find(observation: Observation, context: FieldContext, onCheck?: OnCheck): void {
 		for (let i = 0; i < this.count; i++) this.#chosen[this.candidates[i] as number] = 0;
 		this.count = 0;
 		this.#onFound(this.#always);
@@ -66,7 +66,9 @@ export class Dispatch {
 		}
 		for (let i = 0; i < this.#checks.length; i++) {
 			const { node, rules } = this.#checks[i] as Check;
+			const begun = onCheck ? performance.now() : 0;
 			if (this.#conditions.holds(node)) this.#onFound(rules);
+			if (onCheck) onCheck(rules, performance.now() - begun);
 		}
 	}
 
@@ -81,6 +83,9 @@ export class Dispatch {
 		candidates[at] = rule;
 	}
 }
+
+/** A check was made one by one in so many ms, for the rules at these places. */
+type OnCheck = (rules: Int32Array, ms: number) => void;
 
 interface Check {
 	readonly node: number;

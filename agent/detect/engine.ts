@@ -5,16 +5,20 @@ import type { EventKind, Observation } from "../model/event.ts";
 import type { Finding } from "../model/verdict.ts";
 import { Conditions } from "./conditions.ts";
 import { Correlator } from "./correlation/runtime.ts";
+import { Costs } from "./cost.ts";
 import { Dispatch } from "./dispatch.ts";
 import type { FieldContext } from "./field.ts";
 import type { LoadedRule, RuleSet } from "./load.ts";
 import { kinds } from "./plan.ts";
+import { finish } from "./steps.ts";
 
 /** The rules about one kind of event. */
 interface Stage {
 	readonly rules: readonly LoadedRule[];
 	/** Of each rule its condition. */
 	readonly nodes: readonly number[];
+	/** Of each rule its number among the costs. */
+	readonly costs: readonly number[];
 	readonly dispatch: Dispatch;
 }
 
@@ -24,20 +28,44 @@ export class Engine {
 	readonly #byKind: (Stage | undefined)[] = [];
 	/** Joins the matches over time. */
 	readonly correlator: Correlator;
+	readonly costs: Costs;
 	/** Matches by rule name. */
 	readonly matches = new Map<string, number>();
 
-	constructor({ predicates, rules }: RuleSet, context: FieldContext) {
+	/** A check made for rules of the stage at work, before any of them was looked at as a whole. */
+	readonly #onCheck = (rules: Int32Array, ms: number): void => {
+		const { costs = [] } = this.#stage ?? {};
+		for (const place of rules) this.costs.add(costs[place] as number, ms / rules.length);
+	};
+	#stage: Stage | undefined;
+
+	/** Built at once, unless it is left to `steps`. */
+	constructor(set: RuleSet, context: FieldContext, how: "at once" | "in steps" = "at once") {
 		this.#context = context;
-		this.#conditions = new Conditions(predicates, context);
-		this.correlator = new Correlator(rules);
+		this.#conditions = new Conditions(set.predicates, context);
+		this.correlator = new Correlator(set.rules);
+		this.costs = new Costs(set.rules.map(({ name }) => name));
+		if (how === "at once") finish(this.#index(set));
+	}
+
+	/** Built in steps of one kind of event each, between which a running sensor does its work. */
+	static *steps(set: RuleSet, context: FieldContext): Generator<void, Engine> {
+		const engine = new Engine(set, context, "in steps");
+		yield* engine.#index(set);
+		return engine;
+	}
+
+	*#index({ predicates, rules }: RuleSet): Generator<void> {
+		const costs = new Map(rules.map((rule, place) => [rule, place]));
 		for (const kind of kinds) {
+			yield;
 			const able = rules.filter((rule) => rule.enabled && (rule.plans.get(kind) ?? false) !== false);
 			if (able.length === 0) continue;
 			const plans = able.map((rule) => rule.plans.get(kind) ?? false);
 			this.#byKind[kind] = {
 				rules: able,
 				nodes: plans.map((plan) => this.#conditions.add(plan)),
+				costs: able.map((rule) => costs.get(rule) as number),
 				dispatch: new Dispatch(plans, kind, predicates, this.#conditions),
 			};
 		}
@@ -49,10 +77,15 @@ export class Engine {
 		if (!stage) return;
 		const { dispatch, rules, nodes } = stage;
 		this.#conditions.begin(observation);
-		dispatch.find(observation, this.#context);
+		const measured = this.costs.begin();
+		if (measured) this.#stage = stage;
+		dispatch.find(observation, this.#context, measured ? this.#onCheck : undefined);
 		for (let i = 0; i < dispatch.count; i++) {
 			const place = dispatch.candidates[i] as number;
-			if (!this.#conditions.holds(nodes[place] as number)) continue;
+			const begun = measured ? performance.now() : 0;
+			const holds = this.#conditions.holds(nodes[place] as number);
+			if (measured) this.costs.add(stage.costs[place] as number, performance.now() - begun);
+			if (!holds) continue;
 			const rule = rules[place] as LoadedRule;
 			this.matches.set(rule.name, (this.matches.get(rule.name) ?? 0) + 1);
 			if (!rule.silent) onFinding(rule.finding(observation, this.#context), rule);

@@ -18,6 +18,7 @@ import { parseTemplate, type Template } from "./output.ts";
 import { type Bound, bind, kinds, type Plan, Predicates, planFor } from "./plan.ts";
 import type { Place } from "./rule-file.ts";
 import { sigmaSources } from "./sigma/rule.ts";
+import { finish } from "./steps.ts";
 import { parseCondition, SyntaxProblem } from "./syntax.ts";
 
 export interface RuleFile {
@@ -74,7 +75,13 @@ export interface RuleSet {
 
 const deliveredTypes: ReadonlySet<string> = new Set(Object.values(eventTypes).flat());
 
+/** All at once: for commands, and at the start, when nothing else waits. */
 export function loadRules(files: readonly RuleFile[]): RuleSet {
+	return finish(loadSteps(files));
+}
+
+/** The same in steps of a file or a rule each, between which a running sensor does its work. */
+export function* loadSteps(files: readonly RuleFile[]): Generator<void, RuleSet> {
 	const problems: Problem[] = [];
 	const predicates = new Predicates();
 	const hash = createHash("sha256");
@@ -85,21 +92,26 @@ export function loadRules(files: readonly RuleFile[]): RuleSet {
 			readDocuments(path, text, problems).map((document) => ({ document, origin })),
 		);
 	const sources = [
-		...collect(
+		...(yield* collect(
 			files.filter((file) => !isSigma(file)),
 			problems,
-		),
+		)),
 		...sigmaSources(
 			documents.map(({ document }) => document),
 			problems,
 		),
 	];
 	for (const { path, text } of files) hash.update(`${path.replace(/^.*\//, "")}\0${text}\0`);
+	const compiled: LoadedRule[] = [];
+	for (const source of sources) {
+		compiled.push(compile(source, predicates, problems));
+		yield;
+	}
 	const rules = correlate(
 		documents.flatMap(({ document, origin }): CorrelationDocument[] =>
 			document.is === "correlation" ? [{ document, origin: origin === "picket" ? "picket" : "sigma" }] : [],
 		),
-		sources.map((source) => compile(source, predicates, problems)),
+		compiled,
 		(rule) => findings(rule, parseTemplate(rule.output)),
 		problems,
 	);

@@ -525,7 +525,27 @@ export interface Status {
 	actions?: string;
 	problems?: string[];
 	eventRate?: number;
+	reload?: Reload;
 }
+
+export interface Reload {
+	time?: string;
+	outcome?: ReloadOutcome;
+	requester?: string;
+	message?: string;
+	came?: string[];
+	went?: string[];
+	changed?: string[];
+	problems?: string[];
+	kept?: string[];
+	seconds?: number;
+}
+
+export type ReloadOutcome =
+	| "OUTCOME_UNSPECIFIED"
+	| "OUTCOME_APPLIED"
+	| "OUTCOME_UNCHANGED"
+	| "OUTCOME_REFUSED";
 
 export interface Capability {
 	name?: string;
@@ -551,6 +571,8 @@ export interface RuleTotals {
 	notEvaluable?: number;
 	error?: number;
 	contentHash?: string;
+	suspended?: string[];
+	limited?: Record<string, string>;
 }
 
 export interface SinkStatus {

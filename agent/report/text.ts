@@ -132,8 +132,17 @@ function statusText(status: wire.Status): [Level, string] {
 		`${clean(status.alerts ?? "0")} alerts`,
 		`${lost} lost`,
 	];
+	if (status.reload) parts.push(reloadText(status.reload));
 	if (problems.length > 0) parts.push(`problems: ${problems.map(clean).join("; ")}`);
 	return [problems.length > 0 ? "medium" : "info", parts.join("  ")];
+}
+
+function reloadText({ outcome, message, came = [], went = [], changed = [] }: wire.Reload): string {
+	if (outcome === "OUTCOME_REFUSED") return `rules not changed: ${clean(message)}`;
+	const named = (word: string, names: readonly string[]) =>
+		names.length === 0 ? [] : [`${names.length} ${word} (${names.slice(0, 5).map(clean).join(", ")})`];
+	const all = [...named("came", came), ...named("went", went), ...named("changed", changed)];
+	return `rules reloaded: ${all.join(", ") || "nothing else than before"}`;
 }
 
 function eventText(event: wire.Event): string {
