@@ -78,8 +78,8 @@ export function createDetection(
 			return { ...current, policy, policyEngine, interest };
 		},
 		adopt(content) {
-			const { correlator } = content.engine;
-			if (content.engine !== current.engine) correlator.adopt(current.engine.correlator);
+			// What was counted so far goes on counting.
+			if (content.engine !== current.engine) content.engine.correlator.adopt(current.engine.correlator);
 			current = content;
 		},
 		detectors: [

@@ -6,6 +6,7 @@ import { Dispatch } from "./dispatch.ts";
 import { Engine } from "./engine.ts";
 import type { FieldContext } from "./field.ts";
 import type { LoadedRule, RuleSet } from "./load.ts";
+import { finish } from "./steps.ts";
 
 /** Events that can be judged any number of times. */
 export interface Events {

@@ -289,15 +289,18 @@ function measuredText({ type, fields, percentile }: Correlation, value: number):
 	}
 }
 
-/** "event_count ≥ 10 within 60s by proc.pid", for explain. */
+/** "event_count ≥ 10 within 60s by proc.pid"; another text for another meaning. */
 export function correlationText(correlation: Correlation): string {
-	const { type, thresholds, timespanText, groupBy, fields } = correlation;
+	const { type, thresholds, timespanText, groupBy, fields, aliases, generate } = correlation;
 	const limits = thresholds.map(({ comparison, limit }) => `${symbols[comparison]} ${limit}`).join(" and ");
 	return [
 		type,
+		...(type === "value_percentile" ? [`${correlation.percentile}`] : []),
 		...(fields.length > 0 ? [`of ${fields.join(" + ")}`] : []),
 		limits,
 		`within ${timespanText}`,
 		...(groupBy.length > 0 ? [`by ${groupBy.join(", ")}`] : []),
+		...aliases.map(([alias, rule, field]) => `(${alias} is ${field} of ${rule})`),
+		...(generate ? ["besides the alerts of its rules"] : []),
 	].join(" ");
 }

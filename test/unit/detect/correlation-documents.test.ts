@@ -287,8 +287,8 @@ describe("hostile documents", () => {
 		}
 	});
 
-	it("that stand on each other a thousand deep cost those above the sixteenth, in either order", () => {
-		const chain = Array.from({ length: 1000 }, (_, index) =>
+	it("that stand on each other two hundred deep cost those above the sixteenth, in either order", () => {
+		const chain = Array.from({ length: 200 }, (_, index) =>
 			documentText({ ...valid, rules: [index === 0 ? "a" : `n${index - 1}`] }, { title: `n${index}` }),
 		);
 		for (const documents of [chain, chain.toReversed()]) {
