@@ -131,7 +131,7 @@ export class Pipeline {
 	#found(finding: Finding): void {
 		const { responses, folder, wire: context, eventsLost, responder, emit } = this.#stages;
 		const wanted = responses(finding, this.#current);
-		const story = storyOf(finding.rule, this.#current);
+		const story = storyOf(finding, this.#current);
 		if (wanted.length === 0 && folder.repeat(story, 1 + this.#view.repeats)) {
 			this.alerts++;
 			return;

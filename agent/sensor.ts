@@ -234,6 +234,7 @@ export function startSensor(options: SensorOptions): Sensor {
 		output,
 		enrichment,
 		folder,
+		correlations: () => engine.correlator.totals(),
 		docker,
 		mode,
 		bootId: wireContext.bootId,

@@ -4,6 +4,7 @@ import { release } from "node:os";
 import { hostCapabilities } from "./capabilities.ts";
 import type { LiveCapture } from "./capture/live.ts";
 import type { Config } from "./config/load.ts";
+import type { CorrelationTotals } from "./detect/correlation/runtime.ts";
 import type { RuleSet } from "./detect/load.ts";
 import type { DockerRuntime } from "./docker.ts";
 import type { Enrichment } from "./enrichment.ts";
@@ -23,6 +24,8 @@ export interface BoardParts {
 	readonly output: Output;
 	readonly enrichment: Enrichment;
 	readonly folder: Pick<Folder, "table">;
+	/** What the correlations hold, and what they had to forget. */
+	correlations(): CorrelationTotals;
 	readonly docker: DockerRuntime | undefined;
 	mode(): "observe" | "enforce";
 	readonly bootId: string;
@@ -137,6 +140,7 @@ export function createStatusBoard(parts: BoardParts): StatusBoard {
 					evicted: String(enrichment.containers.evicted),
 				},
 				parts.folder.table(),
+				...correlationTables(parts.correlations()),
 			],
 			alerts: String(pipeline.alerts),
 			actions: String(pipeline.actions),
@@ -144,4 +148,21 @@ export function createStatusBoard(parts: BoardParts): StatusBoard {
 			eventRate: rate(),
 		}),
 	};
+}
+
+function correlationTables(totals: CorrelationTotals): wire.Table[] {
+	return [
+		{
+			name: "correlation-groups",
+			size: String(totals.groups),
+			capacity: String(totals.groupCapacity),
+			evicted: String(totals.evicted),
+		},
+		{
+			name: "correlation-matches",
+			size: String(totals.entries),
+			capacity: String(totals.entryCapacity),
+			evicted: String(totals.dropped),
+		},
+	];
 }

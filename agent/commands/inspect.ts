@@ -192,5 +192,5 @@ export function explain(name: string, flags: RuleFlags): void {
 				: "see `picket rules list`";
 		throw new CommandError(`no rule is named ${JSON.stringify(name)}`, hint, 1);
 	}
-	print(explainRule(rule));
+	print(explainRule(rule, set.rules));
 }

@@ -4,6 +4,7 @@
 import type { EventKind, Observation } from "../model/event.ts";
 import type { Finding } from "../model/verdict.ts";
 import { Conditions } from "./conditions.ts";
+import { Correlator } from "./correlation/runtime.ts";
 import { Dispatch } from "./dispatch.ts";
 import type { FieldContext } from "./field.ts";
 import type { LoadedRule, RuleSet } from "./load.ts";
@@ -21,12 +22,15 @@ export class Engine {
 	readonly #context: FieldContext;
 	readonly #conditions: Conditions;
 	readonly #byKind: (Stage | undefined)[] = [];
+	/** Joins the matches over time. */
+	readonly correlator: Correlator;
 	/** Matches by rule name. */
 	readonly matches = new Map<string, number>();
 
 	constructor({ predicates, rules }: RuleSet, context: FieldContext) {
 		this.#context = context;
 		this.#conditions = new Conditions(predicates, context);
+		this.correlator = new Correlator(rules);
 		for (const kind of kinds) {
 			const able = rules.filter((rule) => rule.enabled && (rule.plans.get(kind) ?? false) !== false);
 			if (able.length === 0) continue;
@@ -39,7 +43,7 @@ export class Engine {
 		}
 	}
 
-	/** Calls back for every rule that matches, in the order of the files. */
+	/** Calls back for every rule that matches, in the order of the files, and for the correlations that this completes. */
 	evaluate(observation: Observation, onFinding: (finding: Finding, rule: LoadedRule) => void): void {
 		const stage = this.#byKind[observation.event.kind as EventKind];
 		if (!stage) return;
@@ -51,7 +55,8 @@ export class Engine {
 			if (!this.#conditions.holds(nodes[place] as number)) continue;
 			const rule = rules[place] as LoadedRule;
 			this.matches.set(rule.name, (this.matches.get(rule.name) ?? 0) + 1);
-			onFinding(rule.finding(observation, this.#context), rule);
+			if (!rule.silent) onFinding(rule.finding(observation, this.#context), rule);
+			this.correlator.matched(rule, observation, this.#context, onFinding);
 		}
 	}
 }

@@ -1,8 +1,10 @@
 // A rule in plain words: what it looks for, on which events, what the kernel sends for it.
 import type { OpenInterest } from "../model/interest.ts";
+import { correlationLines } from "./correlation/explain.ts";
 import type { LoadedRule } from "./load.ts";
 
-export function explainRule(rule: LoadedRule): string {
+/** `rules`: all that are loaded. */
+export function explainRule(rule: LoadedRule, rules: readonly LoadedRule[]): string {
 	const lines = [
 		`${rule.name}  (${rule.file}:${rule.line})`,
 		`  ${rule.description || "no description"}`,
@@ -15,6 +17,7 @@ export function explainRule(rule: LoadedRule): string {
 		`condition   ${rule.condition}`,
 		`output      ${rule.output}`,
 	];
+	lines.push(...correlationLines(rule, rules));
 	const { interest } = rule;
 	if (interest?.kinds.has("open")) {
 		lines.push(

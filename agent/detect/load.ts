@@ -8,6 +8,8 @@ import { type Finding, type Priority, type Problem, priorities, type Severity } 
 import { attackOf } from "./attack.ts";
 import { CheckProblem, inExceptions } from "./check.ts";
 import { collect, type RuleSource } from "./collect.ts";
+import { type CorrelationDocument, correlate } from "./correlation/resolve.ts";
+import type { Correlation } from "./correlation/runtime.ts";
 import { languageOf, readDocuments } from "./documents.ts";
 import { eventTypes } from "./event-types.ts";
 import type { FieldContext } from "./field.ts";
@@ -54,6 +56,10 @@ export interface LoadedRule {
 	/** picket_samples of our own signatures, unchecked. */
 	readonly samples: unknown;
 	readonly falsePositives: readonly string[];
+	/** Its matches feed correlations and raise no alert. */
+	readonly silent: boolean;
+	/** What joins matches of other rules has this instead of plans and an interest of its own. */
+	readonly correlation: Correlation | undefined;
 	finding(observation: Observation, context: FieldContext): Finding;
 }
 
@@ -73,16 +79,30 @@ export function loadRules(files: readonly RuleFile[]): RuleSet {
 	const predicates = new Predicates();
 	const hash = createHash("sha256");
 	const isSigma = (file: RuleFile): boolean => languageOf(file.text) === "sigma";
-	const documents = files.filter(isSigma).flatMap(({ path, text }) => readDocuments(path, text, problems));
+	const documents = files
+		.filter(isSigma)
+		.flatMap(({ path, text, origin }) =>
+			readDocuments(path, text, problems).map((document) => ({ document, origin })),
+		);
 	const sources = [
 		...collect(
 			files.filter((file) => !isSigma(file)),
 			problems,
 		),
-		...sigmaSources(documents, problems),
+		...sigmaSources(
+			documents.map(({ document }) => document),
+			problems,
+		),
 	];
 	for (const { path, text } of files) hash.update(`${path.replace(/^.*\//, "")}\0${text}\0`);
-	const rules = sources.map((source) => compile(source, predicates, problems));
+	const rules = correlate(
+		documents.flatMap(({ document, origin }): CorrelationDocument[] =>
+			document.is === "correlation" ? [{ document, origin: origin === "picket" ? "picket" : "sigma" }] : [],
+		),
+		sources.map((source) => compile(source, predicates, problems)),
+		(rule) => findings(rule, parseTemplate(rule.output)),
+		problems,
+	);
 	const interests = rules.flatMap((rule) => (rule.enabled && rule.interest ? [rule.interest] : []));
 	for (const rule of rules) {
 		const { readOpens, writeOpens } = rule.interest ?? noInterest;
@@ -136,6 +156,8 @@ function compile(source: RuleSource, predicates: Predicates, problems: Problem[]
 		output: source.output,
 		samples: source.samples,
 		falsePositives: source.falsePositives,
+		silent: false,
+		correlation: undefined,
 	};
 	const broken = (message: string, at: Place & { file: string }, remedy: string): LoadedRule => {
 		problems.push({ ...at, where: `rule ${name}`, message, remedy, level: "error" });

@@ -25,7 +25,8 @@ export interface Template {
 const token = /%([a-zA-Z][a-zA-Z0-9_]*(?:\.[a-zA-Z][a-zA-Z0-9_]*)+)(?:\[([^\]]*)\])?/g;
 const missingText = "<NA>";
 
-function getter(
+/** A field's value as text; undefined for a name that no event of ours has. */
+export function textOf(
 	name: string,
 	argument: string | undefined,
 ): Extract<Part, { name: string }>["get"] | undefined {
@@ -56,7 +57,7 @@ export function parseTemplate(text: string): Template {
 		parts.push({ text: asLatin1(source.slice(at, found.index)) });
 		at = found.index + whole.length;
 		const shown = whole.slice(1);
-		const get = getter(name, argument);
+		const get = textOf(name, argument);
 		if (!get) {
 			if (!isKnownField(name))
 				throw new CheckProblem(

@@ -41,7 +41,9 @@ interface SampleProcess {
 	readonly cwd?: string;
 	readonly tty?: string;
 	readonly pid?: string;
-	/** The peer of the socket that is its standard input, "198.51.100.7:4444". */
+	/** Pid of the session's leader. */
+	readonly sid?: string;
+	/** "pipe", or the peer of the socket that is its standard input, "198.51.100.7:4444". */
 	readonly stdin?: string;
 }
 
@@ -245,7 +247,9 @@ function addressOf(text: string, member: string): Members {
 	return { family: family === 4 ? 2 : 10, [member]: bytes };
 }
 
-function socketStream(peer: string): StandardStream {
+function streamOf(peer: string): StandardStream {
+	if (peer === "pipe")
+		return { type: 1, inode: 1, family: 0, remotePort: 0, localPort: 0, remoteAddress: undefined };
 	const at = peer.lastIndexOf(":");
 	const { family, remoteAddress } = addressOf(peer.slice(0, at), "remoteAddress") as {
 		family: number;
@@ -319,11 +323,11 @@ function processOf(
 		inode: 1n,
 		origin: undefined,
 		startedBy: undefined,
-		sessionLeader: 0,
+		sessionLeader: Number(from.sid ?? 0),
 		processGroup: 0,
 		capabilitiesPermitted: 0n,
 		capabilitiesInheritable: 0n,
-		streams: from.stdin === undefined ? [] : [socketStream(from.stdin)],
+		streams: from.stdin === undefined ? [] : [streamOf(from.stdin)],
 		environment: [],
 		fileMode: 0,
 		fileUid: 0,

@@ -25,11 +25,17 @@ function distance(from: string, to: string): number {
 export function fieldRemedy(name: string): string {
 	const names = [...fieldNames, ...knownNames];
 	if (names.includes(name)) return "correct or leave out what stands in [ ] behind it";
-	let [nearest, least] = ["", 3];
+	const near = nearest(name, names);
+	return near === "" ? "see Falco's list of fields" : `did you mean ${near}?`;
+}
+
+/** The one of `names` that is at most two edits away; "" when there is none. */
+export function nearest(name: string, names: Iterable<string>): string {
+	let [found, least] = ["", 3];
 	for (const each of names) {
 		if (Math.abs(each.length - name.length) >= least) continue;
 		const edits = distance(name, each);
-		if (edits < least) [nearest, least] = [each, edits];
+		if (edits < least) [found, least] = [each, edits];
 	}
-	return nearest === "" ? "see Falco's list of fields" : `did you mean ${nearest}?`;
+	return found;
 }

@@ -441,7 +441,19 @@ export interface Alert {
 	ruleId?: string;
 	author?: string;
 	references?: string[];
+	correlation?: Correlation;
 	falsePositives?: string[];
+}
+
+export interface Correlation {
+	type?: string;
+	value?: number;
+	matches?: number;
+	eventIds?: string[];
+	group?: Record<string, string>;
+	first?: string;
+	last?: string;
+	rules?: string[];
 }
 
 export interface Incident {

@@ -34,6 +34,8 @@ export interface Finding {
 	readonly fields: Readonly<Record<string, string>>;
 	/** Who made the rule and where to read on, as far as the rule says so. */
 	readonly credit?: Credit;
+	/** Of a correlation: what it was made of. */
+	readonly evidence?: Evidence;
 }
 
 export interface Credit {
@@ -42,6 +44,25 @@ export interface Credit {
 	readonly author: string;
 	readonly references: readonly string[];
 	readonly falsePositives: readonly string[];
+}
+
+/** The matches a correlation joined. */
+export interface Evidence {
+	/** "event_count", …, as in its document. */
+	readonly type: string;
+	/** What was compared with the thresholds. */
+	readonly value: number;
+	/** Events in the window that matched. */
+	readonly matches: number;
+	/** Numbers of the newest of them, at most 32, oldest first. */
+	readonly events: readonly number[];
+	/** Values of the group-by fields. */
+	readonly group: Readonly<Record<string, string>>;
+	/** ns since boot. */
+	readonly first: number;
+	readonly last: number;
+	/** Names of the rules that matched, in the order of the document. */
+	readonly rules: readonly string[];
 }
 
 /** What a policy line asks for. */

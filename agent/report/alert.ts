@@ -4,10 +4,11 @@ import { EventFlag, EventKind, type EventView, eventNames, type Observation, Tex
 import { bpfEvent, identityEvent, namespaceEvent, targetEvent } from "../model/layout.ts";
 import type * as wire from "../model/picket.v1.ts";
 import type { Process } from "../model/process.ts";
-import type { Finding, Severity } from "../model/verdict.ts";
+import type { Evidence, Finding, Severity } from "../model/verdict.ts";
 import { largestCount } from "./record.ts";
 import { showText } from "./shown.ts";
-import { eventToWire, processToWire, type WireContext } from "./wire.ts";
+import { formatSince } from "./time.ts";
+import { eventToWire, idOfEvent, processToWire, type WireContext } from "./wire.ts";
 
 export interface AlertExtra {
 	readonly context: WireContext;
@@ -63,12 +64,30 @@ export function findingToAlert(finding: Finding, observation: Observation, extra
 	if (fields.length > 0) {
 		alert.fields = Object.fromEntries(fields.map(([name, value]) => [name, showText(value)]));
 	}
-	alert.dedupKey = dedupKey(finding.rule, event);
+	alert.dedupKey =
+		finding.evidence === undefined
+			? dedupKey(finding.rule, event)
+			: keyOf([finding.rule, finding.evidence.group, event.container?.id ?? ""]);
 	// The kernel tells an open that is repeated once, with the number of the others.
 	alert.count = Math.min(largestCount, 1 + observation.event.repeats);
 	if (extra.responses.length > 0) alert.responses = [...extra.responses];
 	alert.eventsLost = String(extra.eventsLost);
+	if (finding.evidence !== undefined) alert.correlation = correlationToWire(finding.evidence, extra.context);
 	return alert;
+}
+
+function correlationToWire(evidence: Evidence, context: WireContext): wire.Correlation {
+	const group = Object.entries(evidence.group).map(([name, value]) => [name, showText(value)]);
+	return {
+		type: evidence.type,
+		value: evidence.value,
+		matches: Math.min(largestCount, evidence.matches),
+		eventIds: evidence.events.map((number) => idOfEvent(number, context)),
+		...(group.length > 0 && { group: Object.fromEntries(group) }),
+		first: formatSince(context.bootTimeMs(), evidence.first),
+		last: formatSince(context.bootTimeMs(), evidence.last),
+		rules: [...evidence.rules],
+	};
 }
 
 /** Who started whom, not who inherited whom: the parent of what an attacker has left to itself is an init. */
@@ -85,8 +104,11 @@ function ancestorsOf(process: Process | undefined, context: WireContext): wire.P
 	return found;
 }
 
-/** The same for the same dedupKey, and cheap: what an alert would be about, before it is made. */
-export function storyOf(rule: string, { event, process }: Observation): string {
+/** What an alert would be about, before it is made, and cheap: the same only for the same dedupKey. */
+export function storyOf({ rule, evidence }: Finding, { event, process }: Observation): string {
+	// It counts by itself: only what it tells twice at the same size is a repeat.
+	if (evidence !== undefined)
+		return JSON.stringify([rule, evidence.group, String(Math.trunc(evidence.value)).length]);
 	const who = `${rule}\0${process?.exe}\0${process?.cgroup?.container?.id}\0${event.kind}`;
 	switch (event.kind) {
 		case EventKind.exec:
@@ -133,8 +155,11 @@ const storyMembers: Partial<Record<EventKind, readonly number[]>> = {
 
 /** Same rule, same image of the process, same object, same container: repeats of one story. */
 export function dedupKey(rule: string, event: wire.Event): string {
-	const parts = [rule, event.process?.executable ?? "", objectOf(event), event.container?.id ?? ""];
-	// Hashed, since captured names are long; JSON keeps the parts apart whatever they hold.
+	return keyOf([rule, event.process?.executable ?? "", objectOf(event), event.container?.id ?? ""]);
+}
+
+/** Hashed, since captured names are long; JSON keeps the parts apart whatever they hold. */
+function keyOf(parts: readonly unknown[]): string {
 	return digest(JSON.stringify(parts)).slice(0, 32);
 }
 

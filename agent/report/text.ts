@@ -57,6 +57,8 @@ function alertText(alert: wire.Alert): string {
 	const tree = processTree(alert.event?.process, alert.ancestors ?? []);
 	if (tree !== "") parts.push(`[${tree}]`);
 	parts.push(...scope(alert.event));
+	if ((alert.correlation?.rules?.length ?? 0) > 1)
+		parts.push(`rules=${clean(alert.correlation?.rules?.join(",") ?? "")}`);
 	if (alert.techniques?.length) parts.push(clean(alert.techniques.join(",")));
 	// The licence of public rules asks for it.
 	if (alert.origin === "ORIGIN_SIGMA" && alert.author) parts.push(`rule by ${clean(alert.author)}`);

@@ -51,7 +51,11 @@ export function nanosecondsSinceBoot(text: string, context: WireContext): number
 }
 
 export function eventId(event: EventView, context: WireContext): string {
-	return `${context.bootId.slice(0, 8)}-${event.number}`;
+	return idOfEvent(event.number, context);
+}
+
+export function idOfEvent(number: number, context: WireContext): string {
+	return `${context.bootId.slice(0, 8)}-${number}`;
 }
 
 export function eventToWire(observation: Observation, context: WireContext): wire.Event {

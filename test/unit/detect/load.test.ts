@@ -341,7 +341,7 @@ describe("a rule", () => {
 
 	it("explains itself", () => {
 		const { rule } = ruleOf("evt.type = openat and evt.is_open_read = true and fd.name startswith /ét/");
-		const text = explainRule(rule);
+		const text = explainRule(rule, []);
 		for (const part of ["rules.yaml", "evaluable", "open", "/ét/*"]) expect(text).toContain(part);
 	});
 
