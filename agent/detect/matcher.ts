@@ -80,13 +80,13 @@ export function matcher(operator: Operator, values: readonly string[], all = fal
 		case "contains":
 			return each(6, contains, (text, value) => text.includes(value));
 		case "icontains":
-			return folded(12, texts, all, (text, value) => text.includes(value));
+			return foldedContains(texts, all);
 		case "iequals":
-			return folded(8, texts, all, (text, value) => text === value);
+			return foldedAt(texts, all, (size, value) => (size === value ? 0 : -1));
 		case "istartswith":
-			return folded(8, texts, all, (text, value) => text.startsWith(value));
+			return foldedAt(texts, all, (size, value) => (size < value ? -1 : 0));
 		case "iendswith":
-			return folded(8, texts, all, (text, value) => text.endsWith(value));
+			return foldedAt(texts, all, (size, value) => size - value);
 		case "<":
 			return strings(3, (text) => text < (texts[0] ?? ""));
 		case ">":
@@ -164,18 +164,49 @@ function lowerOf(text: string): string {
 	return lastLower;
 }
 
-function folded(
-	cost: number,
-	values: readonly string[],
-	all: boolean,
-	compare: (text: string, value: string) => boolean,
-): Matcher {
+function foldedContains(values: readonly string[], all: boolean): Matcher {
 	const lower = values.map(lowerCase);
-	return strings(cost, (text) => {
+	return strings(12, (text) => {
 		const own = lowerOf(text);
-		for (let i = 0; i < lower.length; i++) if (compare(own, lower[i] as string) !== all) return !all;
+		for (let i = 0; i < lower.length; i++) if (own.includes(lower[i] as string) !== all) return !all;
 		return all;
 	});
+}
+
+/** In place, whatever the case; `place` is where a value of that size would stand, negative for nowhere. */
+function foldedAt(
+	values: readonly string[],
+	all: boolean,
+	place: (size: number, valueSize: number) => number,
+): Matcher {
+	const lower = values.map((value) => Buffer.from(lowerCase(value), "latin1"));
+	return {
+		cost: 3 + values.length,
+		onString: (text) => {
+			for (let i = 0; i < lower.length; i++) {
+				const value = lower[i] as Buffer;
+				const at = place(text.length, value.length);
+				let same = at >= 0;
+				for (let j = 0; same && j < value.length; j++) same = folded(text.charCodeAt(at + j)) === value[j];
+				if (same !== all) return same;
+			}
+			return all;
+		},
+		onRange: ({ bytes, start, size }) => {
+			for (let i = 0; i < lower.length; i++) {
+				const value = lower[i] as Buffer;
+				const at = place(size, value.length);
+				let same = at >= 0;
+				for (let j = 0; same && j < value.length; j++)
+					same = folded(bytes[start + at + j] as number) === value[j];
+				if (same !== all) return same;
+			}
+			return all;
+		},
+	};
+}
+function folded(sign: number): number {
+	return sign >= 0x41 && sign <= 0x5a ? sign + 0x20 : sign;
 }
 
 /** `whole`: the text as a whole matches, and . is any sign; else some part of it, and . is no line end. */

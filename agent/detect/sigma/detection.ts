@@ -2,6 +2,7 @@
 // events of one sort.
 import { parseNetwork } from "../../model/address.ts";
 import { CheckProblem } from "../check.ts";
+import type { Document } from "../documents.ts";
 import { findField } from "../fields.ts";
 import { matcher, numberOperators } from "../matcher.ts";
 import type { Value } from "../yaml-values.ts";
@@ -26,6 +27,11 @@ export interface Item {
 export type Selection =
 	| { readonly is: "and" | "or"; readonly of: readonly Selection[] }
 	| { readonly is: "item"; readonly item: Item };
+
+export interface Where {
+	readonly document: Document;
+	readonly path: Path;
+}
 
 /** A mistake in a document, and where in it. */
 export class DocumentProblem extends Error {
@@ -115,17 +121,18 @@ const not = (node: Node): Node => ({ is: "not", node });
 
 /** Selections as conditions on the events of a variant; notes what no event can answer. */
 export class Binder {
-	readonly #paths: Path[];
+	readonly #places: Where[];
+	readonly #document: Document;
 	/** Fields that some variant has. */
 	readonly #known = new Set<string>();
 	readonly #unknown = new Set<string>();
 	/** Of constants: "type SERVICE_STOP", and whether any variant has it. */
 	readonly #constants = new Map<string, boolean>();
-	readonly #placeholders = new Set<string>();
 
-	/** Puts into `paths` the place of each check's `at`. */
-	constructor(paths: Path[]) {
-		this.#paths = paths;
+	/** Puts into `places` where each check's `at` is, in `document`. */
+	constructor(places: Where[], document: Document) {
+		this.#places = places;
+		this.#document = document;
 	}
 
 	/** Why parts of what was bound can never hold. */
@@ -135,9 +142,6 @@ export class Binder {
 		return [
 			...(fields.length > 0 ? [`these fields are never set: ${fields.join(", ")}`] : []),
 			...(constants.length > 0 ? [`no event here has ${constants.join(", ")}`] : []),
-			...(this.#placeholders.size > 0
-				? [`nothing says what these placeholders stand for: ${[...this.#placeholders].join(", ")}`]
-				: []),
 		];
 	}
 
@@ -145,12 +149,11 @@ export class Binder {
 		if (selection.is !== "item")
 			return { is: selection.is, nodes: selection.of.map((each) => this.bind(each, variant)) };
 		const { item } = selection;
-		const at = this.#paths.push(item.path) - 1;
+		const at = this.#places.push({ document: this.#document, path: item.path }) - 1;
 		if (item.field === undefined) return this.#keywords(item, variant, at);
 		const mapped = variant.field(item.field);
 		if (!mapped) {
 			this.#unknown.add(item.field);
-			for (const { asks } of item.values) for (const ask of asks) this.#note(ask);
 			// Nothing is there: null and "exists: false" hold.
 			const holds = item.values.map(({ asks, not: opposite }) =>
 				asks.some(({ is }) => (is === "empty" && !item.modifiers.negated) || (is === "exists" && opposite)),
@@ -161,10 +164,6 @@ export class Binder {
 		this.#known.add(item.field);
 		if (mapped.is === "constant") return this.#constant(item, mapped.text) ? always : never;
 		return this.#check(item, mapped, variant, at);
-	}
-
-	#note(ask: Ask): void {
-		if (ask.is === "placeholder") this.#placeholders.add(`%${ask.name}%`);
 	}
 
 	/** What is asked of a text that is the same for all these events. */
@@ -211,17 +210,22 @@ export class Binder {
 		const { field, as } = mapped;
 		const nodes = values.map(({ asks, not: opposite }): Node => {
 			const each = asks.map((ask): Node => {
-				this.#note(ask);
 				if (ask.is === "field") return this.#reference(ask, field, variant, at);
 				return nodeOf(as === undefined ? ask : converted(ask, as), field, at, part);
 			});
 			const node: Node = each.length === 1 ? (each[0] as Node) : { is: "or", nodes: each };
 			if (opposite) return not(node);
-			return negated
-				? { is: "and", nodes: [check({ is: "field", field }, "exists", [], at), not(node)] }
-				: node;
+			if (!negated) return node;
+			const there = [field, ...asks.flatMap((ask) => this.#referred(ask, variant))];
+			return { is: "and", nodes: [...there.map((one) => exists(one, at)), not(node)] };
 		});
 		return merged(all ? "and" : "or", nodes);
+	}
+
+	/** Of what is missing nothing differs. */
+	#referred(ask: Ask, variant: Variant): FieldRef[] {
+		const other = ask.is === "field" ? variant.field(ask.name) : undefined;
+		return other?.is === "field" ? [other.field] : [];
 	}
 
 	#reference(
@@ -245,6 +249,7 @@ export class Binder {
 function check(left: Term, operator: Operator, right: readonly Term[], at: number): Node {
 	return { is: "check", left, operator, match: "any", right, at };
 }
+const exists = (field: FieldRef, at: number): Node => check({ is: "field", field }, "exists", [], at);
 const call = (name: string, field: FieldRef): Term => ({ is: "call", name, terms: [{ is: "field", field }] });
 
 /** Checks of one field with one operator are one check with several values. */
@@ -310,9 +315,9 @@ function nodeOf(ask: Ask, field: FieldRef, at: number, part?: string): Node {
 				);
 			return check(left, "=", text(ask.network), at);
 		case "exists":
-			return check(left, "exists", [], at);
+			return exists(field, at);
 		case "empty": {
-			const missing = not(check(left, "exists", [], at));
+			const missing = not(exists(field, at));
 			return type === "text" ? { is: "or", nodes: [missing, check(left, "=", text(""), at)] } : missing;
 		}
 		case "placeholder":

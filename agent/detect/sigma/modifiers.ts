@@ -167,8 +167,9 @@ export function parseModifiers(words: readonly string[], keyword: boolean): Modi
 			const operator = manner === undefined ? "=" : comparisons[manner as keyof typeof comparisons];
 			return [{ is: "compare", operator, number: value }];
 		}
-		const name = has("expand") ? /%([^%\s]+)%/.exec(value)?.[1] : undefined;
-		return name === undefined ? ofText(value) : [{ is: "placeholder", name }];
+		if (!has("expand")) return ofText(value);
+		const name = /(?<!\\)%([^%\s\\]+)%/.exec(value)?.[1];
+		return name === undefined ? ofText(value.replaceAll("\\%", "%")) : [{ is: "placeholder", name }];
 	};
 	return {
 		all: has("all"),

@@ -5,20 +5,14 @@ import type { RuleSource } from "../collect.ts";
 import type { Document } from "../documents.ts";
 import { eventTypes } from "../event-types.ts";
 import { matcher } from "../matcher.ts";
+import { type Node, parseCondition } from "../syntax.ts";
 import { asList, asMap, asText, type Value } from "../yaml-values.ts";
-import { type Node, parseCondition, SyntaxProblem } from "../syntax.ts";
-import { type Condition, parseSigmaCondition } from "./condition.ts";
-import {
-	Binder,
-	DocumentProblem,
-	type Item,
-	itemsOf,
-	type Path,
-	parseSelection,
-	type Selection,
-} from "./detection.ts";
+import type { Condition } from "./condition.ts";
+import { Binder, DocumentProblem, type Item, itemsOf, type Selection, type Where } from "./detection.ts";
+import { type Filter, filtersOf } from "./filter.ts";
 import { outputOf } from "./output.ts";
-import { type LogSource, type Variant, variantsOf } from "./taxonomy.ts";
+import { checkLogSource, detectionOf, logSourceOf, type Parsed } from "./parsed.ts";
+import { type Variant, variantsOf } from "./taxonomy.ts";
 import { simplified, textOf } from "./text.ts";
 
 const levels: Readonly<Record<string, Priority>> = {
@@ -34,10 +28,11 @@ const callNames: ReadonlySet<string> = new Set(Object.values(eventTypes).flat())
 /** The rules of Sigma documents; what is wrong with one of them is told when it is compiled. */
 export function sigmaSources(documents: readonly Document[], problems: Problem[]): RuleSource[] {
 	const byId = new Map<string, Document>();
+	const filters = filtersOf(documents, problems);
 	return documents.flatMap((document) => {
 		if (document.is !== "sigma") return [];
 		const { values, file } = document;
-		const title = textAt(values.title).trim();
+		const title = asText(values.title).trim();
 		if (title === "") {
 			const isFalco = ["rule", "macro", "list"].some((key) => key in values);
 			problems.push({
@@ -52,34 +47,39 @@ export function sigmaSources(documents: readonly Document[], problems: Problem[]
 			});
 			return [];
 		}
-		const id = textAt(values.id).trim().toLowerCase();
+		const id = asText(values.id).trim().toLowerCase();
 		const twin = id === "" ? undefined : byId.get(id);
 		if (id !== "") byId.set(id, twin ?? document);
-		return [sourceOf(document, title, twin)];
+		return [
+			sourceOf(
+				document,
+				title,
+				twin,
+				filters.filter(({ appliesTo }) => appliesTo(document)),
+			),
+		];
 	});
 }
 
-const textAt = (value: Value | undefined): string => asText(value);
-const oneLine = (value: Value | undefined): string => textAt(value).replace(/\s+/g, " ").trim();
+const oneLine = (value: Value | undefined): string => asText(value).replace(/\s+/g, " ").trim();
 const texts = (value: Value | undefined): string[] =>
 	asList(value).flatMap((each) => (typeof each === "string" ? [each.replace(/\s+/g, " ").trim()] : []));
 
-interface Parsed {
-	readonly selections: ReadonlyMap<string, Selection>;
-	/** Any of them. */
-	readonly conditions: readonly Condition[];
-}
-
-function sourceOf(document: Document, title: string, twin: Document | undefined): RuleSource {
+function sourceOf(
+	document: Document,
+	title: string,
+	twin: Document | undefined,
+	filters: readonly Filter[],
+): RuleSource {
 	const { values, file, place } = document;
 	const logsource = logSourceOf(values);
-	const level = textAt(values.level).toLowerCase();
-	const status = textAt(values.status).toLowerCase();
+	const level = asText(values.level).toLowerCase();
+	const status = asText(values.status).toLowerCase();
 	let parsed: Parsed | undefined;
 	let wrong: RuleSource["wrong"];
 	try {
 		checkTop(document, twin);
-		parsed = detectionOf(values.detection);
+		parsed = detectionOf(values.detection, ["detection"], ["timeframe"]);
 	} catch (error) {
 		if (!(error instanceof DocumentProblem)) throw error;
 		const { message, remedy, path, skip } = error;
@@ -88,26 +88,49 @@ function sourceOf(document: Document, title: string, twin: Document | undefined)
 	const calls = parsed ? callsOf(parsed) : [];
 	const variants = variantsOf(logsource, calls);
 	const retired = status === "deprecated" || status === "unsupported";
-	const unable = retired ? `its status is ${status}` : typeof variants === "string" ? variants : undefined;
-	const paths: Path[] = [];
+	const placeholders = parsed ? placeholdersOf(parsed) : [];
+	const taxonomy = asText(values.taxonomy).toLowerCase();
+	const unable = retired
+		? `its status is ${status}`
+		: !/^(sigma)?$/.test(taxonomy)
+			? `its names are of the taxonomy ${taxonomy}`
+			: placeholders.length > 0
+				? `nothing says what these placeholders stand for: ${placeholders.join(", ")}`
+				: typeof variants === "string"
+					? variants
+					: undefined;
+	const places: Where[] = [];
 	return {
 		name: title,
 		origin: "sigma",
 		file,
 		place,
-		id: textAt(values.id).trim(),
-		shortName: textAt(values.name).trim(),
+		id: asText(values.id).trim(),
+		shortName: asText(values.name).trim(),
 		author: oneLine(values.author),
 		references: texts(values.references),
 		placeOf: () => ({ file, ...document.placeOf(["detection"]) }),
-		placeAt: (at) => ({ file, ...document.placeOf(paths[at] ?? ["detection"]) }),
+		placeAt: (at) => {
+			const { document: from, path } = places[at] ?? { document, path: ["detection"] };
+			return { file: from.file, ...from.placeOf(path) };
+		},
 		condition: texts(asMap(values.detection).condition).join(" or "),
 		tree: () => {
-			const binder = new Binder(paths);
-			const node = nodeOf(parsed as Parsed, typeof variants === "string" ? [] : variants, binder);
-			return { node, reasons: binder.reasons(), shown: textOf(node) };
+			const known = typeof variants === "string" ? [] : variants;
+			const binder = new Binder(places, document);
+			const added = filters.map((filter) => ({ filter, binder: new Binder(places, filter.document) }));
+			const nodes = known.map((variant): Node => {
+				const own = nodeOf(parsed as Parsed, variant, binder);
+				const others = added.map((each) => nodeOf(each.filter.parsed, variant, each.binder));
+				return { is: "and", nodes: [guardOf(variant), own, ...others] };
+			});
+			const node = simplified({ is: "or", nodes });
+			const reasons = added.flatMap(({ filter, binder: its }) =>
+				its.reasons().map((reason) => `filter ${asText(filter.document.values.title)}: ${reason}`),
+			);
+			return { node, reasons: [...binder.reasons(), ...reasons], shown: textOf(node) };
 		},
-		output: outputOf(title, logsource),
+		output: outputOf(title, logsource, texts(values.fields)),
 		description: oneLine(values.description),
 		priority: levels[level] ?? "Warning",
 		tags: texts(values.tags),
@@ -136,46 +159,7 @@ function checkTop({ values }: Document, twin: Document | undefined): void {
 	};
 	choose("level", Object.keys(levels));
 	choose("status", statuses);
-	const source = asMap(values.logsource);
-	if (!["product", "category", "service"].some((key) => textAt(source[key]) !== ""))
-		throw new DocumentProblem(
-			"the rule does not say which events it is about",
-			["logsource"],
-			"write logsource: with product, category or service",
-		);
-}
-
-function logSourceOf({ logsource }: Readonly<Record<string, Value>>): LogSource {
-	const map = asMap(logsource);
-	const word = (key: string): string => textAt(map[key]).trim().toLowerCase();
-	return { product: word("product"), category: word("category"), service: word("service") };
-}
-
-/** Throws DocumentProblem. */
-function detectionOf(value: Value | undefined): Parsed {
-	const path = ["detection"];
-	if (value === undefined || value === null || typeof value !== "object" || Array.isArray(value))
-		throw new DocumentProblem("the rule has no detection", path, "write selections and a condition in it");
-	const { condition, timeframe: _, ...rest } = value as Readonly<Record<string, Value>>;
-	const selections = new Map(
-		Object.entries(rest).map(([name, each]) => [name, parseSelection(each, [...path, name])]),
-	);
-	const several = Array.isArray(condition);
-	const conditions = (several ? condition : [condition]).map((each: Value | undefined, index) => {
-		const at = [...path, "condition", ...(several ? [index] : [])];
-		if (typeof each !== "string" || each.trim() === "")
-			throw new DocumentProblem("the rule has no condition", at, "write condition: and a selection's name");
-		try {
-			return parseSigmaCondition(each, [...selections.keys()]);
-		} catch (error) {
-			if (!(error instanceof SyntaxProblem)) throw error;
-			const before = each.slice(0, error.at).replace(/\s+/g, "").length;
-			throw new DocumentProblem(error.message, at, error.remedy, before);
-		}
-	});
-	if (conditions.length === 0)
-		throw new DocumentProblem("the rule has no condition", [...path, "condition"], "write at least one");
-	return { selections, conditions };
+	checkLogSource(values);
 }
 
 /** System calls that an auditd rule names; patterns stand for those of ours that they fit. */
@@ -204,30 +188,32 @@ function guardOf({ guard }: Variant): Node {
 }
 
 /** Throws CheckProblem. */
-function nodeOf({ selections, conditions }: Parsed, variants: readonly Variant[], binder: Binder): Node {
-	const nodes = variants.map((variant): Node => {
-		const bound = new Map<string, Node>();
-		const bind = (name: string): Node => {
-			const known = bound.get(name);
-			if (known) return known;
-			const node = binder.bind(selections.get(name) as Selection, variant);
-			bound.set(name, node);
-			return node;
-		};
-		const convert = (condition: Condition): Node => {
-			switch (condition.is) {
-				case "selection":
-					return bind(condition.name);
-				case "not":
-					return { is: "not", node: convert(condition.of) };
-				default:
-					return { is: condition.is, nodes: condition.of.map(convert) };
-			}
-		};
-		return {
-			is: "and",
-			nodes: [guardOf(variant), { is: "or", nodes: conditions.map(convert) }],
-		};
-	});
-	return simplified({ is: "or", nodes });
+function nodeOf({ selections, conditions }: Parsed, variant: Variant, binder: Binder): Node {
+	const bound = new Map<string, Node>();
+	const bind = (name: string): Node => {
+		const known = bound.get(name);
+		if (known) return known;
+		const node = binder.bind(selections.get(name) as Selection, variant);
+		bound.set(name, node);
+		return node;
+	};
+	const convert = (condition: Condition): Node => {
+		switch (condition.is) {
+			case "selection":
+				return bind(condition.name);
+			case "not":
+				return { is: "not", node: convert(condition.of) };
+			default:
+				return { is: condition.is, nodes: condition.of.map(convert) };
+		}
+	};
+	return { is: "or", nodes: conditions.map(convert) };
+}
+
+/** "%admins%", of names that stand for values nobody has given: a rule with one cannot be judged. */
+function placeholdersOf({ selections }: Parsed): string[] {
+	const asks = [...selections.values()]
+		.flatMap(itemsOf)
+		.flatMap(({ values }) => values.flatMap((each) => each.asks));
+	return [...new Set(asks.flatMap((ask) => (ask.is === "placeholder" ? [`%${ask.name}%`] : [])))];
 }

@@ -52,10 +52,10 @@ describe("a condition", () => {
 	});
 
 	it.each<[condition: unknown, message: RegExp, remedy: RegExp]>([
-		["", /has no condition/, /selection/],
-		[[], /has no condition/, /write/],
-		[["a", null], /has no condition/, /write/],
-		[{ a: 1 }, /has no condition/, /write/],
+		["", /there is no condition/, /selection/],
+		[[], /there is no condition/, /write/],
+		[["a", null], /there is no condition/, /write/],
+		[{ a: 1 }, /there is no condition/, /write/],
 		["d", /no selection is named d/, /known: a, b/],
 		["sel_*", /no selection is named sel_\*/, /1 of sel_\*/],
 		["1 of x*", /no selection is named x\*/, /known/],

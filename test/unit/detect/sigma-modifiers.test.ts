@@ -119,6 +119,9 @@ describe("another field", () => {
 		expect(selects("Image|fieldref|cased", "ParentImage", child("/bin/sh", "/BIN/sh"))).toBe(false);
 		expect(selects("Image|fieldref|startswith", "ParentImage", child("/bin/sh2", "/bin/sh"))).toBe(true);
 		expect(selects("Image|fieldref|endswith", "ParentImage", child("/bin/sh2", "/bin/sh"))).toBe(false);
+		expect(selects("Image|fieldref|neq", "ParentImage", child("/bin/sh", "/bin/bash"))).toBe(true);
+		expect(selects("Image|fieldref|neq", "ParentImage", child("/bin/sh", "/bin/sh"))).toBe(false);
+		expect(selects("Image|fieldref|neq", "ParentImage", { process: { exe: "/bin/sh" } })).toBe(false);
 		expect(selects("ProcessId|fieldref", "ParentProcessId", child("/bin/sh", "/bin/sh"))).toBe(true);
 		expect(selects("Image|fieldref", "ParentImage", { process: { exe: "/bin/sh" } })).toBe(false);
 	});
@@ -212,9 +215,9 @@ it("a placeholder that nobody fills keeps the rule from matching, and says so", 
 		reasons: ["nothing says what these placeholders stand for: %admins%"],
 	});
 	expect(selects("CommandLine|expand", "50% of it", line("50% of it"))).toBe(true);
-	expect(sigmaOf({ s: { "CommandLine|contains|expand": ["%x%", "y"] }, condition: "s" }).rule.status).toBe(
-		"degraded",
-	);
+	expect(selects("CommandLine|expand", "\\%x%", line("%x%"))).toBe(true);
+	const mixed = { s: { "CommandLine|contains|expand": ["a%x%", "y"] }, condition: "s" };
+	expect(sigmaOf(mixed).rule).toMatchObject({ status: "not-evaluable", enabled: false });
 });
 
 describe("a mistake", () => {

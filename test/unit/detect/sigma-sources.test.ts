@@ -374,6 +374,22 @@ describe("a rule", () => {
 		});
 	});
 
+	it("shows the fields that its file asks for", () => {
+		const fields = ["Image", "CurrentDirectory", "Hashes", "LogonId"];
+		const { set } = sigmaOf({ s: { Image: "*" }, condition: "s" }, { fields });
+		expect(findings(set, observationOf(shell))[0]?.summary).toMatch(
+			/parent=\/usr\/sbin\/sshd CurrentDirectory=\/tmp\/x\/ LogonId=1000$/,
+		);
+	});
+
+	it("of another taxonomy is loaded, and says why it is not evaluated", () => {
+		const { rule } = sigmaOf({ s: { process_name: "x" }, condition: "s" }, { taxonomy: "ecs" });
+		expect(rule).toMatchObject({ status: "not-evaluable", reasons: ["its names are of the taxonomy ecs"] });
+		expect(sigmaOf({ s: { Image: "x" }, condition: "s" }, { taxonomy: "sigma" }).rule.status).toBe(
+			"evaluable",
+		);
+	});
+
 	it("may have a title with a percent sign", () => {
 		const { set } = sigmaOf({ s: { Image: "*" }, condition: "s" }, { title: "100%proc.foo %d" });
 		expect(findings(set, observationOf(shell))[0]?.summary).toMatch(/^100% proc\.foo % d \|/);
@@ -382,10 +398,10 @@ describe("a rule", () => {
 	it.each<[more: Detection, message: RegExp]>([
 		[{ level: "severe" }, /unknown level "severe"/],
 		[{ status: "new" }, /unknown status "new"/],
-		[{ logsource: {} }, /does not say which events/],
-		[{ logsource: undefined }, /does not say which events/],
-		[{ detection: undefined }, /has no detection/],
-		[{ detection: [] }, /has no detection/],
+		[{ logsource: {} }, /nothing says which events/],
+		[{ logsource: undefined }, /nothing says which events/],
+		[{ detection: undefined }, /there is no detection/],
+		[{ detection: [] }, /there is no detection/],
 		[{ title: "" }, /has no title/],
 		[{ title: undefined }, /has no title/],
 	])("with %j is told", (more, message) => {
