@@ -111,6 +111,7 @@ function withRules(command: Command): Command {
 rules
 	.command("check <paths...>")
 	.description("load and compile rule files and say what is wrong with them, with the place")
+	.option("--default-rules", "load the sensor's own signatures beside them, for files that change these")
 	.option("--strict", "warnings count as errors")
 	.option("--json", "print JSON")
 	.addHelpText("after", ruleStatus)
