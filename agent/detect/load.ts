@@ -16,6 +16,8 @@ import type { FieldContext } from "./field.ts";
 import { interestOfRule, type RuleInterest } from "./interest.ts";
 import { parseTemplate, type Template } from "./output.ts";
 import { type Bound, bind, kinds, type Plan, Predicates, planFor } from "./plan.ts";
+import type { Place } from "./rule-file.ts";
+import { sigmaSources } from "./sigma/rule.ts";
 import { parseCondition, SyntaxProblem } from "./syntax.ts";
 
 export interface RuleFile {
@@ -80,20 +82,27 @@ export function loadRules(files: readonly RuleFile[], bounds?: Bounds): RuleSet 
 	const problems: Problem[] = [];
 	const predicates = new Predicates();
 	const hash = createHash("sha256");
-	const correlations: CorrelationDocument[] = [];
-	for (const { path, text, origin } of files) {
-		if (languageOf(text) !== "sigma") continue;
-		for (const document of readDocuments(path, text, problems))
-			if (document.is === "correlation")
-				correlations.push({ document, origin: origin === "picket" ? "picket" : "sigma" });
-	}
-	const sources = collect(
-		files.filter(({ text }) => languageOf(text) === "falco"),
-		problems,
-	);
+	const isSigma = (file: RuleFile): boolean => languageOf(file.text) === "sigma";
+	const documents = files
+		.filter(isSigma)
+		.flatMap(({ path, text, origin }) =>
+			readDocuments(path, text, problems).map((document) => ({ document, origin })),
+		);
+	const sources = [
+		...collect(
+			files.filter((file) => !isSigma(file)),
+			problems,
+		),
+		...sigmaSources(
+			documents.map(({ document }) => document),
+			problems,
+		),
+	];
 	for (const { path, text } of files) hash.update(`${path.replace(/^.*\//, "")}\0${text}\0`);
 	const rules = correlate(
-		correlations,
+		documents.flatMap(({ document, origin }): CorrelationDocument[] =>
+			document.is === "correlation" ? [{ document, origin: origin === "picket" ? "picket" : "sigma" }] : [],
+		),
 		sources.map((source) => compile(source, predicates, problems, bounds)),
 		(rule) => findings(rule, parseTemplate(rule.output)),
 		problems,
@@ -109,7 +118,10 @@ export function loadRules(files: readonly RuleFile[], bounds?: Bounds): RuleSet 
 			column: 1,
 			where: rule.name,
 			message: `every file that is opened for ${sorts.join(" or ")} has to be looked at for this rule, which costs CPU`,
-			remedy: "name the files: fd.name =, in or startswith, fd.directory or fd.filename",
+			remedy:
+				rule.origin === "sigma"
+					? "name the files by whole paths, |startswith or |endswith in every branch"
+					: "name the files: fd.name =, in or startswith, fd.directory or fd.filename",
 			level: "warning",
 		});
 	}
@@ -136,6 +148,10 @@ function compile(
 	const { tactics, techniques } = attackOf(source.tags);
 	const base = {
 		name,
+		id: source.id,
+		shortName: source.shortName,
+		author: source.author,
+		references: source.references,
 		origin: source.origin,
 		file,
 		line: place.line,
@@ -149,15 +165,11 @@ function compile(
 		output: source.output,
 		samples: source.samples,
 		falsePositives: source.falsePositives,
-		id: "",
-		shortName: "",
-		author: "",
-		references: [],
 		silent: false,
 		correlation: undefined,
 	};
-	const broken = (message: string, key: string, remedy: string, before = ""): LoadedRule => {
-		problems.push({ ...source.placeOf(key, before), where: `rule ${name}`, message, remedy, level: "error" });
+	const broken = (message: string, at: Place & { file: string }, remedy: string): LoadedRule => {
+		problems.push({ ...at, where: `rule ${name}`, message, remedy, level: "error" });
 		return {
 			...base,
 			status: "error",
@@ -173,34 +185,37 @@ function compile(
 	};
 	/** The rule is lost to a mistake in one of its texts; what is no mistake of the rule's is thrown on. */
 	const mistaken = (error: unknown, key: "condition" | "output"): LoadedRule => {
-		if (error instanceof RangeError) return broken("nested too deeply", key, "use fewer levels");
+		if (error instanceof RangeError)
+			return broken("nested too deeply", source.placeOf(key), "use fewer levels");
 		if (!(error instanceof SyntaxProblem) && !(error instanceof CheckProblem)) throw error;
 		const { message, remedy, at = 0 } = error;
-		if (key === "output") return broken(message, key, remedy, source.output.slice(0, at));
-		if (at === inExceptions) return broken(message, "exceptions", remedy);
+		if (key === "output") return broken(message, source.placeOf(key, source.output.slice(0, at)), remedy);
+		if (at === inExceptions) return broken(message, source.placeOf("exceptions"), remedy);
 		const near = source.condition.slice(Math.max(0, at - 30), at + 30).replace(/\s+/g, " ");
 		const shown = error instanceof SyntaxProblem ? `${message} (near: ${near.trim()})` : message;
-		return broken(shown, key, remedy, source.writtenBefore(at));
+		return broken(shown, source.placeAt(at), remedy);
 	};
-	if (source.wrong) return broken(source.wrong.message, source.wrong.key, source.wrong.remedy);
+	if (source.wrong) {
+		const { message, key, remedy, place: at } = source.wrong;
+		return broken(message, at ?? source.placeOf(key), remedy);
+	}
 	if (!priority)
 		return broken(
 			`unknown priority ${JSON.stringify(source.priority)}`,
-			"priority",
+			source.placeOf("priority"),
 			`known: ${Object.keys(priorities).join(", ")}`,
 		);
-	if (source.source !== "syscall") {
-		// Its fields are another source's: nothing here can say whether they are right.
+	if (source.unable !== undefined) {
 		return {
 			...base,
 			status: "not-evaluable",
-			reasons: [`its events come from ${source.source}, not from this host's system calls`],
+			reasons: [source.unable],
 			enabled: false,
 			events: [],
 			interest: undefined,
 			plans: new Map(),
 			finding: () => {
-				throw new Error(`rule ${name} is for another source and cannot match`);
+				throw new Error(`rule ${name} has no events and cannot match`);
 			},
 		};
 	}
@@ -211,7 +226,7 @@ function compile(
 		return mistaken(error, "output");
 	}
 	try {
-		const parsed = source.tree(parseCondition(source.condition));
+		const { node: parsed, reasons, shown } = source.tree();
 		const restricted = source.origin === "picket" && !/\bevt\.(rawres|res|failed)\b/.test(source.condition);
 		const node = restricted
 			? ({ is: "and", nodes: [parsed, parseCondition(successfulOpens)] } as const)
@@ -219,10 +234,11 @@ function compile(
 		const bound = bind(node, predicates);
 		bounds?.set(name, bound);
 		const plans = new Map(kinds.map((kind) => [kind, planFor(bound, predicates, kind)]));
-		const judged = judge(bound, plans, predicates);
+		const judged = judge(bound, plans, predicates, reasons);
 		return {
 			...base,
 			...judged,
+			condition: shown ?? base.condition,
 			reasons: [
 				...judged.reasons,
 				...template.missing.map((field) => `the output's ${field} is always <NA> here`),
@@ -242,11 +258,25 @@ function compile(
 function findings(
 	rule: Pick<
 		LoadedRule,
-		"name" | "description" | "tags" | "tactics" | "techniques" | "origin" | "priority" | "severity"
+		| "name"
+		| "description"
+		| "tags"
+		| "tactics"
+		| "techniques"
+		| "origin"
+		| "priority"
+		| "severity"
+		| "id"
+		| "author"
+		| "references"
+		| "falsePositives"
 	>,
 	template: Template,
 ): LoadedRule["finding"] {
 	const { name, description, tags, tactics, techniques, origin, priority, severity } = rule;
+	const { id, author, references, falsePositives } = rule;
+	const said = id !== "" || author !== "" || references.length > 0 || falsePositives.length > 0;
+	const credit = said ? { credit: { id, author, references, falsePositives } } : {};
 	return (observation, context) => {
 		const { summary, fields } = template.render(observation, context);
 		return {
@@ -260,6 +290,7 @@ function findings(
 			techniques,
 			tags,
 			fields,
+			...credit,
 		};
 	};
 }
@@ -275,8 +306,9 @@ function judge(
 	bound: Bound,
 	plans: ReadonlyMap<EventKind, Plan>,
 	predicates: Predicates,
+	known: readonly string[],
 ): { status: LoadedRule["status"]; reasons: string[] } {
-	const reasons: string[] = [];
+	const reasons = [...known];
 	const types = new Set<string>();
 	const missing = new Set<string>();
 	const walk = (node: Bound): void => {

@@ -60,7 +60,7 @@ export function makePredicate(check: Check): Predicate {
 		if (constants) {
 			const made = { ...base, field, fieldName: shown, values, missing: false };
 			const { test, cost } = testOf(field, operator, check.match, values, shown);
-			return { ...made, cost, test, constant: (kind) => constantOf(field, kind, check) };
+			return { ...made, cost, test, constant: remembered((kind) => constantOf(field, kind, check)) };
 		}
 	}
 	return {
@@ -72,6 +72,15 @@ export function makePredicate(check: Check): Predicate {
 		constant: () => undefined,
 		test: computedTest(check),
 		missing: false,
+	};
+}
+
+/** Every rule that has the check asks it for every kind. */
+function remembered(answer: Predicate["constant"]): Predicate["constant"] {
+	const known: { readonly answer: boolean | undefined }[] = [];
+	return (kind) => {
+		known[kind] ??= { answer: answer(kind) };
+		return known[kind].answer;
 	};
 }
 

@@ -43,7 +43,7 @@ interface SampleProcess {
 	readonly pid?: string;
 	/** Pid of the session's leader. */
 	readonly sid?: string;
-	/** The peer of the socket that is its standard input, "198.51.100.7:4444". */
+	/** "pipe", or the peer of the socket that is its standard input, "198.51.100.7:4444". */
 	readonly stdin?: string;
 }
 
@@ -217,7 +217,7 @@ function openOf(given: Given): SampleRecord {
 			}, 0),
 		},
 		texts: { path, raw: one(given, "raw") ?? path },
-		flags: 0,
+		flags: eventFlagsOf(given),
 		syscall: syscallOf(given),
 	};
 }
@@ -247,7 +247,9 @@ function addressOf(text: string, member: string): Members {
 	return { family: family === 4 ? 2 : 10, [member]: bytes };
 }
 
-function socketStream(peer: string): StandardStream {
+function streamOf(peer: string): StandardStream {
+	if (peer === "pipe")
+		return { type: 1, inode: 1, family: 0, remotePort: 0, localPort: 0, remoteAddress: undefined };
 	const at = peer.lastIndexOf(":");
 	const { family, remoteAddress } = addressOf(peer.slice(0, at), "remoteAddress") as {
 		family: number;
@@ -276,9 +278,12 @@ function anyOf(given: Given): SampleRecord {
 			members = { ...members, [key]: Buffer.from(Int32Array.from(value.map(Number)).buffer) };
 		else members = { ...members, [key]: Number(value) };
 	}
-	const flags = typeof given.event_flags === "object" ? given.event_flags : [];
-	const bits = flags.reduce((sum, flag) => sum | EventFlag[flag as keyof typeof EventFlag], 0);
-	return { members, texts, flags: bits, syscall: syscallOf(given) };
+	return { members, texts, flags: eventFlagsOf(given), syscall: syscallOf(given) };
+}
+
+function eventFlagsOf({ event_flags: flags }: Given): number {
+	if (typeof flags !== "object") return 0;
+	return flags.reduce((sum, flag) => sum | EventFlag[flag as keyof typeof EventFlag], 0);
 }
 
 function processOf(
@@ -322,7 +327,7 @@ function processOf(
 		processGroup: 0,
 		capabilitiesPermitted: 0n,
 		capabilitiesInheritable: 0n,
-		streams: from.stdin === undefined ? [] : [socketStream(from.stdin)],
+		streams: from.stdin === undefined ? [] : [streamOf(from.stdin)],
 		environment: [],
 		fileMode: 0,
 		fileUid: 0,

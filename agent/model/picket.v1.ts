@@ -438,7 +438,11 @@ export interface Alert {
 	count?: number;
 	responses?: string[];
 	eventsLost?: string;
+	ruleId?: string;
+	author?: string;
+	references?: string[];
 	correlation?: Correlation;
+	falsePositives?: string[];
 }
 
 export interface Correlation {

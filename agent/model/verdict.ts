@@ -32,8 +32,18 @@ export interface Finding {
 	readonly tags: readonly string[];
 	/** Output fields by Falco name. */
 	readonly fields: Readonly<Record<string, string>>;
+	/** Who made the rule and where to read on, as far as the rule says so. */
+	readonly credit?: Credit;
 	/** Of a correlation: what it was made of. */
 	readonly evidence?: Evidence;
+}
+
+export interface Credit {
+	/** The rule's own id; "" when it has none. */
+	readonly id: string;
+	readonly author: string;
+	readonly references: readonly string[];
+	readonly falsePositives: readonly string[];
 }
 
 /** The matches a correlation joined. */

@@ -10,6 +10,10 @@ export interface Group {
 	quietUntil: number;
 	/** Digits of the number that was told last. */
 	digits: number;
+	readonly key: string;
+	/** Neighbours in the order of the last match. */
+	older: Group | undefined;
+	newer: Group | undefined;
 }
 
 export interface Limits {
@@ -22,11 +26,15 @@ export interface Limits {
 }
 
 export class Groups {
-	/** Those with the oldest match first. */
 	readonly #groups = new Map<string, Group>();
 	readonly #limits: Limits;
 	readonly #timespan: number;
 	readonly #make: () => Window;
+	/** Ends of the order. A Map's own order would do, but finding its first is slow after many were deleted. */
+	#oldest: Group | undefined;
+	#latest: Group | undefined;
+	/** Time of the newest event of all groups. */
+	#newest = Number.NEGATIVE_INFINITY;
 	/** Matches held. */
 	entries = 0;
 	/** Groups forgotten while their window was open. */
@@ -47,40 +55,72 @@ export class Groups {
 		return this.#limits.entries;
 	}
 
-	/** Runs `change` on the group's window and keeps to the limits. `now`: ns since boot of this event. */
-	use(values: readonly string[], now: number, change: (window: Window) => boolean): Group | undefined {
+	/**
+	 * The group, once `change` has been done to its window. Undefined when nothing was changed, or when the event, of
+	 * `time` ns since boot, is older than one timespan before the newest: it comes too late.
+	 */
+	use(values: readonly string[], time: number, change: (window: Window) => boolean): Group | undefined {
+		if (time < this.#newest - this.#timespan) return undefined;
+		this.#newest = Math.max(this.#newest, time);
 		const key = keyOf(values);
-		const known = this.#groups.get(key);
-		const group = known ?? {
-			values,
-			window: this.#make(),
-			quietUntil: Number.NEGATIVE_INFINITY,
-			digits: 0,
-		};
+		const group = this.#groups.get(key) ?? this.#begin(key, values);
 		const { window } = group;
 		const before = window.size;
 		const changed = change(window);
-		if (known) this.#groups.delete(key);
-		this.#groups.set(key, group);
+		this.#moveUp(group);
 		if (window.size > this.#limits.groupEntries) {
 			window.shrink();
 			this.dropped++;
 		}
 		this.entries += window.size - before;
-		this.#makeRoom(now);
+		this.#makeRoom();
 		return changed ? group : undefined;
 	}
 
-	#makeRoom(now: number): void {
-		for (const [key, group] of this.#groups) {
+	#begin(key: string, values: readonly string[]): Group {
+		const group: Group = {
+			key,
+			values,
+			window: this.#make(),
+			quietUntil: Number.NEGATIVE_INFINITY,
+			digits: 0,
+			older: undefined,
+			newer: undefined,
+		};
+		this.#groups.set(key, group);
+		return group;
+	}
+
+	#moveUp(group: Group): void {
+		if (group === this.#latest) return;
+		this.#takeOut(group);
+		group.older = this.#latest;
+		if (this.#latest) this.#latest.newer = group;
+		this.#latest = group;
+		this.#oldest ??= group;
+	}
+
+	#takeOut(group: Group): void {
+		const { older, newer } = group;
+		if (older) older.newer = newer;
+		if (newer) newer.older = older;
+		if (group === this.#oldest) this.#oldest = newer;
+		if (group === this.#latest) this.#latest = older;
+		group.older = undefined;
+		group.newer = undefined;
+	}
+
+	#makeRoom(): void {
+		// No event that is still taken looks further back.
+		const ended = this.#newest - 2 * this.#timespan;
+		// The one in use is the latest, and it fits by itself.
+		for (let group = this.#oldest; group && group !== this.#latest; group = this.#oldest) {
 			const over = this.#groups.size > this.#limits.groups || this.entries > this.#limits.entries;
-			const ended = group.window.newest + this.#timespan < now;
-			if (!over && !ended) return;
-			// The one in use is the last, and it fits by itself.
-			if (this.#groups.size === 1) return;
-			this.#groups.delete(key);
+			if (!over && group.window.newest >= ended) return;
+			this.#takeOut(group);
+			this.#groups.delete(group.key);
 			this.entries -= group.window.size;
-			if (!ended) this.evicted++;
+			if (group.window.newest >= this.#newest - this.#timespan) this.evicted++;
 		}
 	}
 }

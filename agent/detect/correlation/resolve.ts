@@ -38,9 +38,13 @@ interface Node extends Named {
 	readonly source: CorrelationDocument;
 	/** Undefined when the document has a mistake. */
 	readonly draft: Draft | undefined;
+	/** What is wrong then. */
+	readonly mistake: string;
 	rule: LoadedRule | undefined;
-	open: boolean;
+	/** Correlations above each other, this one included. */
+	levels: number;
 }
+const mostLevels = 16;
 type Target = { readonly rule: LoadedRule } | { readonly node: Node };
 
 type MakeFinding = (rule: Omit<LoadedRule, "finding" | "correlation" | "silent">) => LoadedRule["finding"];
@@ -82,7 +86,8 @@ class Resolver {
 	}
 
 	resolve(): LoadedRule[] {
-		const made = this.#nodes.map((node) => this.#ruleOf(node));
+		for (const node of this.#inOrder()) node.rule = this.#ruleOf(node);
+		const made = this.#nodes.flatMap(({ rule }) => rule ?? []);
 		const silent = new Map<LoadedRule, LoadedRule>();
 		for (const above of made) {
 			if (!above.enabled || !above.correlation) continue;
@@ -116,12 +121,13 @@ class Resolver {
 		const { values } = document;
 		const names = { name: titleOf(document), id: asText(values.id), shortName: asText(values.name) };
 		let draft: Draft | undefined;
+		let mistake = "";
 		try {
 			draft = parseCorrelation(document, this.#problems);
 		} catch (error) {
-			this.#refuse(document, error);
+			mistake = this.#refuse(document, error);
 		}
-		return { ...names, source, draft, rule: undefined, open: false };
+		return { ...names, source, draft, mistake, rule: undefined, levels: 1 };
 	}
 
 	#name(named: Named, target: Target): void {
@@ -146,27 +152,37 @@ class Resolver {
 		return message;
 	}
 
-	#ruleOf(node: Node): LoadedRule {
-		if (node.rule) return node.rule;
-		const base = baseOf(node);
-		if (!node.draft) {
-			const told = this.#problems.find(
-				({ file, where, level }) => file === base.file && where === base.name && level === "error",
-			);
-			node.rule = brokenRule(base, told?.message ?? "the document has a mistake");
-			return node.rule;
+	/** Each behind those it refers to, as far as there is no circle. */
+	#inOrder(): Node[] {
+		const order: Node[] = [];
+		const seen = new Set<Node>();
+		const done = new Set<Node>();
+		const stack = this.#nodes.toReversed();
+		for (let node = stack.at(-1); node; node = stack.at(-1)) {
+			if (!seen.has(node)) {
+				seen.add(node);
+				const below = node.draft?.references.flatMap((each) => this.#targets.get(each) ?? []) ?? [];
+				for (const target of below) if ("node" in target && !seen.has(target.node)) stack.push(target.node);
+				continue;
+			}
+			stack.pop();
+			if (!done.has(node)) order.push(node);
+			done.add(node);
 		}
-		node.open = true;
-		try {
-			node.rule = this.#compile(node.draft, base);
-		} catch (error) {
-			node.rule = brokenRule(base, this.#refuse(node.source.document, error));
-		}
-		node.open = false;
-		return node.rule;
+		return order;
 	}
 
-	#find(reference: string, index: number): LoadedRule {
+	#ruleOf(node: Node): LoadedRule {
+		const base = baseOf(node);
+		if (!node.draft) return brokenRule(base, node.mistake);
+		try {
+			return this.#compile(node, node.draft, base);
+		} catch (error) {
+			return brokenRule(base, this.#refuse(node.source.document, error));
+		}
+	}
+
+	#find(node: Node, reference: string, index: number): LoadedRule {
 		const path = ["correlation", "rules", index];
 		const targets = this.#targets.get(reference) ?? [];
 		const [target, second] = targets;
@@ -185,16 +201,24 @@ class Resolver {
 				"write the rule's id",
 			);
 		if ("rule" in target) return target.rule;
-		if (target.node.open)
+		const { rule } = target.node;
+		if (!rule)
 			throw new DocumentProblem(
 				path,
 				`${reference} is made of this correlation itself`,
 				"leave out one of the references that make the circle",
 			);
-		return this.#ruleOf(target.node);
+		node.levels = Math.max(node.levels, 1 + target.node.levels);
+		if (node.levels > mostLevels)
+			throw new DocumentProblem(
+				path,
+				`correlations stand on each other more than ${mostLevels} deep`,
+				"refer to the rules themselves",
+			);
+		return rule;
 	}
 
-	#compile(draft: Draft, base: Base): LoadedRule {
+	#compile(node: Node, draft: Draft, base: Base): LoadedRule {
 		const reasons: string[] = [];
 		const missing = new Set<string>();
 		const getters = (names: readonly string[], path: readonly string[], rule: Aliased): Getter[] =>
@@ -212,7 +236,7 @@ class Resolver {
 				return () => undefined;
 			});
 		const feeds: Feed[] = [];
-		const found = draft.references.map((reference, index) => this.#find(reference, index));
+		const found = draft.references.map((reference, index) => this.#find(node, reference, index));
 		const aliased = aliasesOf(draft, found, (rule) => this.#namesOf(rule));
 		for (const [position, rule] of found.entries()) {
 			const at = { aliased: (name: string) => aliased.get(name)?.get(position) };
@@ -239,6 +263,7 @@ class Resolver {
 			feeds,
 			positions: found.length,
 			generate: draft.generate,
+			aliases: [...draft.aliases].flatMap(([alias, fields]) => [...fields].map((each) => [alias, ...each])),
 		};
 		const able = missing.size === 0 && canHold(correlation);
 		if (!able && reasons.length === 0)

@@ -38,6 +38,8 @@ export interface Correlation {
 	readonly positions: number;
 	/** The rules alert by themselves, too. */
 	readonly generate: boolean;
+	/** Alias, rule and field, as written. */
+	readonly aliases: readonly (readonly string[])[];
 }
 
 const defaultLimits: Limits = { groups: 4096, groupEntries: 1024, entries: 32_768 };
@@ -62,7 +64,7 @@ const numeric: ReadonlySet<CorrelationType> = new Set([
 class State {
 	readonly rule: LoadedRule;
 	readonly correlation: Correlation;
-	readonly groups: Groups;
+	groups: Groups;
 	readonly #numeric: boolean;
 
 	constructor(rule: LoadedRule, correlation: Correlation, limits: Limits) {
@@ -83,6 +85,12 @@ class State {
 			() =>
 				new Window(createMeasure(type, positions, percentile), positions, timespan, !takesEachRule.has(type)),
 		);
+	}
+
+	/** The same for documents that make the same of the same matches. */
+	get meaning(): string {
+		const { feeds, ...rest } = this.correlation;
+		return JSON.stringify([this.rule.name, rest, feeds.map(({ rule, position }) => [position, rule.name])]);
 	}
 
 	/** The group, when the condition holds for it now. */
@@ -168,6 +176,12 @@ export class Correlator {
 				this.#listeners.set(feed.rule, listeners);
 			}
 		}
+	}
+
+	/** Goes on where the correlations of another rule set stopped, as far as they mean the same. */
+	adopt(former: Correlator): void {
+		const groups = new Map(former.#states.map((state) => [state.meaning, state.groups]));
+		for (const state of this.#states) state.groups = groups.get(state.meaning) ?? state.groups;
 	}
 
 	/** A rule has matched. Calls back for every correlation that is to be told now, those below others first. */

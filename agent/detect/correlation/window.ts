@@ -27,11 +27,10 @@ export class Window {
 		return this.#entries.length - this.#first;
 	}
 
-	/** False when it is too late for the window, or is the same event again. */
+	/** False when it is the same event again. It must not be older than the window. */
 	add(entry: Entry): boolean {
 		if (this.#once && entry.number === this.#lastNumber) return false;
 		this.#lastNumber = entry.number;
-		if (entry.time < this.newest - this.#timespan) return false;
 		this.#counts[entry.position] = (this.#counts[entry.position] ?? 0) + 1;
 		if (entry.time >= this.newest) {
 			this.newest = entry.time;
@@ -49,7 +48,10 @@ export class Window {
 		const most = this.#counts.indexOf(Math.max(...this.#counts));
 		let at = this.#first;
 		while (this.#entries[at]?.position !== most) at++;
-		for (const entry of this.#entries.splice(at, 1)) this.#forget(entry);
+		this.#forget(this.#entries[at] as Entry);
+		// The few before it move up: that costs less than moving all behind it down.
+		for (; at > this.#first; at--) this.#entries[at] = this.#entries[at - 1] as Entry;
+		this.#cut(this.#first + 1);
 	}
 
 	value(): number {
@@ -65,10 +67,15 @@ export class Window {
 		const since = this.newest - this.#timespan;
 		while (this.size > 0 && (this.#entries[this.#first] as Entry).time < since) {
 			this.#forget(this.#entries[this.#first] as Entry);
-			this.#first++;
+			this.#cut(this.#first + 1);
 		}
-		if (this.#first < 32 || this.#first * 2 < this.#entries.length) return;
-		this.#entries = this.#entries.slice(this.#first);
+	}
+
+	/** What stands before `first` is gone. */
+	#cut(first: number): void {
+		this.#first = first;
+		if (first < 32 || first * 2 < this.#entries.length) return;
+		this.#entries = this.#entries.slice(first);
 		this.#first = 0;
 	}
 

@@ -122,21 +122,6 @@ const categories: Readonly<Record<string, readonly Variant[]>> = {
 	],
 };
 
-/** Our field for a Sigma field of a category, or of the service auditd; undefined when no event has it. */
-export function falcoFieldOf(
-	category: string,
-	name: string,
-): { readonly name: string; readonly argument?: string } | undefined {
-	const variants = category === "auditd" ? auditd([]) : (categories[category] ?? []);
-	for (const each of variants) {
-		const mapped = each.field(name);
-		if (mapped?.is !== "field") continue;
-		const { name: found, argument } = mapped.field;
-		return argument === undefined ? { name: found } : { name: found, argument };
-	}
-	return undefined;
-}
-
 const auditFields = {
 	comm: "proc.name",
 	exe: "proc.exepath",
@@ -156,32 +141,100 @@ const auditFields = {
 	exit: "evt.rawres",
 };
 
+/** EXECVE records: the arguments of a program that was started. */
+const execve: Variant = (() => {
+	const base = variant(execs, auditFields, { type: "EXECVE" }, commandLine);
+	return {
+		...base,
+		field: (name) => {
+			const index = /^a(\d{1,4})$/.exec(name)?.[1];
+			if (index === undefined) return base.field(name);
+			const field = index === "0" ? plain("proc.exe") : plain("proc.args", String(Number(index) - 1));
+			return { is: "field", field };
+		},
+	};
+})();
+
 /** PATH records: one for each name a call has touched. */
-const paths = [
-	variant(execs, { ...auditFields, name: "proc.exepath" }, { type: "PATH", nametype: "NORMAL" }),
-	...made(opens, "fd.name"),
-	...["mkdir, mkdirat, mknod, mknodat, symlink, symlinkat", "link, linkat"].map((types) =>
-		path(`evt.type in (${types}) and evt.rawres >= 0`, "fs.path.target", "CREATE"),
-	),
-	path(renames, "fs.path.source", "DELETE"),
-	path(renames, "fs.path.target", "CREATE"),
-	path("evt.type in (unlink, unlinkat, rmdir) and evt.rawres >= 0", "fs.path.name", "DELETE"),
-	path(
-		"evt.type in (chmod, fchmod, fchmodat, fchmodat2, chown, lchown, fchown, fchownat, truncate, ftruncate) and evt.rawres >= 0",
-		"fs.path.name",
-		"NORMAL",
-	),
-];
-function made(guard: string, name: string): Variant[] {
-	return [
-		path(`${guard} and evt.is_open_create = true`, name, "CREATE"),
-		path(`${guard} and evt.is_open_create = false`, name, "NORMAL"),
-	];
-}
 function path(guard: string, name: string, nametype: string): Variant {
 	return variant(guard, { ...auditFields, name }, { type: "PATH", nametype }, [plain(name)]);
 }
+const attributes =
+	"chmod, fchmod, fchmodat, fchmodat2, chown, lchown, fchown, fchownat, truncate, ftruncate, setxattr, lsetxattr, fsetxattr";
+const paths: readonly Variant[] = [
+	path(execs, "proc.exepath", "NORMAL"),
+	path(`${opens} and evt.is_open_create = true`, "fd.name", "CREATE"),
+	path(`${opens} and evt.is_open_create = false`, "fd.name", "NORMAL"),
+	path(`evt.type in (${attributes}) and evt.rawres >= 0`, "fs.path.name", "NORMAL"),
+	path("evt.type in (mkdir, mkdirat, mknod, mknodat) and evt.rawres >= 0", "fs.path.name", "CREATE"),
+	// What a link leads to is its target: the name that is made is the other one.
+	path("evt.type in (link, linkat, symlink, symlinkat) and evt.rawres >= 0", "fs.path.source", "CREATE"),
+	path(renames, "fs.path.source", "DELETE"),
+	path(renames, "fs.path.target", "CREATE"),
+	path("evt.type in (unlink, unlinkat, rmdir) and evt.rawres >= 0", "fs.path.name", "DELETE"),
+];
 
-export function auditd(_calls: readonly string[]): readonly Variant[] {
-	return paths;
+/** a0 to a3 of a SYSCALL record, hexadecimal there, where we have them. */
+const callArguments: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+	socket: { a0: "evt.rawarg.domain", a1: "evt.rawarg.type" },
+	ptrace: { a0: "evt.rawarg.request" },
+	bpf: { a0: "evt.rawarg.cmd" },
+	kill: { a1: "evt.rawarg.sig" },
+	setns: { a1: "evt.rawarg.nstype" },
+	unshare: { a0: "evt.rawarg.flags" },
+};
+
+/** SYSCALL records. */
+function call(type: string): Variant {
+	const base = variant(`evt.type = ${type}`, auditFields, { type: "SYSCALL", SYSCALL: type }, [
+		plain("proc.name"),
+		plain("proc.exepath"),
+	]);
+	const own = callArguments[type] ?? {};
+	return {
+		...base,
+		field: (name) =>
+			Object.hasOwn(own, name)
+				? { is: "field", field: plain(own[name] as string), as: "hexadecimal" }
+				: base.field(name),
+	};
+}
+
+/**
+ * Of the service auditd. `calls` are the system calls the rule names; one that names none is about programs that are
+ * started, as every audited call has a SYSCALL record and nobody audits them all.
+ */
+function auditd(calls: readonly string[]): readonly Variant[] {
+	return [execve, ...paths, ...(calls.length > 0 ? calls : ["execve", "execveat"]).map(call)];
+}
+
+/** The events of a log source, or why there are none. */
+export function variantsOf(
+	{ product, category, service }: LogSource,
+	calls: readonly string[],
+): readonly Variant[] | string {
+	if (product !== "" && product !== "linux") return `it is for ${product}, and this host is Linux`;
+	if (service === "auditd") return auditd(calls);
+	if (Object.hasOwn(categories, category)) return categories[category] as readonly Variant[];
+	if (category !== "") return `no events here are of the category ${category}`;
+	return service === ""
+		? "it searches the text of any log of the host, and the sensor reads no logs"
+		: `it reads the log of ${service}, and the sensor reads no logs`;
+}
+
+/** Our field for a Sigma field of a category, or of the service auditd; undefined when no event has it. */
+export function falcoFieldOf(
+	category: string,
+	name: string,
+): { readonly name: string; readonly argument?: string } | undefined {
+	const variants = category === "auditd" ? auditd([]) : (categories[category] ?? []);
+	// A file may be made, renamed, removed: this is its name whatever was done.
+	if (/^file_/.test(category) && name === "TargetFilename") return { name: "fs.path.changed" };
+	for (const each of variants) {
+		const mapped = each.field(name);
+		if (mapped?.is !== "field") continue;
+		const { name: found, argument } = mapped.field;
+		return argument === undefined ? { name: found } : { name: found, argument };
+	}
+	return undefined;
 }
