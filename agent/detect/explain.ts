@@ -138,6 +138,8 @@ function partOf(
 
 function indexesOf({ plans, events }: LoadedRule, predicates: Predicates): Index[] {
 	const found = new Map<string, { events: EventName[]; checks: Index["checks"] }>();
+	// A correlation has none of its own: its rules are found.
+	if (plans.size === 0) return [];
 	for (const name of events) {
 		const kind = EventKind[name];
 		const checks = guardOf(plans.get(kind) ?? false, predicates)?.map((index) => {

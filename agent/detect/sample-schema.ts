@@ -3,6 +3,7 @@
 import { z } from "zod";
 import { EventFlag, type EventName, eventNames } from "../model/event.ts";
 import { structs } from "../model/structs.ts";
+import type { Sample, SampleProcess } from "./sample.ts";
 
 const scalar = z.union([z.string(), z.number(), z.boolean()]).meta({ id: "scalar" });
 const list = z.array(scalar);
@@ -20,8 +21,9 @@ const process = z
 		cwd: given("Working directory."),
 		tty: given("Number of the controlling terminal; 0, none, when left out."),
 		pid: given("Process id."),
+		sid: given("Pid of the leader of its session."),
 		stdin: given('Peer of the socket that is standard input, "198.51.100.7:4444".'),
-	})
+	} satisfies Record<keyof SampleProcess, z.ZodType>)
 	.meta({ id: "process" });
 
 const container = z.strictObject({
@@ -30,7 +32,7 @@ const container = z.strictObject({
 	image: given("Its image as the user wrote it."),
 	privileged: given("true or false."),
 	labels: z.record(z.string(), scalar).optional().describe("Its labels."),
-});
+} satisfies Record<keyof NonNullable<Sample["container"]>, z.ZodType>);
 
 const syscall = given("Name of the system call, for events that several calls make.");
 const result = given("What the call returned; minus the errno when it failed.");

@@ -1,9 +1,7 @@
 // Correlation documents as users write them: references, what they can do here, mistakes, and what hostile ones cost.
 import { describe, expect, it } from "vitest";
-import { correlationLines } from "../../../agent/detect/correlation/explain.ts";
 import { Correlator } from "../../../agent/detect/correlation/runtime.ts";
 import { Engine } from "../../../agent/detect/engine.ts";
-import { explainRule } from "../../../agent/detect/explain.ts";
 import { type LoadedRule, loadRules, type RuleSet } from "../../../agent/detect/load.ts";
 import { baseRules, documentText, eventOf, run, setOf, times } from "./correlation-rig.ts";
 import { context, errorsOf } from "./rig.ts";
@@ -168,17 +166,6 @@ describe("what a correlation can do here", () => {
 	it("is nothing when it asks for more rules than there are", () => {
 		const set = setWith([], { type: "temporal", rules: ["a", "b"], condition: { gt: 2 } });
 		expect(ruleT(set).status).toBe("not-evaluable");
-	});
-	it("is explained, and so is the rule that feeds it", () => {
-		const set = setWith([], valid);
-		const text = explainRule(ruleT(set), set.rules);
-		expect(text).toContain("event_count ≥ 3 within 10s by proc.pid: a");
-		expect(text).toContain("made of     a: evt.type = execve");
-		const [base] = set.rules;
-		expect(base && correlationLines(base, set.rules)).toEqual([
-			"feeds       t",
-			"alerts      none of its own: it is there for what it feeds",
-		]);
 	});
 	it("is said of a signature of the product that falls silent", () => {
 		const set = loadRules([
