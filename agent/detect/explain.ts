@@ -9,7 +9,6 @@ import { findField } from "./fields.ts";
 import { guardOf } from "./guard.ts";
 import type { Bounds, LoadedRule, RuleSet } from "./load.ts";
 import { lookupFor } from "./lookup.ts";
-import { templateFields } from "./output.ts";
 import type { Bound, Predicates } from "./plan.ts";
 import { placeOf } from "./scan.ts";
 import { checkText, fieldText } from "./show.ts";
@@ -190,6 +189,13 @@ function fieldsOf({ output }: LoadedRule, bound: Bound, predicates: Predicates):
 			in: [...where],
 		};
 	});
+}
+
+const inTemplate = /%\d*(?:[a-z0-9]+\()*([a-zA-Z]\w*(?:\.[a-zA-Z]\w*)+)(?:\[([^\]]*)\])?/g;
+
+/** The fields an output names, as it is written. */
+function templateFields(text: string): FieldRef[] {
+	return [...text.matchAll(inTemplate)].map(([, name = "", argument]) => ({ name, argument }));
 }
 
 /** In words, as on the reference page. */

@@ -6,7 +6,6 @@ import { findField } from "./fields.ts";
 import { addressField } from "./fields-socket.ts";
 import { isKnownField } from "./known-fields.ts";
 import { fieldRemedy } from "./suggest.ts";
-import type { FieldRef } from "./syntax.ts";
 import { asLatin1 } from "./text.ts";
 
 type Part =
@@ -41,12 +40,6 @@ export function textOf(
 		if (value === undefined) return undefined;
 		return type === "bool" ? String(value === 1) : String(value);
 	};
-}
-
-/** The fields a template names, each once. */
-export function templateFields(text: string): FieldRef[] {
-	const found = new Map([...text.matchAll(token)].map((each) => [each[0], each]));
-	return [...found.values()].map(([, name = "", argument]) => ({ name, argument }));
 }
 
 /** Throws CheckProblem for a field that does not exist. */

@@ -81,7 +81,7 @@ describe("the page about signatures", () => {
 		expect(status("Shop release changed by hand")).toBe("evaluable");
 		expect(status("Shop database dumped")).toBe("evaluable");
 		expect(status("Many releases changed by hand")).toBe("evaluable");
-	});
+	}, 60_000);
 
 	it("shows a rule whose kernel interest is what the page says", () => {
 		const [shop] = loadRules(readRuleFiles([join(folder, "shop.yaml")], false)).rules;

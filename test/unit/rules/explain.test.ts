@@ -247,7 +247,7 @@ describe("what is explained", () => {
 				name,
 			).toEqual([]);
 		}
-	});
+	}, 60_000);
 });
 
 describe("names that were meant", () => {
