@@ -1,9 +1,10 @@
 #!/usr/bin/env node
 // The command line: names, options and help. What a command does is in commands/; it is loaded only when used, so
 // that `picket status` does not pay for what `picket run` needs.
-import { Command, InvalidArgumentError, Option } from "commander";
+import { Argument, Command, InvalidArgumentError, Option } from "commander";
 import type { Page } from "./commands/page.ts";
 import type { Outcome } from "./commands/rules.ts";
+import type { SchemaName } from "./detect/rule-schema.ts";
 import { failureText } from "./failure.ts";
 import { neutralise } from "./report/shown.ts";
 import { append, type CaptureFlags, eventList, wholeNumber } from "./settings.ts";
@@ -110,6 +111,7 @@ function withRules(command: Command): Command {
 rules
 	.command("check <paths...>")
 	.description("load and compile rule files and say what is wrong with them, with the place")
+	.option("--default-rules", "load the sensor's own signatures beside them, for files that change these")
 	.option("--strict", "warnings count as errors")
 	.option("--json", "print JSON")
 	.addHelpText("after", ruleStatus)
@@ -143,6 +145,14 @@ withRules(rules.command("test [paths...]"))
 	.action(async (paths: string[], flags) =>
 		say((await import("./commands/rules-test.ts")).testRules(paths, flags, await page())),
 	);
+rules
+	.command("schema")
+	.description("the JSON schema of rule files, samples files or correlation documents, for editors")
+	.addArgument(new Argument("[what]", "which").choices(["rules", "samples", "correlation"]).default("rules"))
+	.action(async (what: SchemaName) => {
+		const { jsonSchema } = await import("./detect/rule-schema.ts");
+		say({ text: JSON.stringify(jsonSchema(what), null, 2), status: 0 });
+	});
 
 withSocket(rules.command("reload"))
 	.description("have the running sensor read rules and policy again; exit status 1 when something is refused")

@@ -53,11 +53,13 @@ export function samplesRunner(
 		const matched = [...judge.matches].filter(([name, count]) => count > (before.get(name) ?? 0));
 		return [...new Set([...matched.map(([name]) => name), ...told])];
 	};
-	const judged = ({ name }: LoadedRule, { is, sample }: PlacedSample): Omit<SampleResult, "sample"> => {
+	const judged = (rule: LoadedRule, { is, sample }: PlacedSample): Omit<SampleResult, "sample"> => {
+		const { name } = rule;
 		const wanted = is === "positive";
 		if (Array.isArray(sample)) {
-			// What came before another sample must not count.
-			const judge = new Engine(set, sampleContext);
+			// An engine of its own: what came before, in another sample, must not count.
+			const rules = [...joinedBy(rule)];
+			const judge = new Engine({ predicates: set.predicates, rules }, sampleContext);
 			const steps = observationsOf(sample as readonly Step[]).map((step) => matchedBy(judge, step));
 			const matched = [...new Set(steps.flat())];
 			return { passed: matched.includes(name) === wanted, matched, trace: undefined, steps };
@@ -92,6 +94,14 @@ export function samplesRunner(
 			samples: results,
 		};
 	};
+}
+
+/** The rule, and what it joins, however deep. */
+function joinedBy(rule: LoadedRule): Set<LoadedRule> {
+	const found = new Set([rule]);
+	// A set hands out what is added to it on the way.
+	for (const { correlation } of found) for (const feed of correlation?.feeds ?? []) found.add(feed.rule);
+	return found;
 }
 
 export function outcomeOf(

@@ -44,7 +44,9 @@ export function testRules(paths: readonly string[], flags: TestFlags, page: Page
 	const subject = { set, bounds, files: [...files, ...sampleFiles], rules };
 	if (flags.recording !== undefined) return recordingOutcome(subject, flags.recording, flags, page);
 	const run = samplesRunner(subject, problems, flags.trace === true);
-	const results = rules.map((rule) => run(rule, byRule.get(rule) ?? []));
+	// What only feeds a correlation is tested with it.
+	const alone = rules.filter((rule) => !rule.silent || byRule.has(rule) || wanted !== undefined);
+	const results = alone.map((rule) => run(rule, byRule.get(rule) ?? []));
 	return outcomeOf(results, subject, problems, flags, page);
 }
 

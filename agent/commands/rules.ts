@@ -70,13 +70,18 @@ export interface CheckFlags {
 	readonly json?: boolean;
 	/** Warnings count as errors. */
 	readonly strict?: boolean;
+	/** Load our own signatures beside the files, which may change them. */
+	readonly defaultRules?: boolean;
 }
 
-/** Loads the files alone, without our own signatures. Status 1 when there is an error. */
-export function checkRules(paths: readonly string[], { json, strict }: CheckFlags, page: Page): Outcome {
+/** Loads the files, without our own signatures unless asked to, and tells of these files. Status 1 on an error. */
+export function checkRules(paths: readonly string[], flags: CheckFlags, page: Page): Outcome {
+	const { json, strict, defaultRules } = flags;
 	const files = readRuleFiles(paths, false);
-	const set = loadRules(files);
-	const problems = inOrder([...set.problems, ...emptyFiles(paths, files)], files);
+	const loaded = loadRules(defaultRules === true ? readRuleFiles(paths, true) : files);
+	const isHere = ({ file }: { readonly file: string }): boolean => files.some(({ path }) => path === file);
+	const set = { ...loaded, rules: loaded.rules.filter(isHere) };
+	const problems = inOrder([...loaded.problems.filter(isHere), ...emptyFiles(paths, files)], files);
 	const errors = problems.filter(({ level }) => level === "error").length;
 	const warnings = problems.length - errors;
 	const status = errors > 0 || (strict === true && warnings > 0) ? 1 : 0;

@@ -84,7 +84,8 @@ interface Rule {
 }
 
 const words = (text: string): ReadonlySet<string> => new Set(text.split(" "));
-const knownKeys: Readonly<Record<string, ReadonlySet<string>>> = {
+/** The keys of each sort of item; others are warned of. */
+export const knownKeys: Readonly<Record<string, ReadonlySet<string>>> = {
 	rule: words(
 		"rule desc condition output priority tags enabled exceptions append override source warn_evttypes skip-if-unknown-filter capture capture_duration",
 	),

@@ -138,6 +138,8 @@ function partOf(
 
 function indexesOf({ plans, events }: LoadedRule, predicates: Predicates): Index[] {
 	const found = new Map<string, { events: EventName[]; checks: Index["checks"] }>();
+	// A correlation has none of its own: its rules are found.
+	if (plans.size === 0) return [];
 	for (const name of events) {
 		const kind = EventKind[name];
 		const checks = guardOf(plans.get(kind) ?? false, predicates)?.map((index) => {
@@ -189,6 +191,8 @@ function fieldsOf({ output }: LoadedRule, bound: Bound, predicates: Predicates):
 		};
 	});
 }
+
+const inTemplate = /%\d*(?:[a-z0-9]+\()*([a-zA-Z]\w*(?:\.[a-zA-Z]\w*)+)(?:\[([^\]]*)\])?/g;
 
 /** In words, as on the reference page. */
 export function meaningOf({ name, argument }: FieldRef, known: boolean): string {

@@ -3,24 +3,28 @@
 import { z } from "zod";
 import { EventFlag, type EventName, eventNames } from "../model/event.ts";
 import { structs } from "../model/structs.ts";
+import type { Sample, SampleProcess } from "./sample.ts";
 
-const scalar = z.union([z.string(), z.number(), z.boolean()]);
+const scalar = z.union([z.string(), z.number(), z.boolean()]).meta({ id: "scalar" });
 const list = z.array(scalar);
 const given = (words: string) => scalar.optional().describe(words);
 const all = <T extends string>(keys: readonly T[], value: z.ZodType) =>
 	Object.fromEntries(keys.map((key) => [key, value.optional()])) as Record<T, z.ZodOptional<z.ZodType>>;
 
-const process = z.strictObject({
-	exe: given("Path of the executed file."),
-	comm: given("The process's name; the last part of exe when left out. The kernel cuts it to 15 bytes."),
-	args: z.union([list, scalar]).optional().describe("All arguments, the first one too."),
-	uid: given("User; 0 when left out."),
-	login_uid: given("Who logged in; -1, nobody, when left out."),
-	cwd: given("Working directory."),
-	tty: given("Number of the controlling terminal; 0, none, when left out."),
-	pid: given("Process id."),
-	stdin: given('Peer of the socket that is standard input, "198.51.100.7:4444".'),
-});
+const process = z
+	.strictObject({
+		exe: given("Path of the executed file."),
+		comm: given("The process's name; the last part of exe when left out. The kernel cuts it to 15 bytes."),
+		args: z.union([list, scalar]).optional().describe("All arguments, the first one too."),
+		uid: given("User; 0 when left out."),
+		login_uid: given("Who logged in; -1, nobody, when left out."),
+		cwd: given("Working directory."),
+		tty: given("Number of the controlling terminal; 0, none, when left out."),
+		pid: given("Process id."),
+		sid: given("Pid of the leader of its session."),
+		stdin: given('Peer of the socket that is standard input, "198.51.100.7:4444".'),
+	} satisfies Record<keyof SampleProcess, z.ZodType>)
+	.meta({ id: "process" });
 
 const container = z.strictObject({
 	id: given("Its id."),
@@ -28,7 +32,7 @@ const container = z.strictObject({
 	image: given("Its image as the user wrote it."),
 	privileged: given("true or false."),
 	labels: z.record(z.string(), scalar).optional().describe("Its labels."),
-});
+} satisfies Record<keyof NonNullable<Sample["container"]>, z.ZodType>);
 
 const syscall = given("Name of the system call, for events that several calls make.");
 const result = given("What the call returned; minus the errno when it failed.");
@@ -67,13 +71,30 @@ function membersOf(event: EventName): string[] {
 	return Object.keys(structs[event]).filter((name) => !hidden.has(name));
 }
 
+const value = z.union([list, scalar]).meta({ id: "value" });
+/** Kinds that come as the same record say the same. */
+const byRecord = new Map<unknown, z.ZodType>();
+
 function eventSchema(event: EventName): z.ZodType {
-	const members = z.strictObject({
-		syscall,
-		event_flags: z.array(z.enum(Object.keys(EventFlag) as [string, ...string[]])).optional(),
-		...all(membersOf(event), z.union([list, scalar])),
-	});
-	return z.union([shaped[event] ?? members, z.null(), z.literal("")]);
+	const own = shaped[event];
+	if (own) return orNothing(own).meta({ id: event });
+	const record = structs[event];
+	const known = byRecord.get(record);
+	if (known) return known;
+	const made = orNothing(
+		z.strictObject({
+			syscall,
+			event_flags: z.array(z.enum(Object.keys(EventFlag) as [string, ...string[]])).optional(),
+			...all(membersOf(event), value),
+		}),
+	).meta({ id: event });
+	byRecord.set(record, made);
+	return made;
+}
+
+/** `exec:` with nothing behind it is an event, too. */
+function orNothing(schema: z.ZodType): z.ZodType {
+	return z.union([schema, z.null(), z.literal("")]);
 }
 
 const members = {
@@ -91,7 +112,8 @@ const oneEvent = "has more than one event";
 export const sampleSchema = z
 	.strictObject(members)
 	.refine(isOneEvent, oneEvent)
-	.describe("An event and who acted; without a kind it is an exec.");
+	.describe("An event and who acted; without a kind it is an exec.")
+	.meta({ id: "event" });
 
 const stepSchema = z
 	.strictObject({
@@ -100,7 +122,8 @@ const stepSchema = z
 		every: given("Seconds between two of them; 0.1 when left out."),
 		after: given("Seconds since the step before."),
 	})
-	.refine(isOneEvent, oneEvent);
+	.refine(isOneEvent, oneEvent)
+	.meta({ id: "act" });
 
 const acts = z
 	.array(z.union([sampleSchema, z.array(stepSchema).describe("Acts one after another, for correlations.")]))

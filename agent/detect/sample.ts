@@ -32,7 +32,7 @@ export interface Sample extends Events {
 		readonly labels?: Record<string, string>;
 	};
 }
-interface SampleProcess {
+export interface SampleProcess {
 	readonly exe?: string;
 	readonly comm?: string;
 	readonly args?: readonly string[] | string;

@@ -21,6 +21,7 @@ const folder = folderOf({
 	"remarks.yaml": "# nothing\n\n# at all\n",
 	"none/readme.txt": "no rules",
 	"warned.yaml": good.replace("  desc", "  dsc: x\n  desc"),
+	"site.yaml": "- rule: Password hashes read\n  enabled: false\n",
 	"picket.yaml": "rules:\n  default: false\n",
 });
 
@@ -107,6 +108,13 @@ describe("rules check", () => {
 			expect(check([name], { strict: true }).status).toBe(1);
 		},
 	);
+});
+
+it("rules check finds the signatures that a file changes, when asked to load them", () => {
+	expect(check(["site.yaml"]).status).toBe(1);
+	const { text, status } = check(["site.yaml"], { defaultRules: true });
+	expect(text).toBe("0 rules in 1 file: 0 evaluable, 0 degraded, 0 not evaluable, 0 in error");
+	expect(status).toBe(0);
 });
 
 it("rules list names what would load, with severity and technique", () => {

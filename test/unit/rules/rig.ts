@@ -1,4 +1,4 @@
-// Runs `picket rules …` as a user does, on files of a folder that is removed afterwards.
+// Runs `picket` as a user does, on files of a folder that is removed afterwards.
 import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -24,10 +24,10 @@ export interface Outcome {
 	readonly err: string;
 }
 
-/** `picket rules` with these words, in `folder`, without a terminal. */
-export function picketRules(folder: string, ...words: readonly string[]): Outcome {
+/** `picket` with these words, in `folder`, without a terminal. */
+export function picket(folder: string, ...words: readonly string[]): Outcome {
 	try {
-		const out = execFileSync(process.execPath, [`${root}agent/main.mjs`, "rules", ...words], {
+		const out = execFileSync(process.execPath, [`${root}agent/main.mjs`, ...words], {
 			cwd: folder,
 			encoding: "utf8",
 			stdio: ["ignore", "pipe", "pipe"],
@@ -37,4 +37,8 @@ export function picketRules(folder: string, ...words: readonly string[]): Outcom
 		const { status, stdout, stderr } = error as { status: number; stdout: string; stderr: string };
 		return { status, out: stdout, err: stderr };
 	}
+}
+
+export function picketRules(folder: string, ...words: readonly string[]): Outcome {
+	return picket(folder, "rules", ...words);
 }

@@ -204,7 +204,7 @@ describe("rules test", () => {
 		});
 		expect(totals.passed).toBeGreaterThan(15);
 		expect(status).toBe(0);
-	});
+	}, 60_000);
 });
 
 describe("rules test on a recording", () => {
