@@ -1,6 +1,7 @@
 // From the items of rule files to complete rules: later items change earlier ones (append, override, enabled). The
 // order of the files is the order of the rules; what lists, macros and exceptions put in is decided elsewhere.
 import type { Problem } from "../model/verdict.ts";
+import { CheckProblem } from "./check.ts";
 import { exceptionsOf, exceptionsProblem, mergeExceptions } from "./exceptions.ts";
 import {
 	expandLists,
@@ -218,9 +219,13 @@ export function* collect(files: readonly RuleFile[], problems: Problem[]): Gener
 		yield;
 	}
 	const resolved = resolveLists(lists);
+	/** Signs that all conditions together may have with their lists put in. */
+	let left = 16 << 20;
 	const sources: RuleSource[] = [];
 	for (const rule of rules.values()) {
-		sources.push(sourceOf(rule, resolved, macros));
+		const condition = conditionOf(rule, resolved, left);
+		left -= condition.text.length;
+		sources.push(sourceOf(rule, condition, resolved, macros));
 		yield;
 	}
 	return sources;
@@ -261,10 +266,30 @@ function change(before: Value | undefined, value: Value, key: string, append: bo
 
 const ink = (text: string): number => text.replace(/\s+/g, "").length;
 
-function sourceOf(rule: Rule, lists: Lists, macros: Macros): RuleSource {
-	const { item, origin, values, wrong } = rule;
+/** With its lists put in, as far as that is short enough. */
+interface Condition {
+	readonly text: string;
+	readonly wrong: ItemProblem | undefined;
+}
+function conditionOf({ values, wrong }: Rule, lists: Lists, left: number): Condition {
+	if (wrong) return { text: asText(values.condition), wrong };
+	const tooLong = (message: string, remedy: string): Condition => ({
+		text: "",
+		wrong: { key: "condition", message, remedy },
+	});
+	try {
+		const text = expandLists(asText(values.condition), lists);
+		if (text.length <= left) return { text, wrong: undefined };
+		return tooLong("the conditions of all rules together are too long", "use fewer lists, or shorter ones");
+	} catch (error) {
+		if (!(error instanceof CheckProblem)) throw error;
+		return tooLong(error.message, error.remedy);
+	}
+}
+
+function sourceOf(rule: Rule, condition: Condition, lists: Lists, macros: Macros): RuleSource {
+	const { item, origin, values } = rule;
 	const written = asText(values.condition);
-	const condition = expandLists(written, lists);
 	const placeOf: RuleSource["placeOf"] = (key, before = "") => {
 		const pieces = rule.pieces.get(key) ?? [{ item, text: "" }];
 		let skip = ink(before);
@@ -289,12 +314,12 @@ function sourceOf(rule: Rule, lists: Lists, macros: Macros): RuleSource {
 		author: "",
 		references: [],
 		placeOf,
-		condition,
+		condition: condition.text,
 		placeAt: (at) => placeOf("condition", writtenBefore(written, lists, at)),
 		tree: () => ({
 			node: exceptionsOf(values.exceptions, lists).reduce<Node>(
 				(sum, each) => ({ is: "and", nodes: [sum, { is: "not", node: each }] }),
-				expandMacros(parseCondition(condition), lists, macros),
+				expandMacros(parseCondition(condition.text), lists, macros),
 			),
 			reasons: [],
 			shown: undefined,
@@ -311,6 +336,6 @@ function sourceOf(rule: Rule, lists: Lists, macros: Macros): RuleSource {
 		skipUnknown: isYes(values["skip-if-unknown-filter"]),
 		samples: values.picket_samples,
 		falsePositives: asList(values.picket_false_positives).map(asText),
-		wrong,
+		wrong: condition.wrong,
 	};
 }

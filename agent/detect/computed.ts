@@ -1,7 +1,7 @@
 // Checks with a call in them, tolower(proc.name) or val(fd.name): made into strings and compared as such.
 import type { Observation } from "../model/event.ts";
 import { type Check, CheckProblem, type Test, unknownField } from "./check.ts";
-import type { FieldContext } from "./field.ts";
+import type { Field, FieldContext } from "./field.ts";
 import { findField } from "./fields.ts";
 import { addressField } from "./fields-socket.ts";
 import { isKnownField } from "./known-fields.ts";
@@ -13,6 +13,7 @@ type Computed = (observation: Observation, context: FieldContext) => readonly st
 
 /** Anything with a call in it: made into strings, compared as strings or numbers. Rare, so not made fast. */
 export function computedTest({ left, operator, right, match }: Check): Test {
+	for (const term of right) checkTypes(left, term);
 	const leftValue = computed(left);
 	const rightValues = right.map(computed);
 	const compare = computedComparison(left, operator, right, match === "all");
@@ -29,6 +30,21 @@ export function computedTest({ left, operator, right, match }: Check): Test {
 	};
 }
 
+type Type = Field["type"] | undefined;
+/** Undefined for a constant, which can be of any, and for a field that no event here has. */
+function typeOf(term: Term): Type {
+	if (term.is === "text") return undefined;
+	if (term.is === "field") return findField(term.field.name, term.field.argument)?.type;
+	if (term.name === "len") return "number";
+	return term.name === "val" && term.terms[0] ? typeOf(term.terms[0]) : "text";
+}
+/** What is compared has to be of one type. Throws CheckProblem. */
+function checkTypes(left: Term, right: Term): void {
+	const [one, other] = [typeOf(left), typeOf(right)];
+	if (one === undefined || other === undefined || one === other) return;
+	throw new CheckProblem(`a ${one} is compared with a ${other}`, "compare fields of the same type");
+}
+
 type Comparison = (lefts: readonly string[], rights: readonly string[]) => boolean;
 
 function computedComparison(
@@ -40,6 +56,8 @@ function computedComparison(
 	const name = left.is === "field" ? left.field.name : left.is === "call" ? left.name : "";
 	const type = left.is === "field" ? findField(left.field.name, left.field.argument)?.type : undefined;
 	const constants = right.flatMap((term) => (term.is === "text" ? [term.text] : []));
+	if (type === "address" && operator !== "exists" && operator !== "=" && operator !== "!=")
+		throw new CheckProblem(`${operator} does not go with ${name}, which is an address`, "use = or !=");
 	if (name === "len" || name === "number" || isTimePart(name) || type === "number") {
 		const compare = numberOperators[operator];
 		if (!compare && operator !== "exists")
@@ -81,8 +99,14 @@ export function computed(term: Term): Computed {
 		const field = findField(term.field.name, term.field.argument);
 		if (!field && !isKnownField(term.field.name)) throw unknownField(term.field);
 		if (!field) return () => undefined;
-		const { kinds, type } = field;
-		const get = field.type === "address" ? addressField(field) : field.get;
+		if (field.type === "address") {
+			const ends = field.ends.map((end) => addressField({ ...field, ends: [end] }));
+			return (observation, context) => {
+				const shown = ends.flatMap((end) => end(observation, context) ?? []);
+				return shown.length === 0 ? undefined : shown;
+			};
+		}
+		const { get, kinds, type } = field;
 		return (observation, context) => {
 			if (kinds && !kinds.includes(observation.event.kind)) return undefined;
 			const value = get(observation, context);
@@ -93,8 +117,15 @@ export function computed(term: Term): Computed {
 	const parts = term.terms.map(computed);
 	const first = parts[0];
 	const one = (convert: (text: string) => string): Computed => {
-		if (!first || parts.length !== 1)
+		const [given] = term.terms;
+		if (!first || !given || parts.length !== 1)
 			throw new CheckProblem(`${term.name} takes one value`, `write ${term.name}(field)`);
+		const type = typeOf(given);
+		if (term.name !== "val" && type !== undefined && type !== "text")
+			throw new CheckProblem(
+				`${term.name} takes a text, not ${type === "address" ? "an" : "a"} ${type}`,
+				"name a field that is a text",
+			);
 		return (observation, context) => first(observation, context)?.map(convert);
 	};
 	switch (term.name) {

@@ -16,17 +16,35 @@ export interface MacroDefinition extends Definition {
 	/** "file:line", for messages. */
 	readonly place: string;
 }
-export type Lists = ReadonlyMap<string, readonly string[]>;
+/** Items of a list by its name, with lists within it put in. */
+export type Lists = Pick<ReadonlyMap<string, readonly string[]>, "get" | "has">;
 export type Macros = ReadonlyMap<string, MacroDefinition>;
 
-/** The lists as they are when all files are read. Lists within lists count one level deep. */
+/** Signs that a condition may have with its lists put in, and parts with its macros put in. */
+const mostText = 1 << 20;
+const mostNodes = 100_000;
+
+/** The lists as they are when all files are read. Lists within lists count one level deep; repeated items once. */
 export function resolveLists(lists: ReadonlyMap<string, ListDefinition>): Lists {
-	const itemsOf = ({ items, seesBefore }: ListDefinition) =>
-		items.flatMap((item) => {
+	const resolved = new Map<string, readonly string[]>();
+	const itemsOf = ({ items, seesBefore }: ListDefinition): readonly string[] => {
+		const all = new Set<string>();
+		for (const item of new Set(items)) {
 			const inner = lists.get(item);
-			return inner && inner.index < seesBefore ? inner.items : [item];
-		});
-	return new Map([...lists].map(([name, list]) => [name, itemsOf(list)]));
+			for (const each of inner && inner.index < seesBefore ? inner.items : [item]) all.add(each);
+		}
+		return [...all];
+	};
+	return {
+		has: (name) => lists.has(name),
+		get(name) {
+			const list = lists.get(name);
+			if (!list) return undefined;
+			const items = resolved.get(name) ?? itemsOf(list);
+			resolved.set(name, items);
+			return items;
+		},
+	};
 }
 
 /** Marks where an empty list stood; a character no rule file has a use for. */
@@ -35,14 +53,24 @@ const hole = "\ue000";
 const wantsList = /(?:^|[\s(\]])(?:in|intersects|pmatch|oneof|anyof|allof)\s+$/;
 const listWord = /(?<=^|[\s(),=])[^\s(),=]+(?=$|[\s(),=])/g;
 
-/** Lists stand for their items wherever their name stands alone. An empty one takes a neighbouring comma along. */
+/**
+ * Lists stand for their items wherever their name stands alone. An empty one takes a neighbouring comma along. Throws
+ * CheckProblem when that makes the condition too long.
+ */
 export function expandLists(condition: string, lists: Lists): string {
 	let emptied = false;
+	let size = condition.length;
 	const out = condition.replace(listWord, (word, at: number) => {
 		const items = lists.get(word);
 		if (!items) return word;
 		if (items.length === 0) emptied = true;
 		const text = items.length === 0 ? hole : items.map(quoteItem).join(", ");
+		size += text.length;
+		if (size > mostText)
+			throw new CheckProblem(
+				"the condition is too long with its lists put in",
+				"use fewer lists, or shorter ones",
+			);
 		return wantsList.test(condition.slice(Math.max(0, at - 16), at)) ? `(${text})` : text;
 	});
 	if (!emptied) return out;
@@ -81,47 +109,63 @@ export function writtenBefore(condition: string, lists: Lists, at: number): stri
 
 /** Throws CheckProblem. What comes out of a macro is placed where the rule's own text names the macro. */
 export function expandMacros(node: Node, lists: Lists, macros: Macros): Node {
-	return expand(node, Number.POSITIVE_INFINITY, lists, macros, [], undefined);
+	return new MacroExpansion(lists, macros).expand(node, Number.POSITIVE_INFINITY, [], undefined);
 }
 
-function expand(
-	node: Node,
-	seesBefore: number,
-	lists: Lists,
-	macros: Macros,
-	path: readonly string[],
-	place: number | undefined,
-): Node {
-	switch (node.is) {
-		case "check":
-			return place === undefined ? node : { ...node, at: place };
-		case "not":
-			return { is: "not", node: expand(node.node, seesBefore, lists, macros, path, place) };
-		case "and":
-		case "or":
-			return {
-				is: node.is,
-				nodes: node.nodes.map((each) => expand(each, seesBefore, lists, macros, path, place)),
-			};
-		case "name": {
-			const { name } = node;
-			const at = place ?? node.at;
-			const macro = macros.get(name);
-			if (!macro) throw new CheckProblem(`no macro is named ${name}`, "define it, or correct its name", at);
-			if (path.includes(name))
-				throw new CheckProblem(`the macro ${name} contains itself`, "break the circle", at);
-			if (macro.index >= seesBefore)
-				throw new CheckProblem(`the macro ${name} is defined after the macro that uses it`, "move it up", at);
-			const inner = parseMacro(name, macro, lists, at);
-			return expand(inner, macro.seesBefore, lists, macros, [...path, name], at);
+/** As they were read, each once however many rules use it. */
+const parsed = new WeakMap<MacroDefinition, Node>();
+
+class MacroExpansion {
+	readonly #lists: Lists;
+	readonly #macros: Macros;
+	/** A macro that names another twice, which does the same, stands for any number of checks. */
+	#left = mostNodes;
+
+	constructor(lists: Lists, macros: Macros) {
+		this.#lists = lists;
+		this.#macros = macros;
+	}
+
+	expand(node: Node, seesBefore: number, path: readonly string[], place: number | undefined): Node {
+		if (--this.#left < 0)
+			throw new CheckProblem("the condition is too long with its macros put in", "use fewer macros", place);
+		switch (node.is) {
+			case "check":
+				return place === undefined ? node : { ...node, at: place };
+			case "not":
+				return { is: "not", node: this.expand(node.node, seesBefore, path, place) };
+			case "and":
+			case "or":
+				return {
+					is: node.is,
+					nodes: node.nodes.map((each) => this.expand(each, seesBefore, path, place)),
+				};
+			case "name": {
+				const { name } = node;
+				const at = place ?? node.at;
+				const macro = this.#macros.get(name);
+				if (!macro) throw new CheckProblem(`no macro is named ${name}`, "define it, or correct its name", at);
+				if (path.includes(name))
+					throw new CheckProblem(`the macro ${name} contains itself`, "break the circle", at);
+				if (macro.index >= seesBefore)
+					throw new CheckProblem(
+						`the macro ${name} is defined after the macro that uses it`,
+						"move it up",
+						at,
+					);
+				return this.expand(this.#parse(name, macro, at), macro.seesBefore, [...path, name], at);
+			}
 		}
 	}
-}
-function parseMacro(name: string, { condition, place }: MacroDefinition, lists: Lists, at: number): Node {
-	try {
-		return parseCondition(expandLists(condition, lists));
-	} catch (error) {
-		if (!(error instanceof SyntaxProblem)) throw error;
-		throw new CheckProblem(`in the macro ${name}: ${error.message} (${place})`, error.remedy, at);
+
+	#parse(name: string, macro: MacroDefinition, at: number): Node {
+		try {
+			const node = parsed.get(macro) ?? parseCondition(expandLists(macro.condition, this.#lists));
+			parsed.set(macro, node);
+			return node;
+		} catch (error) {
+			if (!(error instanceof SyntaxProblem || error instanceof CheckProblem)) throw error;
+			throw new CheckProblem(`in the macro ${name}: ${error.message} (${macro.place})`, error.remedy, at);
+		}
 	}
 }

@@ -192,8 +192,6 @@ function fieldsOf({ output }: LoadedRule, bound: Bound, predicates: Predicates):
 	});
 }
 
-const inTemplate = /%\d*(?:[a-z0-9]+\()*([a-zA-Z]\w*(?:\.[a-zA-Z]\w*)+)(?:\[([^\]]*)\])?/g;
-
 /** In words, as on the reference page. */
 export function meaningOf({ name, argument }: FieldRef, known: boolean): string {
 	if (!known) return "known, but no event here has it: always missing";

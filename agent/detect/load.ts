@@ -323,6 +323,7 @@ function judge(
 	const reasons = [...known];
 	const types = new Set<string>();
 	const missing = new Set<string>();
+	let environment = false;
 	const walk = (node: Bound): void => {
 		if (node.is === "not") {
 			walk(node.node);
@@ -334,6 +335,7 @@ function judge(
 		}
 		const predicate = predicates.at(node.index);
 		if (predicate.missing) missing.add(predicate.fieldName);
+		if (/^proc\.a?env\b/.test(predicate.fieldName)) environment = true;
 		if (predicate.fieldName !== "evt.type" || predicate.check.operator === "!=") return;
 		for (const type of predicate.values) if (!deliveredTypes.has(type)) types.add(type);
 	};
@@ -346,5 +348,7 @@ function judge(
 			reasons: reasons.length > 0 ? reasons : ["no event can satisfy the condition"],
 		};
 	}
-	return { status: reasons.length > 0 ? "degraded" : "evaluable", reasons };
+	const status = reasons.length > 0 ? "degraded" : "evaluable";
+	if (environment) reasons.push("the environment is captured only with environment_bytes set in picket.yaml");
+	return { status, reasons };
 }

@@ -164,6 +164,43 @@ const base = `
   priority: Notice
 `;
 
+describe("what lists and macros stand for", () => {
+	const items = Array.from({ length: 3000 }, (_, i) => `item-number-${i}`).join(", ");
+	const big = `- list: big\n  items: [${items}]\n`;
+	const good = "- rule: good\n  desc: d\n  condition: proc.name in (big)\n  output: o\n  priority: info\n";
+
+	it("is put in once however often a list names another", () => {
+		const text = `${big}- list: many\n  items: [${Array(3000).fill("big").join(", ")}]\n`;
+		const set = load(`${text}${good.replace("(big)", "(many)")}`);
+		expect(errorsOf(set)).toEqual([]);
+		expect(fired(set, named("item-number-9"))).toEqual(["good"]);
+	});
+
+	it("may be long, and is refused when it is too long", () => {
+		const bad = good.replace("good", "bad").replace("(big)", `(${Array(100).fill("big").join(", ")})`);
+		const set = load(`${big}${bad}${good}`);
+		expect(errorsOf(set)).toMatchObject([
+			{ where: "rule bad", message: "the condition is too long with its lists put in", line: 5 },
+		]);
+		expect(fired(set, named("item-number-9"))).toEqual(["good"]);
+	});
+
+	it("is refused when macros double it too often", () => {
+		const macros = Array.from(
+			{ length: 40 },
+			(_, i) => `- macro: m${i}\n  condition: ${i === 0 ? "evt.num > 0" : `m${i - 1} or m${i - 1}`}\n`,
+		).join("");
+		const set = load(
+			`${macros}${big}${good.replace("good", "bad").replace("proc.name in (big)", "m39")}${good}`,
+		);
+		expect(errorsOf(set)).toMatchObject([
+			{ where: "rule bad", message: "the condition is too long with its macros put in" },
+		]);
+		expect(fired(set, named("item-number-9"))).toEqual(["good"]);
+		expect(holds("m5", named("x"), macros)).toBe(true);
+	});
+});
+
 describe("a later item", () => {
 	it("appends to a list and a macro, in the old way and the new", () => {
 		const text = `${base}

@@ -530,6 +530,31 @@ describe("a transform", () => {
 		expect(holds(condition, sample)).toBe(expected);
 	});
 
+	it.each([
+		["tolower(proc.pid) = 1", "tolower takes a text, not a number"],
+		["basename(fd.sip) = x", "basename takes a text, not an address"],
+		["proc.pid = val(proc.name)", "a number is compared with a text"],
+		["proc.name = val(proc.pid)", "a text is compared with a number"],
+		["len(proc.name) = val(proc.name)", "a number is compared with a text"],
+		["fd.sip startswith val(fd.cip)", "startswith does not go with fd.sip"],
+		["tolower() = x", "tolower takes one value"],
+		["tolower(proc.name, proc.exe) = x", "tolower takes one value"],
+		["toupper(proc.nam) = x", "there is no field proc.nam"],
+		["toupper(name) = x", "a field is missing"],
+	])("%s is refused for its types", (condition, message) => {
+		expect(errorOf(condition).message).toContain(message);
+	});
+
+	it.each([
+		["fd.sip = val(fd.rip)", true],
+		["fd.sip = val(fd.lip)", false],
+		["fd.sip != val(fd.lip)", true],
+		["proc.pid = val(proc.ppid)", false],
+		["proc.pid > val(proc.ppid)", true],
+	])("compares numbers and addresses of one event: %s is %s", (condition, expected) => {
+		expect(holds(condition, connect("10.1.2.3"))).toBe(expected);
+	});
+
 	it("takes bytes out of base 64", () => {
 		const given: Sample = { process: { args: ["x", Buffer.from("secret").toString("base64")] } };
 		expect(holds("b64(proc.args) = secret", given)).toBe(true);

@@ -101,3 +101,10 @@ describe("user names", () => {
 		expect(users.size).toBe(10);
 	});
 });
+
+it("names of groups come from the group file, which has them in the same places", () => {
+	replace("root:x:0:\nadm:x:4:ada,ben\nbroken\n");
+	const groups = createUsers({ clock, file });
+	expect(groups.name(4)).toBe("adm");
+	expect(groups.name(5)).toBeUndefined();
+});
