@@ -22,6 +22,7 @@ import {
 	effectiveCapabilities,
 	sayArgumentLine,
 	sayCommandLine,
+	sayDirectory,
 } from "./process-text.ts";
 
 /** A moment as the language has it, ns since 1970, of one that is ns since boot. */
@@ -117,7 +118,11 @@ export const processFields: Fields = {
 	"proc.exepath": ofProcess((process) => process.exe),
 	"proc.cmdline": inPieces(ofProcess(commandLine), (process) => process, sayCommandLine),
 	"proc.exeline": ofProcess((process) => process.args.join(" ")),
-	"proc.cwd": ofProcess(({ cwd }) => (cwd === "" || cwd.endsWith("/") ? cwd || undefined : `${cwd}/`)),
+	"proc.cwd": inPieces(
+		ofProcess(({ cwd }) => (cwd === "" || cwd.endsWith("/") ? cwd || undefined : `${cwd}/`)),
+		(process) => process,
+		sayDirectory,
+	),
 	"proc.pid": { type: "number", get: ({ event }) => event.pid },
 	"proc.ppid": numberOfProcess((process) => process.parentPid),
 	"proc.vpid": numberOfProcess((process) => process.namespacePid),
