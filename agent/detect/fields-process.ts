@@ -22,6 +22,7 @@ import {
 	effectiveCapabilities,
 	sayArgumentLine,
 	sayCommandLine,
+	sayDirectory,
 	sayWholeLine,
 	wholeLine,
 } from "./process-text.ts";
@@ -122,7 +123,11 @@ export const processFields: Fields = {
 	"proc.exepath": ofProcess((process) => process.exe),
 	"proc.cmdline": inPieces(ofProcess(commandLine), (process) => process, sayCommandLine),
 	"proc.exeline": inPieces(ofProcess(wholeLine), (process) => process, sayWholeLine),
-	"proc.cwd": ofProcess(({ cwd }) => (cwd === "" || cwd.endsWith("/") ? cwd || undefined : `${cwd}/`)),
+	"proc.cwd": inPieces(
+		ofProcess(({ cwd }) => (cwd === "" || cwd.endsWith("/") ? cwd || undefined : `${cwd}/`)),
+		(process) => process,
+		sayDirectory,
+	),
 	"proc.pid": { type: "number", get: ({ event }) => event.pid },
 	"proc.ppid": numberOfProcess((process) => process.parentPid),
 	"proc.vpid": numberOfProcess((process) => process.namespacePid),

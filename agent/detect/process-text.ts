@@ -61,6 +61,12 @@ export function sayCommandLine(process: Process, say: (piece: string) => void): 
 	sayArgumentLine(process, say);
 }
 
+/** The working directory with a slash at its end. */
+export function sayDirectory({ cwd }: Process, say: (piece: string) => void): void {
+	say(cwd);
+	if (!cwd.endsWith("/")) say("/");
+}
+
 /** 0 is the process itself, 1 its parent. */
 export function ancestor(process: Process, level: number): Process | undefined {
 	let at: Process | undefined = process;

@@ -69,7 +69,7 @@ export class OwnMachine {
 		this.#pid = Number(readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1").split(" ")[0]);
 	}
 
-	/** A shell script in it, as root without a terminal or login; ends within a minute or rejects. */
+	/** A shell script in it, as root without a terminal or login; ends within two minutes or rejects. */
 	run(script: string, shell = "/bin/sh"): Promise<Result> {
 		const where = [
 			"--target",
@@ -99,7 +99,7 @@ export class OwnMachine {
 			const late = setTimeout(() => {
 				child.kill("SIGKILL");
 				reject(new Error(`${script}\nis still running; it said: ${out}`));
-			}, 60_000);
+			}, 120_000);
 			child.on("close", (status) => {
 				clearTimeout(late);
 				resolve({ status, out });
