@@ -136,6 +136,8 @@ export interface Steering {
 	/** One event in so many is refused on purpose; 0 for none. */
 	readonly simulateLoss: number;
 	readonly limits: CaptureLimits;
+	/** on_exec_again() is there without the program it makes up for. */
+	readonly execAlone: boolean;
 }
 
 export interface Steered {
@@ -202,6 +204,7 @@ export class Tables {
 		settings.writeUInt32LE((steering.ringBytes / 4) * 3, at.bulkLimit);
 		settings.writeUInt32LE(steering.ringBytes / 4, at.wakeLimit);
 		settings.writeUInt32LE(steering.simulateLoss, at.simulateLoss);
+		settings.writeUInt32LE(Number(steering.execAlone), at.execAlone);
 		this.#sensor.mapUpdate("settings_map", Buffer.alloc(4), settings);
 		return { unbounded, kinds };
 	}
