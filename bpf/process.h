@@ -282,6 +282,10 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 SEC("tracepoint/sched/sched_process_exec")
 int on_exec_again(struct trace_event_raw_sched_process_exec *context)
 {
+    const struct settings *settings = settings_get();
+    const __u64 *busy = exec_busy_here();
+    if (!settings || !busy || (!*busy && !settings->exec_alone))
+        return 0;
     struct task_struct *task = current_task();
     const struct exec_call call = {.file = BPF_CORE_READ(task, mm, exe_file),
                                    .filename = (const char *)context +
