@@ -405,6 +405,8 @@ struct settings {
     __u32 bulk_limit;    /* bytes in the ring from which bulk kinds are refused */
     __u32 wake_limit;    /* bytes in the ring from which every record wakes the agent */
     __u32 simulate_loss; /* one event in so many is refused on purpose; 0 for none */
+    __u32 exec_alone;    /* there is no on_exec() for on_exec_again() to make up for */
+    __u32 reserved;
 };
 
 /* generated = submitted + lost + limited + repeated, for each kind and at any time when no program

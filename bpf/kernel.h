@@ -72,6 +72,7 @@ enum {
 
 struct list_head {
     struct list_head *next;
+    struct list_head *prev;
 };
 struct hlist_node {
     struct hlist_node *next;
@@ -260,6 +261,7 @@ struct signal_struct {
     struct pid *pids[4];
 };
 struct mm_struct {
+    struct file *exe_file;
     unsigned long arg_start;
     unsigned long arg_end;
     unsigned long env_start;
@@ -292,6 +294,7 @@ struct task_struct {
     struct mm_struct *mm;
     struct task_struct *real_parent;
     struct list_head children;
+    struct list_head sibling;
     struct task_struct *group_leader;
     struct pid *thread_pid;
     __u64 start_boottime;
@@ -351,6 +354,12 @@ struct unix_sock {
 struct trace_event_raw_sys_exit {
     long id;
     long ret;
+};
+struct trace_event_raw_sched_process_exec {
+    __u32 __data_loc_filename;
+};
+struct trace_event_raw_sched_process_fork {
+    int child_pid;
 };
 struct kernel_siginfo {
     int si_code;
@@ -505,36 +514,14 @@ static __always_inline struct task_struct *current_task(void)
     return (struct task_struct *)bpf_get_current_task();
 }
 
-/* The kernel's list of some of its functions for programs: what one kernel has and another has not
- * is known by it. The weak functions are never called where their names are not known. */
-enum special_kfunc_type___new {
-    KF_bpf_rdonly_cast___new = 1,
-    KF_bpf_res_spin_lock___new = 2,
-};
-
-/* From 7.0 on (a46023d5616e) a tracepoint's programs can be preempted, and are skipped for whoever
- * preempts them; they may forbid it from 6.10 on (fc7566ad0a82). Only since 6.15 (e2d8f560d178) may
- * they then call global functions; what that version is known by came with it. */
-extern void bpf_preempt_disable(void) __ksym __weak;
-extern void bpf_preempt_enable(void) __ksym __weak;
-#define PREEMPTION_KNOWN                                                                           \
-    bpf_core_enum_value_exists(enum special_kfunc_type___new, KF_bpf_res_spin_lock___new)
-
-static __always_inline void preemption_off(void)
-{
-    if (PREEMPTION_KNOWN)
-        bpf_preempt_disable();
-}
-static __always_inline void preemption_on(void)
-{
-    if (PREEMPTION_KNOWN)
-        bpf_preempt_enable();
-}
-
 /* Two words of the kernel's memory. From 6.2 (a35b9af4ec2c) on an address can be given a type and
  * is then loaded from directly, at a fraction of what a probe read costs; the type is one that is
  * just two words of no meaning to the verifier, for whom pointers with types of their own would
- * multiply the ways through a loop. */
+ * multiply the ways through a loop. The weak function is never called where its name is not known.
+ */
+enum special_kfunc_type___new {
+    KF_bpf_rdonly_cast___new = 1,
+};
 extern void *bpf_rdonly_cast(const void *object, __u32 type) __ksym __weak;
 
 struct words {

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* exec, fork and exit: the life of a process.
  *
- * The kernel does not run a program for whoever preempts it on the same CPU, so each of them is
- * there twice: what one could not look at the other does. Of an exec that both looked at, the
- * second one does nothing. Both are skipped at once only in the moments before they forbid
- * preemption and after they allow it again. */
+ * From 7.0 on (a46023d5616e) a tracepoint's programs can be preempted, and the kernel does not run
+ * a program for whoever preempts it on the same CPU. So each has a second one on the same place, as
+ * a perf event's: those cannot be preempted. It does nothing where the first one has been. */
 #ifndef PICKET_PROCESS_H
 #define PICKET_PROCESS_H
 
@@ -156,13 +155,23 @@ static __always_inline bool told_first(__u32 kind, struct task_struct *task, __u
         .kind = kind,
         .image = image,
     };
+    /* An entry that is refused costs ten times as much as one that is found. */
+    if (bpf_map_lookup_elem(&told, &key))
+        return false;
     const __u8 one = 1;
     return bpf_map_update_elem(&told, &key, &one, BPF_NOEXIST) != -EEXIST;
 }
 
-static __always_inline void exec_report(struct task_struct *task, struct linux_binprm *bprm,
-                                        __u32 slot)
+struct exec_call {
+    struct file *file;
+    const char *filename;    /* as the caller named it */
+    const char *interpreter; /* 0 when not known */
+    __u32 slot;
+};
+
+static __always_inline void exec_report(struct task_struct *task, const struct exec_call *call)
 {
+    const __u32 slot = call->slot;
     const struct settings *settings = settings_get();
     if (!wanted(settings, EVENT_EXEC) || !in_scope(settings) ||
         !told_first(EVENT_EXEC, task, BPF_CORE_READ(task, self_exec_id)))
@@ -181,7 +190,7 @@ static __always_inline void exec_report(struct task_struct *task, struct linux_b
     exec_credentials(event, task);
     exec_namespaces(event, task);
 
-    struct file *file = BPF_CORE_READ(bprm, file);
+    struct file *file = call->file;
     struct inode *inode = BPF_CORE_READ(file, f_inode);
     exec_file(event, inode);
     for (int number = 0; number < 3; number++)
@@ -204,14 +213,12 @@ static __always_inline void exec_report(struct task_struct *task, struct linux_b
     }
     tail_path(&tail, &event->path, path);
 
-    const char *filename = BPF_CORE_READ(bprm, filename);
-    const char *interpreter = BPF_CORE_READ(bprm, interp);
-    if (!tail_string(&tail, &event->raw, filename, false))
+    if (!tail_string(&tail, &event->raw, call->filename, false))
         event->header.flags |= FLAG_RAW_UNREADABLE;
     event->interpreter.offset = tail.at;
     event->interpreter.size = 0;
-    if (interpreter != filename)
-        tail_string(&tail, &event->interpreter, interpreter, false);
+    if (call->interpreter && call->interpreter != call->filename)
+        tail_string(&tail, &event->interpreter, call->interpreter, false);
 
     struct mm_struct *mm = BPF_CORE_READ(task, mm);
     unsigned long start = BPF_CORE_READ(mm, arg_start);
@@ -240,18 +247,53 @@ static __always_inline void exec_report(struct task_struct *task, struct linux_b
         record_submit(settings, &event->header, size, false);
 }
 
-#define EXEC_PROGRAM(name, slot)                                                                   \
-    SEC("tp_btf/sched_process_exec")                                                               \
-    int BPF_PROG(name, struct task_struct *task, int old_pid, struct linux_binprm *bprm)           \
-    {                                                                                              \
-        preemption_off();                                                                          \
-        exec_report(task, bprm, slot);                                                             \
-        preemption_on();                                                                           \
-        return 0;                                                                                  \
-    }
+/* How many threads are within on_exec() on this CPU: while there is one, others are skipped. Which
+ * of the two programs comes first depends on who else listens there, and the second one does not
+ * know the interpreter, so that it must leave to the first what that will see. */
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, __u64);
+} exec_busy SEC(".maps");
 
-EXEC_PROGRAM(on_exec, SCRATCH_EXEC)
-EXEC_PROGRAM(on_exec_again, SCRATCH_EXEC_AGAIN)
+static __always_inline __u64 *exec_busy_here(void)
+{
+    __u32 zero = 0;
+    return bpf_map_lookup_elem(&exec_busy, &zero);
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
+{
+    const struct exec_call call = {.file = BPF_CORE_READ(bprm, file),
+                                   .filename = BPF_CORE_READ(bprm, filename),
+                                   .interpreter = BPF_CORE_READ(bprm, interp),
+                                   .slot = SCRATCH_EXEC};
+    __u64 *busy = exec_busy_here();
+    if (!busy)
+        return 0;
+    __sync_fetch_and_add(busy, 1);
+    exec_report(task, &call);
+    __sync_fetch_and_add(busy, -1);
+    return 0;
+}
+
+SEC("tracepoint/sched/sched_process_exec")
+int on_exec_again(struct trace_event_raw_sched_process_exec *context)
+{
+    const struct settings *settings = settings_get();
+    const __u64 *busy = exec_busy_here();
+    if (!settings || !busy || (!*busy && !settings->exec_alone))
+        return 0;
+    struct task_struct *task = current_task();
+    const struct exec_call call = {.file = BPF_CORE_READ(task, mm, exe_file),
+                                   .filename = (const char *)context +
+                                               (context->__data_loc_filename & 0xffff),
+                                   .slot = SCRATCH_EXEC_AGAIN};
+    exec_report(task, &call);
+    return 0;
+}
 
 static __always_inline void fork_report(struct task_struct *child)
 {
@@ -277,18 +319,39 @@ static __always_inline void fork_report(struct task_struct *child)
     record_submit(settings, &event.header, sizeof(event), false);
 }
 
-#define FORK_PROGRAM(name)                                                                         \
-    SEC("tp_btf/sched_process_fork")                                                               \
-    int BPF_PROG(name, struct task_struct *parent, struct task_struct *child)                      \
-    {                                                                                              \
-        preemption_off();                                                                          \
-        fork_report(child);                                                                        \
-        preemption_on();                                                                           \
-        return 0;                                                                                  \
-    }
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
+{
+    fork_report(child);
+    return 0;
+}
 
-FORK_PROGRAM(on_fork)
-FORK_PROGRAM(on_fork_again)
+/* A child that was just put at the end of its parent's list; a few of its siblings may have come
+ * behind it by now. */
+static __always_inline struct task_struct *youngest_child(struct task_struct *parent, __u32 pid)
+{
+    struct list_head *at = BPF_CORE_READ(parent, children.prev);
+    for (int i = 0; i < 8; i++) {
+        struct task_struct *child = (void *)at - bpf_core_field_offset(struct task_struct, sibling);
+        if ((__u32)BPF_CORE_READ(child, pid) == pid)
+            return child;
+        at = BPF_CORE_READ(at, prev);
+    }
+    return 0;
+}
+
+SEC("tracepoint/sched/sched_process_fork")
+int on_fork_again(struct trace_event_raw_sched_process_fork *context)
+{
+    struct task_struct *task = current_task();
+    const __u32 pid = context->child_pid;
+    struct task_struct *child = youngest_child(task, pid);
+    if (!child) /* CLONE_PARENT, and of each thread */
+        child = youngest_child(BPF_CORE_READ(task, real_parent), pid);
+    if (child)
+        fork_report(child);
+    return 0;
+}
 
 /* Who inherits the children of a process that is about to end: the nearest ancestor that has made
  * itself a subreaper, else the init of its pid namespace (find_new_reaper() does the same a moment
@@ -341,17 +404,18 @@ static __always_inline void exit_report(struct task_struct *task)
     record_submit(settings, &event.header, sizeof(event), false);
 }
 
-#define EXIT_PROGRAM(name)                                                                         \
-    SEC("tp_btf/sched_process_exit")                                                               \
-    int BPF_PROG(name, struct task_struct *task)                                                   \
-    {                                                                                              \
-        preemption_off();                                                                          \
-        exit_report(task);                                                                         \
-        preemption_on();                                                                           \
-        return 0;                                                                                  \
-    }
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(on_exit, struct task_struct *task)
+{
+    exit_report(task);
+    return 0;
+}
 
-EXIT_PROGRAM(on_exit)
-EXIT_PROGRAM(on_exit_again)
+SEC("tracepoint/sched/sched_process_exit")
+int on_exit_again(const void *context)
+{
+    exit_report(current_task());
+    return 0;
+}
 
 #endif

@@ -216,14 +216,21 @@ int Kernel::keep(int event)
     return static_cast<int>(place);
 }
 
-// The kernel waits for each program until nobody can be in it (from 6.13 on, ef1b808e3b7c): side by
-// side they wait for the same.
+// The kernel waits for each program on an event until nobody can be in it (from 6.13 on,
+// ef1b808e3b7c): side by side they wait for the same. The others go first: taking them off changes
+// the kernel's code, also where threads begin.
 void Kernel::release(const std::vector<Hook> &hooks)
 {
+    for (const Hook &hook : hooks) {
+        if (hook.place < 0)
+            bpf_link__destroy(hook.link);
+    }
     std::vector<pthread_t> threads;
     for (const Hook &hook : hooks) {
+        if (hook.place < 0)
+            continue;
         pthread_t thread;
-        if (hooks.size() > 1 && pthread_create(&thread, nullptr, destroy_link, hook.link) == 0)
+        if (pthread_create(&thread, nullptr, destroy_link, hook.link) == 0)
             threads.push_back(thread);
         else
             destroy_link(hook.link);

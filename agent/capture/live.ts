@@ -293,11 +293,13 @@ export class LiveCapture {
 		} catch (error) {
 			const failed = error as NativeError;
 			if (failed.errno === noSuchTracepoint && target.startsWith("syscalls/")) return false;
-			if (capability.required) throw explain(failed);
-			this.#missing.set(program, failed.message);
+			// The second program of a pair needs a readable tracefs, which the first one does without.
+			const spare = pairs.some((pair) => pair[0] === program);
+			if (capability.required && !spare) throw explain(failed);
+			if (!spare) this.#missing.set(program, failed.message);
 			this.#options.logger.warn(
 				{ program, reason: failed.message },
-				`not captured: ${capability.lost}; needed: ${capability.remedy}`,
+				`not captured: ${spare ? `what the kernel skips of ${capability.lost}` : capability.lost}; needed: ${capability.remedy}`,
 			);
 			return false;
 		}
@@ -343,6 +345,7 @@ export class LiveCapture {
 			scopeBits: this.#scopeBits,
 			simulateLoss: this.#options.simulateLoss,
 			limits: this.#options.limits,
+			execAlone: this.#missing.has("on_exec"),
 		});
 		this.unboundedOpens = unbounded;
 		this.#eventKinds = kinds;

@@ -143,6 +143,8 @@ export interface Steering {
 	/** One event in so many is refused on purpose; 0 for none. */
 	readonly simulateLoss: number;
 	readonly limits: CaptureLimits;
+	/** on_exec_again() is there without the program it makes up for. */
+	readonly execAlone: boolean;
 }
 
 export interface Steered {
@@ -219,6 +221,7 @@ export class Tables {
 		settings.writeUInt32LE((steering.ringBytes / 4) * 3, at.bulkLimit);
 		settings.writeUInt32LE(steering.ringBytes / 4, at.wakeLimit);
 		settings.writeUInt32LE(steering.simulateLoss, at.simulateLoss);
+		settings.writeUInt32LE(Number(steering.execAlone), at.execAlone);
 		if (!changed && this.#settings.equals(settings)) return { unbounded, kinds };
 		this.#settings = Buffer.from(settings);
 		randomBytes(8).copy(settings, at.seed);

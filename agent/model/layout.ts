@@ -1,7 +1,7 @@
 // Generated from the built BPF object's own type information by `npm run setup`: byte offsets of every
 // struct of bpf/event.h, and its constants. Not edited by hand.
 
-export const layoutHash = "3ce16a137ee17767";
+export const layoutHash = "f8d1083c40e7d7e4";
 
 export const bpfEvent = {
 	bytes: 72,
@@ -260,7 +260,7 @@ export const protectEvent = {
 } as const;
 
 export const settings = {
-	bytes: 80,
+	bytes: 88,
 	seed: 0,
 	repeatWindow: 8,
 	bulkBurst: 16,
@@ -276,6 +276,8 @@ export const settings = {
 	bulkLimit: 68,
 	wakeLimit: 72,
 	simulateLoss: 76,
+	execAlone: 80,
+	reserved: 84,
 } as const;
 
 export const socketEvent = {

@@ -239,7 +239,8 @@ describe("a hook", () => {
 	it("is attached only while somebody needs it", async () => {
 		const { capture } = watch({ kinds: new Set(processes) });
 		const names = () => [...capture.attached()].map((name) => name.replace("_function", "")).sort();
-		expect(names()).toEqual(["on_exec", "on_exit", "on_fork"]);
+		const both = ["on_exec", "on_exit", "on_fork"].flatMap((name) => [name, `${name}_again`]);
+		expect(names()).toEqual(both);
 		capture.setInterest({
 			...noInterest,
 			kinds: new Set([...processes, "connect"]),

@@ -1,6 +1,9 @@
 // No birth, execution or death of a process is missed or told twice, whoever preempts whom within the programs.
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { EventKind } from "../../agent/model/event.ts";
+import { noInterest } from "../../agent/model/interest.ts";
 import type * as wire from "../../agent/model/picket.v1.ts";
 import { asking, buildTrigger, Harness, run } from "./harness.ts";
 
@@ -45,8 +48,23 @@ describe("processes that live for a moment", () => {
 		const count = 100;
 		const runs = await Promise.all(Array.from({ length: 6 }, () => run(trigger, ["execs", String(count)])));
 		const { told, done } = children(new Set(runs.map(({ pid }) => pid)), count);
-		expect(harness.capture.skipped()).toBe(0);
 		expect(told).toEqual(done);
+		expect(harness.capture.skipped()).toBe(0);
+		identity();
+	});
+
+	it("are told of by the program that knows more, whichever the kernel runs first", async () => {
+		harness = new Harness({ kinds, interest });
+		const script = join(harness.folder, "script");
+		writeFileSync(script, "#!/bin/sh\n:\n", { mode: 0o755 });
+		// Off and on again: the second programs' events may outlive the first ones' hooks.
+		for (let time = 0; time < 3; time++) {
+			harness.capture.setInterest(noInterest);
+			harness.capture.setInterest(interest);
+			const { pid } = await run(script, []);
+			const exec = (await harness.of(pid)).find((event) => event.exec);
+			expect(exec?.exec).toMatchObject({ rawPath: script, interpreter: "/bin/sh" });
+		}
 		identity();
 	});
 
