@@ -36,16 +36,22 @@ export class Automaton implements Scan {
 	readonly #onFound: (values: Int32Array) => void;
 	#state = root;
 
-	/** `onFound` gets the values of the literals that end at a place; the same one may come again. */
+	/**
+	 * `onFound` gets the values of the literals that end at a place; the same one may come again. With `ignoreCase` a
+	 * letter of ASCII is the same in either case.
+	 */
 	constructor(
 		entries: readonly (readonly [literal: Literal, value: number])[],
 		onFound: (values: Int32Array) => void,
+		ignoreCase = false,
 	) {
 		this.#onFound = onFound;
 		let width = endClass + 1;
+		const same = (sign: number): number => (ignoreCase && sign >= 0x41 && sign <= 0x5a ? sign + 0x20 : sign);
 		for (const [{ text }] of entries)
 			for (const sign of Buffer.from(text, "latin1"))
-				if (this.#classes[sign] === otherClass) this.#classes[sign] = width++;
+				if (this.#classes[same(sign)] === otherClass) this.#classes[same(sign)] = width++;
+		for (let sign = 0; sign < 256; sign++) this.#classes[sign] = this.#classes[same(sign)] as number;
 		this.#width = width;
 		const trie = new Trie();
 		for (const [{ text, begin, end }, value] of entries) {

@@ -40,7 +40,8 @@ export class Dispatch {
 				const place = placeOf(predicate, kind);
 				const lookup = lookupFor(predicate);
 				if (place) {
-					const { entries } = entryOf(texts, place.name, () => ({ place, entries: [] }));
+					const key = place.ignoreCase ? `${place.name} in any case` : place.name;
+					const { entries } = entryOf(texts, key, () => ({ place, entries: [] }));
 					for (const literal of place.literals) entries.push([literal, rule]);
 				} else if (lookup) entryOf(lookups, predicate.fieldName, lookup).add(predicate.values, rule);
 				else entryOf(checks, conditions.test(index), () => []).push(rule);

@@ -22,6 +22,8 @@ import {
 	effectiveCapabilities,
 	sayArgumentLine,
 	sayCommandLine,
+	sayWholeLine,
+	wholeLine,
 } from "./process-text.ts";
 
 /** A moment as the language has it, ns since 1970, of one that is ns since boot. */
@@ -116,7 +118,7 @@ export const processFields: Fields = {
 	"proc.exe": ofProcess(exe),
 	"proc.exepath": ofProcess((process) => process.exe),
 	"proc.cmdline": inPieces(ofProcess(commandLine), (process) => process, sayCommandLine),
-	"proc.exeline": ofProcess((process) => process.args.join(" ")),
+	"proc.exeline": inPieces(ofProcess(wholeLine), (process) => process, sayWholeLine),
 	"proc.cwd": ofProcess(({ cwd }) => (cwd === "" || cwd.endsWith("/") ? cwd || undefined : `${cwd}/`)),
 	"proc.pid": { type: "number", get: ({ event }) => event.pid },
 	"proc.ppid": numberOfProcess((process) => process.parentPid),
@@ -136,6 +138,16 @@ export const processFields: Fields = {
 		({ parent }) => parent,
 		sayCommandLine,
 	),
+	"proc.pexeline": inPieces(
+		ofProcess(({ parent }) => (parent?.comm ? wholeLine(parent) : undefined)),
+		({ parent }) => parent,
+		sayWholeLine,
+	),
+	"proc.puser": {
+		type: "text",
+		get: ({ process }, context) =>
+			process?.parent?.comm ? nameOfUser(process.parent.euid, context) : undefined,
+	},
 	"proc.sid": numberOfProcess(({ sessionLeader }) => known(sessionLeader)),
 	"proc.vsid": numberOfProcess((process) => ofSession(process)?.namespacePid),
 	"proc.sname": ofProcess((process) => comm(ofSession(process))),
@@ -174,10 +186,13 @@ export const processFields: Fields = {
 	"user.uid": numberOfProcess((process) => process.euid),
 	"user.name": {
 		type: "text",
-		get: ({ process }, context) => {
-			if (!process || process.comm === "") return undefined;
-			return context.userName(process.euid) ?? (process.euid === 0 ? "root" : "<NA>");
-		},
+		get: ({ process }, context) => (process?.comm ? nameOfUser(process.euid, context) : undefined),
+	},
+	// The real user, not a name of Falco's.
+	"user.ruid": numberOfProcess((process) => process.uid),
+	"user.rname": {
+		type: "text",
+		get: ({ process }, context) => (process?.comm ? nameOfUser(process.uid, context) : undefined),
 	},
 	"user.loginuid": numberOfProcess((process) => process.loginUid),
 	"user.loginname": {
@@ -189,6 +204,10 @@ export const processFields: Fields = {
 	},
 	"group.gid": numberOfProcess((process) => process.egid),
 };
+
+function nameOfUser(uid: number, context: FieldContext): string {
+	return context.userName(uid) ?? (uid === 0 ? "root" : "<NA>");
+}
 
 function isLeader(of: "sessionLeader" | "processGroup"): (process: Process) => boolean | undefined {
 	return (process) => (process[of] === 0 ? undefined : process[of] === process.pid);

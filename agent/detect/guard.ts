@@ -64,7 +64,7 @@ function shareOf(predicate: Predicate): number {
 	if (!literals || !/^(proc\.|fd\.(name|nameraw|directory|filename)$|evt\.arg\.name$)/.test(fieldName))
 		return 3000;
 	// Arguments are long, ancestors are many.
-	const room = /^proc\.(args|p?cmdline|exeline)$/.test(fieldName)
+	const room = /^proc\.(args|p?cmdline|p?exeline)$/.test(fieldName)
 		? 2
 		: field.type === "text" && field.some
 			? 4

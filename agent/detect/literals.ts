@@ -21,23 +21,29 @@ function literalsOfValue(operator: Check["operator"], value: string): readonly L
 		case "=":
 		case "in":
 		case "intersects":
+		case "iequals":
 			return [{ text, begin: true, end: true }];
 		case "startswith":
+		case "istartswith":
 			return text === "" ? undefined : [{ text, begin: true, end: false }];
 		case "endswith":
+		case "iendswith":
 			return text === "" ? undefined : [{ text, begin: false, end: true }];
 		case "contains":
+		case "icontains":
 			return within(text);
 		case "bstartswith":
 			return [{ text: Buffer.from(value, "hex").toString("latin1"), begin: true, end: false }];
 		case "bcontains":
 			return within(Buffer.from(value, "hex").toString("latin1"));
 		case "glob":
+		case "iglob":
 			return globLiteral(text);
 		case "pmatch":
 			// Parts are compared one by one, and empty ones do not count.
 			return within(longest(text.split("/").filter((part) => !special.test(part))));
-		case "regex": {
+		case "regex":
+		case "search": {
 			const required = regexLiterals(text);
 			return required?.every((each) => each !== "")
 				? required.map((each) => ({ text: each, begin: false, end: false }))
@@ -46,6 +52,11 @@ function literalsOfValue(operator: Check["operator"], value: string): readonly L
 		default:
 			return undefined;
 	}
+}
+
+/** Operators to which a letter is the same in either case: their literals have to be looked for like that. */
+export function ignoresCase(operator: Check["operator"]): boolean {
+	return /^i(equals|contains|startswith|endswith|glob)$/.test(operator);
 }
 
 const special = /[*?[\\]/;
@@ -57,12 +68,21 @@ function longest(texts: readonly string[]): string {
 	return texts.reduce((best, each) => (each.length > best.length ? each : best), "");
 }
 
-/** Where nothing special stands at its begin, that; else what stands at its end. */
+/** The longest run of ordinary signs, or what stands at the pattern's begin or end. */
 function globLiteral(glob: string): readonly Literal[] | undefined {
-	const first = glob.search(special);
-	if (first < 0) return [{ text: glob, begin: true, end: true }];
-	if (first > 0) return [{ text: glob.slice(0, first), begin: true, end: false }];
-	if (/[[\\]/.test(glob)) return undefined;
-	const end = glob.slice(Math.max(glob.lastIndexOf("*"), glob.lastIndexOf("?")) + 1);
-	return end === "" ? undefined : [{ text: end, begin: false, end: true }];
+	const runs: string[] = [""];
+	for (let i = 0; i < glob.length; i++) {
+		const sign = glob[i] as string;
+		// What belongs to the set is not looked at: only what stands before it is known.
+		if (sign === "[") {
+			const before = runs.length === 1 ? (runs[0] as string) : longest(runs);
+			return before === "" ? undefined : [{ text: before, begin: runs.length === 1, end: false }];
+		}
+		if (sign === "*" || sign === "?") runs.push("");
+		else runs[runs.length - 1] += sign === "\\" && i + 1 < glob.length ? (glob[++i] as string) : sign;
+	}
+	if (runs.length === 1) return [{ text: runs[0] as string, begin: true, end: true }];
+	const text = longest(runs);
+	if (text === "") return undefined;
+	return [{ text, begin: runs[0] === text, end: runs[0] !== text && runs.at(-1) === text }];
 }

@@ -79,15 +79,14 @@ export function matcher(operator: Operator, values: readonly string[], all = fal
 			return each(2, endsWith, (text, value) => text.endsWith(value));
 		case "contains":
 			return each(6, contains, (text, value) => text.includes(value));
-		case "icontains": {
-			const folded = texts.map(lowerCase);
-			return strings(12, (text) => {
-				const lower = lowerCase(text);
-				return all
-					? folded.every((value) => lower.includes(value))
-					: folded.some((value) => lower.includes(value));
-			});
-		}
+		case "icontains":
+			return folded(12, texts, all, (text, value) => text.includes(value));
+		case "iequals":
+			return folded(8, texts, all, (text, value) => text === value);
+		case "istartswith":
+			return folded(8, texts, all, (text, value) => text.startsWith(value));
+		case "iendswith":
+			return folded(8, texts, all, (text, value) => text.endsWith(value));
 		case "<":
 			return strings(3, (text) => text < (texts[0] ?? ""));
 		case ">":
@@ -119,8 +118,9 @@ export function matcher(operator: Operator, values: readonly string[], all = fal
 			const patterns = values.map((value) => new PathPattern(value));
 			return strings(12, (text) => patterns.some((pattern) => pattern.matches(text)));
 		}
-		case "regex": {
-			const compiled = texts.map(compileRegex);
+		case "regex":
+		case "search": {
+			const compiled = texts.map((text) => compileRegex(text, operator === "regex"));
 			const check = (text: string) => (matches: (text: string) => boolean) => matches(text);
 			return strings(40, (text) => (all ? compiled.every(check(text)) : compiled.some(check(text))));
 		}
@@ -152,12 +152,39 @@ function strings(cost: number, onString: (text: string) => boolean): Matcher {
 	};
 }
 
-function compileRegex(pattern: string): (text: string) => boolean {
+/** Several checks of one text follow each other: it is folded once. */
+let lastText = "";
+let lastLower = "";
+function lowerOf(text: string): string {
+	if (text !== lastText) {
+		lastText = text;
+		lastLower = lowerCase(text);
+	}
+	return lastLower;
+}
+
+function folded(
+	cost: number,
+	values: readonly string[],
+	all: boolean,
+	compare: (text: string, value: string) => boolean,
+): Matcher {
+	const lower = values.map(lowerCase);
+	return strings(cost, (text) => {
+		const own = lowerOf(text);
+		for (let i = 0; i < lower.length; i++) if (compare(own, lower[i] as string) !== all) return !all;
+		return all;
+	});
+}
+
+/** `whole`: the text as a whole matches, and . is any sign; else some part of it, and . is no line end. */
+function compileRegex(pattern: string, whole: boolean): (text: string) => boolean {
 	try {
-		const regex = RE2JS.compile(pattern, RE2JS.DOTALL);
+		const regex = RE2JS.compile(pattern, whole ? RE2JS.DOTALL : 0);
+		const matches = (text: string): boolean => (whole ? regex.testExact(text) : regex.test(text));
 		const literals = regexLiterals(pattern);
-		if (!literals) return (text) => regex.testExact(text);
-		return (text) => literals.some((literal) => text.includes(literal)) && regex.testExact(text);
+		if (!literals) return matches;
+		return (text) => literals.some((literal) => text.includes(literal)) && matches(text);
 	} catch (error) {
 		const reason = error instanceof Error ? error.message : String(error);
 		throw new CheckProblem(

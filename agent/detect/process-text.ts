@@ -5,6 +5,7 @@ import type { Process } from "../model/process.ts";
 interface Derived {
 	arguments?: string;
 	command?: string;
+	whole?: string;
 	capabilities?: string;
 }
 const cache = new WeakMap<Process, Derived>();
@@ -34,10 +35,23 @@ export function commandLine(process: Process): string {
 	return known.command;
 }
 
+/** argv joined by spaces: "/bin/sh -c id". */
+export function wholeLine(process: Process): string {
+	const known = derived(process);
+	known.whole ??= process.args.join(" ");
+	return known.whole;
+}
+
 /** The same as `argumentLine` in pieces: of a process that is asked about once, no text is made. */
 export function sayArgumentLine({ args }: Process, say: (piece: string) => void): void {
 	for (let i = 1; i < args.length; i++) {
 		if (i > 1) say(" ");
+		say(args[i] as string);
+	}
+}
+export function sayWholeLine({ args }: Process, say: (piece: string) => void): void {
+	for (let i = 0; i < args.length; i++) {
+		if (i > 0) say(" ");
 		say(args[i] as string);
 	}
 }

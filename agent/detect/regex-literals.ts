@@ -6,7 +6,8 @@ type Required = readonly string[] | undefined;
 
 /** One of these is in every text that matches; undefined when there is no such bound. Latin1 like the pattern. */
 export function regexLiterals(pattern: string): Required {
-	const parser = new Parser(pattern);
+	// What these flags change, signs and ends of lines, is in no literal.
+	const parser = new Parser(pattern.replace(/^\(\?[ms]+\)/, ""));
 	const found = parser.alternation();
 	return parser.failed || !parser.done ? undefined : found;
 }

@@ -5,7 +5,7 @@ import { Automaton, type Literal } from "./automaton.ts";
 import type { FieldContext, TextField } from "./field.ts";
 import { findField } from "./fields.ts";
 import { sockets } from "./fields-socket.ts";
-import { literalsOf } from "./literals.ts";
+import { ignoresCase, literalsOf } from "./literals.ts";
 import type { Predicate } from "./predicate.ts";
 import type { Range } from "./text.ts";
 
@@ -21,6 +21,8 @@ export interface Place {
 	readonly name: string;
 	readonly field: TextField;
 	readonly literals: readonly Literal[];
+	/** They are the same in either case. */
+	readonly ignoreCase: boolean;
 }
 
 /** The text that a predicate is looked up in, and the literals there; undefined when it cannot be looked up. */
@@ -30,15 +32,16 @@ export function placeOf({ field, fieldName, check }: Predicate, kind: EventKind)
 	if (field.names) return undefined;
 	const literals = literalsOf(check);
 	if (!literals) return undefined;
+	const ignoreCase = ignoresCase(check.operator);
 	// A file's directory and its last name are parts of its path: one look at that answers for all three.
 	const path = kind === EventKind.open && findField("fd.name", undefined);
 	if (path && path.type === "text") {
 		if (fieldName === "fd.directory")
-			return { name: "fd.name", field: path, literals: literals.map(inDirectory) };
+			return { name: "fd.name", field: path, literals: literals.map(inDirectory), ignoreCase };
 		if (fieldName === "fd.filename")
-			return { name: "fd.name", field: path, literals: literals.flatMap(inFilename) };
+			return { name: "fd.name", field: path, literals: literals.flatMap(inFilename), ignoreCase };
 	}
-	return { name: fieldName, field, literals };
+	return { name: fieldName, field, literals, ignoreCase };
 }
 
 function inDirectory({ text, begin, end }: Literal): Literal {
@@ -55,12 +58,12 @@ function inFilename({ text, begin, end }: Literal): Literal[] {
 
 /** `onFound` gets values of the entries, the same ones perhaps more than once. */
 export function scannerOf(
-	{ name, field }: Pick<Place, "name" | "field">,
+	{ name, field, ignoreCase }: Omit<Place, "literals">,
 	kind: EventKind,
 	entries: readonly Entry[],
 	onFound: (values: Int32Array) => void,
 ): Scanner {
-	const automaton = new Automaton(entries, onFound);
+	const automaton = new Automaton(entries, onFound, ignoreCase);
 	const read = reader(field, automaton);
 	if (name !== "fd.name") return { scan: read };
 	if (kind === EventKind.open) return { scan: openReader(entries, read, onFound) };
