@@ -40,7 +40,7 @@ export class Dispatch {
 				const place = placeOf(predicate, kind);
 				const lookup = lookupFor(predicate);
 				if (place) {
-					const key = place.ignoreCase ? `${place.name} in any case` : place.name;
+					const key = place.ignoreCase ? `${place.fieldName} in any case` : place.fieldName;
 					const { entries } = entryOf(texts, key, () => ({ place, entries: [] }));
 					for (const literal of place.literals) entries.push([literal, rule]);
 				} else if (lookup) entryOf(lookups, predicate.fieldName, lookup).add(predicate.values, rule);

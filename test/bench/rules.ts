@@ -7,7 +7,8 @@ import { Random } from "../unit/detect/rig.ts";
 const folder = new URL("../../agent/detect/signatures/", import.meta.url).pathname;
 const words = (text: string): string[] => text.trim().split(/\s+/);
 
-const tools = words(`nmap masscan zmap hydra medusa john hashcat socat ncat netcat telnet tftp rsync scp sftp rclone restic
+const tools =
+	words(`nmap masscan zmap hydra medusa john hashcat socat ncat netcat telnet tftp rsync scp sftp rclone restic
 	aws gcloud az kubectl helm docker podman crictl ctr nerdctl runc nsenter unshare chroot pivot_root mount umount losetup
 	insmod modprobe rmmod kmod dmesg sysctl iptables ip6tables nft ufw firewall-cmd tcpdump tshark dumpcap strace ltrace gdb
 	perf bpftool bpftrace xxd hexdump base32 base64 openssl gpg age tar zip 7z gzip xz zstd split shred wipe dd mkfs.ext4
@@ -18,19 +19,24 @@ const tools = words(`nmap masscan zmap hydra medusa john hashcat socat ncat netc
 	git svn hg xmrig minerd cpuminer ngrok frpc chisel cloudflared tor proxychains ligolo sliver msfconsole mimipenguin
 	linpeas pspy lynis rkhunter aide auditctl ausearch journalctl logger logrotate screen tmux nohup setsid script expect`);
 const shells = words("sh bash dash zsh ash ksh fish csh busybox");
-const services = words(`nginx apache2 httpd lighttpd caddy haproxy php-fpm tomcat java mysqld mariadbd postgres mongod
+const services =
+	words(`nginx apache2 httpd lighttpd caddy haproxy php-fpm tomcat java mysqld mariadbd postgres mongod
 	redis-server memcached rabbitmq beam.smp elasticsearch logstash grafana prometheus named unbound dnsmasq postfix exim4
 	dovecot sshd vsftpd proftpd smbd nmbd cupsd rpcbind nfsd sshguard fail2ban jenkins gitlab-runner containerd dockerd`);
-const vendors = words(`acme contoso initech umbrella hooli globex stark wayne tyrell cyberdyne soylent aperture massive
+const vendors =
+	words(`acme contoso initech umbrella hooli globex stark wayne tyrell cyberdyne soylent aperture massive
 	vandelay dunder pied wonka oscorp wernham nakatomi`);
-const options = words(`-e -c -i -o -O -x -k -d -f -p -u -s -L -R -D -N -T --exec --config --output --upload-file --post-file
+const options =
+	words(`-e -c -i -o -O -x -k -d -f -p -u -s -L -R -D -N -T --exec --config --output --upload-file --post-file
 	--insecure --proxy --url --user --password --no-check-certificate --privileged --pid=host --net=host --cap-add --volume
 	--daemon --background --quiet --interface --rate --script --import --decode --reset --remove --force --recursive --flush`);
-const places = words(`/etc/shadow /etc/passwd /etc/sudoers /etc/crontab /etc/ld.so.preload /root/.ssh/ /var/spool/cron/
+const places =
+	words(`/etc/shadow /etc/passwd /etc/sudoers /etc/crontab /etc/ld.so.preload /root/.ssh/ /var/spool/cron/
 	/etc/cron.d/ /etc/init.d/ /etc/systemd/system/ /lib/modules/ /var/log/auth.log /var/log/wtmp /dev/shm/ /dev/mem /dev/tcp/
 	/proc/self/mem /proc/kcore /sys/kernel/debug/ /boot/grub/ /run/secrets/ /var/run/docker.sock /etc/kubernetes/ .aws/credentials
 	.kube/config .docker/config.json .git-credentials .netrc .pgpass .my.cnf .bash_history .ssh/id_rsa .gnupg/ .config/gcloud/`);
-const verbs = words(`stop disable mask enable start restart add delete insert append flush list dump export import attach
+const verbs =
+	words(`stop disable mask enable start restart add delete insert append flush list dump export import attach
 	clone pull push exec run create apply download upload scan brute connect listen tunnel forward inject hook patch load`);
 
 /** What one rule is about; each value is used by few rules, as in files that many people wrote. */
@@ -84,7 +90,10 @@ class Values {
 			() => `/tmp/.${this.of(vendors)}${number}`,
 		])();
 	};
-	address = (): string => [100 + this.#random.below(90), ...this.#random.several(3, 3, () => String(this.#random.below(256)))].join(".");
+	address = (): string =>
+		[100 + this.#random.below(90), ...this.#random.several(3, 3, () => String(this.#random.below(256)))].join(
+			".",
+		);
 	port = (): string => String(1024 + this.#random.below(60_000));
 }
 
@@ -99,32 +108,47 @@ type Shape = (values: Values) => string;
 const shapes: readonly Shape[] = [
 	// Falco's
 	(v) => `${exec} and proc.name in (${v.tools()}) and proc.cmdline contains ${v.quoted(v.phrase())}`,
-	(v) => `${exec} and (proc.cmdline contains ${v.quoted(v.phrase())} or proc.cmdline contains ${v.quoted(v.phrase())} or proc.args contains ${v.quoted(v.phrase())})`,
-	(v) => `${exec} and proc.name in (${v.tools()}) and proc.args contains allof (${v.quoted(v.common())}, ${v.quoted(v.phrase())}) and not proc.pname in (${v.services()})`,
-	(v) => `${exec} and proc.name in (${shells.join(", ")}) and proc.pname in (${v.services()}) and not proc.cmdline startswith ${v.quoted(`sh -c ${v.phrase()}`)}`,
-	(v) => `${exec} and proc.name in (${shells.join(", ")}) and proc.aname in (${v.services()}) and proc.cmdline contains ${v.quoted(v.phrase())}`,
+	(v) =>
+		`${exec} and (proc.cmdline contains ${v.quoted(v.phrase())} or proc.cmdline contains ${v.quoted(v.phrase())} or proc.args contains ${v.quoted(v.phrase())})`,
+	(v) =>
+		`${exec} and proc.name in (${v.tools()}) and proc.args contains allof (${v.quoted(v.common())}, ${v.quoted(v.phrase())}) and not proc.pname in (${v.services()})`,
+	(v) =>
+		`${exec} and proc.name in (${shells.join(", ")}) and proc.pname in (${v.services()}) and not proc.cmdline startswith ${v.quoted(`sh -c ${v.phrase()}`)}`,
+	(v) =>
+		`${exec} and proc.name in (${shells.join(", ")}) and proc.aname in (${v.services()}) and proc.cmdline contains ${v.quoted(v.phrase())}`,
 	(v) => `${exec} and proc.args regex ${v.quoted(`.*${v.of(tools)} +[^ ]*${v.of(verbs)}[a-z0-9_-]*( .*)?`)}`,
-	(v) => `${exec} and proc.exepath glob ${v.quoted(`/opt/${v.of(vendors)}/*/${v.of(tools)}`)} and user.uid != 0`,
+	(v) =>
+		`${exec} and proc.exepath glob ${v.quoted(`/opt/${v.of(vendors)}/*/${v.of(tools)}`)} and user.uid != 0`,
 	(v) => `${exec} and proc.exepath startswith ${v.path()} and container.id = host`,
 	(v) => `${exec} and proc.cmdline startswith ${v.quoted(`${v.of(tools)} ${v.of(options)} ${v.phrase()}`)}`,
-	(v) => `${exec} and container.id != host and proc.name in (${v.tools()}) and proc.args contains anyof (${v.several(2, 6, () => v.quoted(v.phrase()))})`,
+	(v) =>
+		`${exec} and container.id != host and proc.name in (${v.tools()}) and proc.args contains anyof (${v.several(2, 6, () => v.quoted(v.phrase()))})`,
 	// Sigma's: without regard to case, image by its end, several words that all have to be there
-	(v) => `${exec} and proc.exepath endswith anyof (${v.several(1, 5, () => `/${v.of(tools)}`)}) and proc.exeline icontains allof (${v.quoted(v.phrase())}, ${v.quoted(v.common())})`,
+	(v) =>
+		`${exec} and proc.exepath endswith anyof (${v.several(1, 5, () => `/${v.of(tools)}`)}) and proc.exeline icontains allof (${v.quoted(v.phrase())}, ${v.quoted(v.common())})`,
 	(v) => `${exec} and proc.exeline icontains anyof (${v.several(2, 8, () => v.quoted(v.phrase()))})`,
-	(v) => `${exec} and proc.exeline icontains allof (${v.quoted(v.common())}, ${v.quoted(v.phrase())}, ${v.quoted(v.phrase())})`,
-	(v) => `${exec} and proc.exepath endswith anyof (${v.several(1, 4, () => `/${v.of(tools)}`)}) and (proc.exeline icontains anyof (${v.several(2, 6, () => v.quoted(v.phrase()))}) or proc.exeline icontains allof (${v.quoted(v.common())}, ${v.quoted(v.phrase())})) and not proc.pexepath endswith /${v.of(services)}`,
-	(v) => `${exec} and proc.pexepath endswith anyof (${v.several(1, 5, () => `/${v.of(services)}`)}) and proc.exepath endswith anyof (${v.several(2, 5, () => `/${v.of(tools)}`)})`,
+	(v) =>
+		`${exec} and proc.exeline icontains allof (${v.quoted(v.common())}, ${v.quoted(v.phrase())}, ${v.quoted(v.phrase())})`,
+	(v) =>
+		`${exec} and proc.exepath endswith anyof (${v.several(1, 4, () => `/${v.of(tools)}`)}) and (proc.exeline icontains anyof (${v.several(2, 6, () => v.quoted(v.phrase()))}) or proc.exeline icontains allof (${v.quoted(v.common())}, ${v.quoted(v.phrase())})) and not proc.pexepath endswith /${v.of(services)}`,
+	(v) =>
+		`${exec} and proc.pexepath endswith anyof (${v.several(1, 5, () => `/${v.of(services)}`)}) and proc.exepath endswith anyof (${v.several(2, 5, () => `/${v.of(tools)}`)})`,
 	(v) => `${exec} and tolower(proc.exeline) contains ${v.quoted(v.phrase().toLowerCase())}`,
 	// files
 	(v) => `${write} and fd.name startswith ${v.path()} and not proc.name in (${v.tools()})`,
-	(v) => `${write} and (fd.name endswith ${v.quoted(`/${v.of(vendors)}.${v.of(tools)}`)} or fd.name in (${v.several(1, 6, v.path)}))`,
+	(v) =>
+		`${write} and (fd.name endswith ${v.quoted(`/${v.of(vendors)}.${v.of(tools)}`)} or fd.name in (${v.several(1, 6, v.path)}))`,
 	(v) => `${write} and fd.name icontains ${v.quoted(`/${v.of(vendors)}-${v.of(verbs)}`)}`,
-	(v) => `${write} and fd.directory in (${v.several(1, 4, () => v.path().replace(/\/$/, ""))}) and proc.name in (${v.tools()})`,
+	(v) =>
+		`${write} and fd.directory in (${v.several(1, 4, () => v.path().replace(/\/$/, ""))}) and proc.name in (${v.tools()})`,
 	(v) => `${read} and fd.name in (${v.several(1, 6, v.path)}) and not proc.pname in (${v.services()})`,
-	(v) => `${read} and fd.filename in (${v.several(1, 4, () => `${v.of(vendors)}.${v.of(words("key pem conf json db kdbx"))}`)})`,
+	(v) =>
+		`${read} and fd.filename in (${v.several(1, 4, () => `${v.of(vendors)}.${v.of(words("key pem conf json db kdbx"))}`)})`,
 	(v) => `${read} and fd.name glob ${v.quoted(`/home/*/.${v.of(tools)}/${v.of(verbs)}*`)} and user.uid != 0`,
-	(v) => `evt.type in (rename, renameat, renameat2, unlink, unlinkat) and (evt.arg.path startswith ${v.path()} or evt.arg.oldpath startswith ${v.path()})`,
-	(v) => `evt.type in (chmod, fchmod, fchmodat) and evt.arg.mode contains S_IXUSR and evt.arg.filename startswith ${v.path()}`,
+	(v) =>
+		`evt.type in (rename, renameat, renameat2, unlink, unlinkat) and (evt.arg.path startswith ${v.path()} or evt.arg.oldpath startswith ${v.path()})`,
+	(v) =>
+		`evt.type in (chmod, fchmod, fchmodat) and evt.arg.mode contains S_IXUSR and evt.arg.filename startswith ${v.path()}`,
 	// connections
 	(v) => `${connect} and fd.sip in (${v.several(1, 8, v.address)})`,
 	(v) => `${connect} and fd.sport in (${v.several(1, 4, v.port)}) and proc.name in (${v.tools()})`,

@@ -29,7 +29,10 @@ function ruleSet(count: number): RuleSet {
 	const others = rules.filter(({ origin }) => origin === "falco");
 	const share = Math.min(own.length, Math.ceil(count / 2));
 	const every = own.length / share;
-	const chosen = Array.from({ length: share }, (_, index) => own[Math.floor(index * every)] as (typeof own)[number]);
+	const chosen = Array.from(
+		{ length: share },
+		(_, index) => own[Math.floor(index * every)] as (typeof own)[number],
+	);
 	return { ...rest, rules: [...chosen, ...others.slice(0, count - share)] };
 }
 
@@ -69,7 +72,10 @@ class Run {
 	/** By which the heap grew, an event. */
 	bytes = Number.POSITIVE_INFINITY;
 
-	constructor(detectors: readonly Detector[], { records, first }: { records: readonly Buffer[]; first: number }) {
+	constructor(
+		detectors: readonly Detector[],
+		{ records, first }: { records: readonly Buffer[]; first: number },
+	) {
 		const enrichment = createEnrichment({
 			...{ processes: 32_768, containers: 64, clock: Date.now, onFact: () => {}, live: false },
 		});
@@ -143,7 +149,12 @@ function measure(): void {
 		const small = runs[0]?.fastest ?? Number.NaN;
 		for (const [index, run] of [bare, ...runs].entries()) {
 			const count = index === 0 ? 0 : (counts[index - 1] as number);
-			const { stdout } = spawnSync(process.execPath, [...process.execArgv, ...product, import.meta.filename, String(count)]);
+			const { stdout } = spawnSync(process.execPath, [
+				...process.execArgv,
+				...product,
+				import.meta.filename,
+				String(count),
+			]);
 			print(
 				...[count, Math.round(1e9 / run.fastest), Math.round(run.fastest), (run.fastest / small).toFixed(2)],
 				...[Math.round(run.fastest - bare.fastest), Math.max(0, run.bytes - bare.bytes).toFixed(1)],

@@ -2,7 +2,15 @@
 import { recordOf, type Value } from "../unit/decode/bytes.ts";
 import { Random } from "../unit/detect/rig.ts";
 
-export const streams = ["open", "open for writing", "connect", "exec", "fork and exit", "mixed", "usual"] as const;
+export const streams = [
+	"open",
+	"open for writing",
+	"connect",
+	"exec",
+	"fork and exit",
+	"mixed",
+	"usual",
+] as const;
 export type StreamName = (typeof streams)[number];
 
 const events = 10_000;
