@@ -65,15 +65,14 @@ const commonParts = new Set(
 
 /** How often a text holds one of these, roughly, in no unit; a text of its own kind, such as a file's name. */
 export function frequencyOf(literals: readonly Literal[]): number {
-	let sum = 0;
-	for (const { text, begin, end } of literals) {
-		const { length } = text;
-		if (commonPlace.test(text) || commonPrograms.has(text.replace(/^\//, "").trim())) sum += 100;
-		else if (begin && end) sum += 1;
-		else if (commonParts.has(text)) sum += 100;
-		else sum += length > 5 ? 2 : length > 3 ? 4 : length > 2 ? 16 : 200;
-	}
-	return sum;
+	return literals.reduce((sum, literal) => sum + frequencyOfOne(literal), 0);
+}
+function frequencyOfOne({ text, begin, end }: Literal): number {
+	const { length } = text;
+	const byLength = begin && end ? 1 : length > 5 ? 2 : length > 3 ? 4 : length > 2 ? 16 : 200;
+	if (commonPlace.test(text) || commonPrograms.has(text.replace(/^\//, "").trim()))
+		return Math.max(100, byLength);
+	return commonParts.has(text) ? Math.max(20, byLength) : byLength;
 }
 
 function literalsOfValue(operator: Check["operator"], value: string): readonly Literal[] | undefined {

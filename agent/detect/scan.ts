@@ -4,6 +4,7 @@ import { EventFlag, EventKind, type Observation } from "../model/event.ts";
 import { Automaton, type Literal } from "./automaton.ts";
 import type { FieldContext, TextField } from "./field.ts";
 import { findField } from "./fields.ts";
+import { recordedField } from "./fields-file.ts";
 import { sockets } from "./fields-socket.ts";
 import { type Sought, soughtOf } from "./literals.ts";
 import type { Predicate } from "./predicate.ts";
@@ -24,10 +25,16 @@ export function placeOf(predicate: Predicate, kind: EventKind): Place | undefine
 	const place = soughtOf(predicate);
 	// One of a few words, judged by what they say of an event as a whole: nothing to look up.
 	if (!place || place.field.names) return undefined;
+	const { fieldName, field, literals } = place;
+	// Several fields are the same text of the record, and one look answers for all.
+	const text = field.recorded?.(kind);
+	if (text !== undefined) return { ...place, fieldName: `text ${text}`, field: recordedField(text) };
+	// Arguments are the end of the command line.
+	if (fieldName === "proc.args" && line?.type === "text" && literals.every(({ text: each }) => each !== ""))
+		return { ...place, fieldName: "proc.cmdline", field: line, literals: literals.map(inLine) };
 	// A file's directory and its last name are parts of its path: one look at that answers for all three.
 	const path = kind === EventKind.open && findField("fd.name", undefined);
 	if (path && path.type === "text") {
-		const { fieldName, literals } = place;
 		if (fieldName === "fd.directory")
 			return { ...place, fieldName: "fd.name", field: path, literals: literals.map(inDirectory) };
 		if (fieldName === "fd.filename")
@@ -36,6 +43,10 @@ export function placeOf(predicate: Predicate, kind: EventKind): Place | undefine
 	return place;
 }
 
+const line = findField("proc.cmdline", undefined);
+function inLine({ text, begin, end }: Literal): Literal {
+	return { text: begin ? ` ${text}` : text, begin: false, end };
+}
 function inDirectory({ text, begin, end }: Literal): Literal {
 	return { text: end && text !== "/" ? `${text}/` : text, begin, end: false };
 }

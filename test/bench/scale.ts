@@ -19,6 +19,8 @@ import { streamOf } from "./streams.ts";
 
 const counts = [25, 250, 2500] as const;
 const seconds = 20;
+/** Events that are timed together. */
+const slice = 200;
 const context = { hostname: "bench", userName: () => "www-data" };
 
 /** Our own signatures and generated ones, half and half as far as there are so many of ours. */
@@ -65,10 +67,10 @@ function record(path: string): { first: number } {
 /** The recording before one engine. */
 class Run {
 	readonly #pipeline: Pipeline;
-	readonly #places: Uint32Array;
+	readonly #slices: readonly Uint32Array[];
+	readonly #fastest: number[] = [];
+	readonly #events: number;
 	matches = 0;
-	/** ns an event in the fastest pass, CPU and garbage collection included. */
-	fastest = Number.POSITIVE_INFINITY;
 	/** By which the heap grew, an event. */
 	bytes = Number.POSITIVE_INFINITY;
 
@@ -97,7 +99,11 @@ class Run {
 		const { memory, places } = memoryOf(records);
 		this.#pipeline.memory(memory);
 		for (const [offset, size] of places.slice(0, first)) this.#pipeline.record(offset, size);
-		this.#places = Uint32Array.from(places.slice(first).flat());
+		const measured = places.slice(first);
+		this.#events = measured.length;
+		this.#slices = Array.from({ length: Math.ceil(measured.length / slice) }, (_, index) =>
+			Uint32Array.from(measured.slice(slice * index, slice * (index + 1)).flat()),
+		);
 		this.matches = 0;
 	}
 
@@ -107,15 +113,21 @@ class Run {
 
 	pass(): void {
 		const heap = process.memoryUsage().heapUsed;
-		const begin = process.hrtime.bigint();
-		const places = this.#places;
-		for (let i = 0; i < places.length; i += 2)
-			this.#pipeline.record(places[i] as number, places[i + 1] as number);
-		const events = places.length / 2;
-		this.fastest = Math.min(this.fastest, Number(process.hrtime.bigint() - begin) / events);
+		for (const [index, places] of this.#slices.entries()) {
+			const begin = process.hrtime.bigint();
+			for (let i = 0; i < places.length; i += 2)
+				this.#pipeline.record(places[i] as number, places[i + 1] as number);
+			const took = Number(process.hrtime.bigint() - begin);
+			this.#fastest[index] = Math.min(this.#fastest[index] ?? took, took);
+		}
 		// Between two collections the heap only grows; the smallest growth of all passes is the true one.
-		const grown = (process.memoryUsage().heapUsed - heap) / events;
+		const grown = (process.memoryUsage().heapUsed - heap) / this.#events;
 		if (grown >= 0) this.bytes = Math.min(this.bytes, grown);
+	}
+
+	/** ns an event, of each slice the fastest pass: a busy machine leaves a moment to a slice sooner than to all. */
+	get fastest(): number {
+		return this.#fastest.reduce((sum, each) => sum + each, 0) / this.#events;
 	}
 }
 
