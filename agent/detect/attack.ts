@@ -1,30 +1,17 @@
 // ATT&CK out of a rule's tags: "mitre_credential_access" and "T1003.008", or Sigma's "attack.t1003.008".
-const tactics: ReadonlySet<string> = new Set([
-	"reconnaissance",
-	"resource-development",
-	"initial-access",
-	"execution",
-	"persistence",
-	"privilege-escalation",
-	"defense-evasion",
-	"credential-access",
-	"discovery",
-	"lateral-movement",
-	"collection",
-	"command-and-control",
-	"exfiltration",
-	"impact",
-]);
+import { currentTactics, currentTechnique } from "../model/attack.ts";
 
+/** Under today's names, whatever version of ATT&CK the tags were written for. */
 export function attackOf(tags: readonly string[]): { tactics: string[]; techniques: string[] } {
-	const found = { tactics: new Set<string>(), techniques: new Set<string>() };
-	for (const tag of tags) {
-		const word = tag
+	const words = tags.map((tag) =>
+		tag
 			.toLowerCase()
 			.replace(/^(mitre_|attack\.)/, "")
-			.replaceAll("_", "-");
-		if (tactics.has(word)) found.tactics.add(word);
-		else if (/^t\d{4}(\.\d{3})?$/.test(word)) found.techniques.add(word.toUpperCase());
-	}
-	return { tactics: [...found.tactics], techniques: [...found.techniques] };
+			.replaceAll("_", "-"),
+	);
+	const techniques = words
+		.filter((word) => /^t\d{4}(\.\d{3})?$/.test(word))
+		.map((word) => currentTechnique(word.toUpperCase()));
+	const tactics = words.flatMap((word) => currentTactics(word, techniques));
+	return { tactics: [...new Set(tactics)], techniques: [...new Set(techniques)] };
 }

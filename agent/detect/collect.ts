@@ -14,31 +14,54 @@ import {
 } from "./expand.ts";
 import type { RuleFile } from "./load.ts";
 import { asList, asMap, asText, type Item, type Place, readItems, type Value } from "./rule-file.ts";
-import type { Node } from "./syntax.ts";
+import { type Node, parseCondition } from "./syntax.ts";
 
 export interface RuleSource {
 	readonly name: string;
-	readonly origin: RuleFile["origin"];
+	readonly origin: RuleFile["origin"] | "sigma";
 	readonly file: string;
 	readonly place: Place;
+	/** "" when there is none. */
+	readonly id: string;
+	/** A Sigma document's `name`, by which others may refer to it; "" when there is none. */
+	readonly shortName: string;
+	readonly author: string;
+	readonly references: readonly string[];
 	/** Where a key's value stands, or what comes in it behind the text `before`. */
 	placeOf(key: string, before?: string): Place & { readonly file: string };
 	/** Lists put in. */
 	readonly condition: string;
-	/** The part of the condition as written that stands before `at` of `condition`. */
-	writtenBefore(at: number): string;
-	/** Puts macros in and adds the exceptions. Throws CheckProblem or SyntaxProblem. */
-	tree(node: Node): Node;
+	/** Where the part of the condition stands to which a check's or a problem's `at` belongs. */
+	placeAt(at: number): Place & { readonly file: string };
+	/** The condition with macros and exceptions in it. Throws CheckProblem or SyntaxProblem. */
+	tree(): Tree;
 	readonly output: string;
 	readonly description: string;
 	readonly priority: string;
 	readonly tags: readonly string[];
 	readonly enabled: boolean;
-	readonly source: string;
 	readonly samples: unknown;
 	readonly falsePositives: readonly string[];
+	/** Why no event here can match it. */
+	readonly unable: string | undefined;
 	/** What keeps it from being compiled at all. */
-	readonly wrong: { readonly key: string; readonly message: string; readonly remedy: string } | undefined;
+	readonly wrong:
+		| {
+				readonly key: string;
+				readonly message: string;
+				readonly remedy: string;
+				/** Of the mistake; the key's when left out. */
+				readonly place?: Place & { readonly file: string };
+		  }
+		| undefined;
+}
+
+export interface Tree {
+	readonly node: Node;
+	/** Why parts of it can never hold. */
+	readonly reasons: readonly string[];
+	/** For people to read, where it is not the condition itself. */
+	readonly shown: string | undefined;
 }
 
 /** A key's text comes from one item, and from further ones that appended to it. */
@@ -243,39 +266,52 @@ const ink = (text: string): number => text.replace(/\s+/g, "").length;
 
 function sourceOf(rule: Rule, lists: Lists, macros: Macros): RuleSource {
 	const { item, origin, values, wrong } = rule;
+	const source = asText(values.source);
 	const written = asText(values.condition);
+	const condition = expandLists(written, lists);
+	const placeOf: RuleSource["placeOf"] = (key, before = "") => {
+		const pieces = rule.pieces.get(key) ?? [{ item, text: "" }];
+		let skip = ink(before);
+		let at = 0;
+		// Without a place in it, the item that wrote last is the likeliest to be wrong.
+		if (before === "") at = pieces.length - 1;
+		for (; at < pieces.length - 1; at++) {
+			const size = ink(pieces[at]?.text ?? "");
+			if (skip < size) break;
+			skip -= size;
+		}
+		const from = pieces[at]?.item ?? item;
+		return { file: from.file, ...from.placeOf(key, skip) };
+	};
 	return {
 		name: item.name,
 		origin,
 		file: item.file,
 		place: item.place,
-		placeOf: (key, before = "") => {
-			const pieces = rule.pieces.get(key) ?? [{ item, text: "" }];
-			let skip = ink(before);
-			let at = 0;
-			// Without a place in it, the item that wrote last is the likeliest to be wrong.
-			if (before === "") at = pieces.length - 1;
-			for (; at < pieces.length - 1; at++) {
-				const size = ink(pieces[at]?.text ?? "");
-				if (skip < size) break;
-				skip -= size;
-			}
-			const from = pieces[at]?.item ?? item;
-			return { file: from.file, ...from.placeOf(key, skip) };
-		},
-		condition: expandLists(written, lists),
-		writtenBefore: (at) => writtenBefore(written, lists, at),
-		tree: (node) =>
-			exceptionsOf(values.exceptions, lists).reduce<Node>(
+		id: "",
+		shortName: "",
+		author: "",
+		references: [],
+		placeOf,
+		condition,
+		placeAt: (at) => placeOf("condition", writtenBefore(written, lists, at)),
+		tree: () => ({
+			node: exceptionsOf(values.exceptions, lists).reduce<Node>(
 				(sum, each) => ({ is: "and", nodes: [sum, { is: "not", node: each }] }),
-				expandMacros(node, lists, macros),
+				expandMacros(parseCondition(condition), lists, macros),
 			),
+			reasons: [],
+			shown: undefined,
+		}),
 		output: asText(values.output).replace(/\s+/g, " "),
 		description: asText(values.desc).replace(/\s+/g, " ").trim(),
 		priority: asText(values.priority),
 		tags: asList(values.tags).map(asText),
 		enabled: !isNo(values.enabled),
-		source: asText(values.source) || "syscall",
+		// Of another source nothing here can say whether its fields are right.
+		unable: /^(syscall)?$/.test(source)
+			? undefined
+			: `its events come from ${source}, not from this host's system calls`,
 		samples: values.picket_samples,
 		falsePositives: asList(values.picket_false_positives).map(asText),
 		wrong,

@@ -3,6 +3,7 @@ import type { Observation } from "../model/event.ts";
 import { type Check, CheckProblem, type Test, unknownField } from "./check.ts";
 import type { FieldContext } from "./field.ts";
 import { findField } from "./fields.ts";
+import { addressField } from "./fields-socket.ts";
 import { isKnownField } from "./known-fields.ts";
 import { matcher, numberOperators, numberValue } from "./matcher.ts";
 import type { Operator, Term } from "./syntax.ts";
@@ -39,7 +40,7 @@ function computedComparison(
 	const name = left.is === "field" ? left.field.name : left.is === "call" ? left.name : "";
 	const type = left.is === "field" ? findField(left.field.name, left.field.argument)?.type : undefined;
 	const constants = right.flatMap((term) => (term.is === "text" ? [term.text] : []));
-	if (name === "len" || type === "number") {
+	if (name === "len" || name === "number" || isTimePart(name) || type === "number") {
 		const compare = numberOperators[operator];
 		if (!compare && operator !== "exists")
 			throw new CheckProblem(
@@ -78,8 +79,9 @@ function computed(term: Term): Computed {
 	if (term.is === "field") {
 		const field = findField(term.field.name, term.field.argument);
 		if (!field && !isKnownField(term.field.name)) throw unknownField(term.field);
-		if (!field || field.type === "address") return () => undefined;
-		const { get, kinds, type } = field;
+		if (!field) return () => undefined;
+		const { kinds, type } = field;
+		const get = field.type === "address" ? addressField(field) : field.get;
 		return (observation, context) => {
 			if (kinds && !kinds.includes(observation.event.kind)) return undefined;
 			const value = get(observation, context);
@@ -107,17 +109,43 @@ function computed(term: Term): Computed {
 			return one((text) => text.replace(/^.*\//s, ""));
 		case "len":
 			return one((text) => String(text.length));
+		case "number":
+			// What is no number compares with none.
+			return one((text) => (text.trim() === "" ? "none" : text));
 		case "list":
 		case "concat":
 		case "join":
 		case "getopt":
 			return many(term.name, parts);
 		default:
+			if (isTimePart(term.name)) {
+				const part = timeParts[term.name];
+				return one((text) => String(part(new Date(Number(text) / 1e6))));
+			}
 			throw new CheckProblem(
 				`there is no function ${term.name}`,
 				"known: tolower toupper b64 basename len join concat getopt val",
 			);
 	}
+}
+
+/** Of a moment in UTC; functions of no language, but of what other front ends compile to. */
+const timeParts = {
+	minute: (date: Date) => date.getUTCMinutes(),
+	hour: (date: Date) => date.getUTCHours(),
+	day: (date: Date) => date.getUTCDate(),
+	week: isoWeek,
+	month: (date: Date) => date.getUTCMonth() + 1,
+	year: (date: Date) => date.getUTCFullYear(),
+};
+function isTimePart(name: string): name is keyof typeof timeParts {
+	return Object.hasOwn(timeParts, name);
+}
+/** Weeks begin on Monday; the first one of a year has its first Thursday (ISO 8601). */
+function isoWeek(date: Date): number {
+	const dayMs = 86_400_000;
+	const thursday = new Date(date.getTime() + (3 - ((date.getUTCDay() + 6) % 7)) * dayMs);
+	return 1 + Math.floor((thursday.getTime() - Date.UTC(thursday.getUTCFullYear(), 0, 1)) / (7 * dayMs));
 }
 
 function many(name: string, parts: readonly Computed[]): Computed {

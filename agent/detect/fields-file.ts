@@ -192,6 +192,9 @@ const targets: Sides = new Map([
 	[mount, { shown: path, asPassed: raw }],
 ]);
 
+const newName: Sides = new Map([[rename, { shown: target, asPassed: targetRaw }]]);
+const changed: Sides = new Map([...names, ...sources, ...newName]);
+
 /** Only of what succeeded: a failed call has touched no path. */
 function sideField(sides: Sides, which: "shown" | "asPassed"): TextField {
 	const get: TextField["get"] = ({ event }) => {
@@ -209,4 +212,6 @@ export const fileFields: Fields = {
 	"fs.path.sourceraw": sideField(sources, "asPassed"),
 	"fs.path.target": sideField(targets, "shown"),
 	"fs.path.targetraw": sideField(targets, "asPassed"),
+	// The name that a change leaves, or has taken away: of a rename the new one. Not a name of Falco's.
+	"fs.path.changed": sideField(changed, "shown"),
 };

@@ -8,6 +8,7 @@ import {
 } from "../model/interest.ts";
 import { type Assume, type Bound, fold, type Plan, type Predicates, planFor } from "./plan.ts";
 import type { Predicate } from "./predicate.ts";
+import type { Operator } from "./syntax.ts";
 import { asLatin1 } from "./text.ts";
 
 type Scenario = "read" | "write" | "failed";
@@ -33,6 +34,9 @@ function knownOf(scenario: Scenario): Assume {
 			case "evt.is_open_exec":
 				// Only an open that makes the file is one.
 				return scenario === "read" ? !wanted : undefined;
+			case "evt.is_open_create":
+				// An open that fails makes nothing.
+				return scenario === "write" ? undefined : !wanted;
 			case "evt.failed":
 				return wanted === (scenario === "failed");
 			case "evt.rawres":
@@ -111,7 +115,7 @@ function openPaths(predicate: Predicate): Paths | undefined {
 
 /** Fields that hold one of a changed file's two names, made absolute or as it was passed: the kernel looks up all four. */
 const changedName =
-	/^fd\.name$|^fs\.path\.(name|source|target)(raw)?$|^evt\.(raw)?arg\.(path|pathname|filename|name|oldpath|newpath|linkpath|target)$/;
+	/^fd\.name$|^fs\.path\.(name|source|target|changed)(raw)?$|^evt\.(raw)?arg\.(path|pathname|filename|name|oldpath|newpath|linkpath|target)$/;
 
 /** Of a file change. */
 function changePaths(kind: EventName): PathsOf {
@@ -126,9 +130,18 @@ function changePaths(kind: EventName): PathsOf {
 	};
 }
 
+const casedOperators: Partial<Record<Operator, Operator>> = {
+	iequals: "=",
+	istartswith: "startswith",
+	iendswith: "endswith",
+	like: "glob",
+};
+
 /** What a check on a field bounds, taken as if it were on the one of that meaning. */
 function pathsOf({ check, values: written }: Predicate, fieldName: string): Paths | undefined {
-	const { operator, match, right } = check;
+	const { match, right } = check;
+	// On Linux a name in other letters is another file: the kernel is asked for the one that is written.
+	const operator = casedOperators[check.operator] ?? check.operator;
 	// allof () holds for everything; a value computed from another field can be anything.
 	if ((match === "all" && written.length !== 1) || written.length !== right.length) return undefined;
 	const values = written.map(asLatin1);

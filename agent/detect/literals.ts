@@ -98,6 +98,7 @@ function literalsOfValue(operator: Check["operator"], value: string): readonly L
 			return within(Buffer.from(value, "hex").toString("latin1"));
 		case "glob":
 		case "iglob":
+		case "like":
 			return globLiteral(text);
 		case "pmatch":
 			// Parts are compared one by one, and empty ones do not count.
@@ -116,7 +117,7 @@ function literalsOfValue(operator: Check["operator"], value: string): readonly L
 
 /** Operators to which a letter is the same in either case: their literals have to be looked for like that. */
 function ignoresCase(operator: Check["operator"]): boolean {
-	return /^i(equals|contains|startswith|endswith|glob)$/.test(operator);
+	return /^(i(equals|contains|startswith|endswith|glob)|like)$/.test(operator);
 }
 
 const special = /[*?[\\]/;

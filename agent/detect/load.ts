@@ -8,11 +8,14 @@ import { type Finding, type Priority, type Problem, priorities, type Severity } 
 import { attackOf } from "./attack.ts";
 import { CheckProblem, inExceptions } from "./check.ts";
 import { collect, type RuleSource } from "./collect.ts";
+import { languageOf, readDocuments } from "./documents.ts";
 import { eventTypes } from "./event-types.ts";
 import type { FieldContext } from "./field.ts";
 import { interestOfRule, type RuleInterest } from "./interest.ts";
 import { parseTemplate, type Template } from "./output.ts";
 import { type Bound, bind, kinds, type Plan, Predicates, planFor } from "./plan.ts";
+import type { Place } from "./rule-file.ts";
+import { sigmaSources } from "./sigma/rule.ts";
 import { parseCondition, SyntaxProblem } from "./syntax.ts";
 
 export interface RuleFile {
@@ -23,6 +26,12 @@ export interface RuleFile {
 
 export interface LoadedRule {
 	readonly name: string;
+	/** "" when there is none. */
+	readonly id: string;
+	/** A Sigma document's `name`, by which others may refer to it; "" when there is none. */
+	readonly shortName: string;
+	readonly author: string;
+	readonly references: readonly string[];
 	readonly origin: "picket" | "falco" | "sigma";
 	readonly file: string;
 	readonly line: number;
@@ -63,7 +72,15 @@ export function loadRules(files: readonly RuleFile[]): RuleSet {
 	const problems: Problem[] = [];
 	const predicates = new Predicates();
 	const hash = createHash("sha256");
-	const sources = collect(files, problems);
+	const isSigma = (file: RuleFile): boolean => languageOf(file.text) === "sigma";
+	const documents = files.filter(isSigma).flatMap(({ path, text }) => readDocuments(path, text, problems));
+	const sources = [
+		...collect(
+			files.filter((file) => !isSigma(file)),
+			problems,
+		),
+		...sigmaSources(documents, problems),
+	];
 	for (const { path, text } of files) hash.update(`${path.replace(/^.*\//, "")}\0${text}\0`);
 	const rules = sources.map((source) => compile(source, predicates, problems));
 	const interests = rules.flatMap((rule) => (rule.enabled && rule.interest ? [rule.interest] : []));
@@ -77,7 +94,10 @@ export function loadRules(files: readonly RuleFile[]): RuleSet {
 			column: 1,
 			where: rule.name,
 			message: `every file that is opened for ${sorts.join(" or ")} has to be looked at for this rule, which costs CPU`,
-			remedy: "name the files: fd.name =, in or startswith, fd.directory or fd.filename",
+			remedy:
+				rule.origin === "sigma"
+					? "name the files by whole paths, |startswith or |endswith in every branch"
+					: "name the files: fd.name =, in or startswith, fd.directory or fd.filename",
 			level: "warning",
 		});
 	}
@@ -99,6 +119,10 @@ function compile(source: RuleSource, predicates: Predicates, problems: Problem[]
 	const { tactics, techniques } = attackOf(source.tags);
 	const base = {
 		name,
+		id: source.id,
+		shortName: source.shortName,
+		author: source.author,
+		references: source.references,
 		origin: source.origin,
 		file,
 		line: place.line,
@@ -113,8 +137,8 @@ function compile(source: RuleSource, predicates: Predicates, problems: Problem[]
 		samples: source.samples,
 		falsePositives: source.falsePositives,
 	};
-	const broken = (message: string, key: string, remedy: string, before = ""): LoadedRule => {
-		problems.push({ ...source.placeOf(key, before), where: `rule ${name}`, message, remedy, level: "error" });
+	const broken = (message: string, at: Place & { file: string }, remedy: string): LoadedRule => {
+		problems.push({ ...at, where: `rule ${name}`, message, remedy, level: "error" });
 		return {
 			...base,
 			status: "error",
@@ -130,34 +154,37 @@ function compile(source: RuleSource, predicates: Predicates, problems: Problem[]
 	};
 	/** The rule is lost to a mistake in one of its texts; what is no mistake of the rule's is thrown on. */
 	const mistaken = (error: unknown, key: "condition" | "output"): LoadedRule => {
-		if (error instanceof RangeError) return broken("nested too deeply", key, "use fewer levels");
+		if (error instanceof RangeError)
+			return broken("nested too deeply", source.placeOf(key), "use fewer levels");
 		if (!(error instanceof SyntaxProblem) && !(error instanceof CheckProblem)) throw error;
 		const { message, remedy, at = 0 } = error;
-		if (key === "output") return broken(message, key, remedy, source.output.slice(0, at));
-		if (at === inExceptions) return broken(message, "exceptions", remedy);
+		if (key === "output") return broken(message, source.placeOf(key, source.output.slice(0, at)), remedy);
+		if (at === inExceptions) return broken(message, source.placeOf("exceptions"), remedy);
 		const near = source.condition.slice(Math.max(0, at - 30), at + 30).replace(/\s+/g, " ");
 		const shown = error instanceof SyntaxProblem ? `${message} (near: ${near.trim()})` : message;
-		return broken(shown, key, remedy, source.writtenBefore(at));
+		return broken(shown, source.placeAt(at), remedy);
 	};
-	if (source.wrong) return broken(source.wrong.message, source.wrong.key, source.wrong.remedy);
+	if (source.wrong) {
+		const { message, key, remedy, place: at } = source.wrong;
+		return broken(message, at ?? source.placeOf(key), remedy);
+	}
 	if (!priority)
 		return broken(
 			`unknown priority ${JSON.stringify(source.priority)}`,
-			"priority",
+			source.placeOf("priority"),
 			`known: ${Object.keys(priorities).join(", ")}`,
 		);
-	if (source.source !== "syscall") {
-		// Its fields are another source's: nothing here can say whether they are right.
+	if (source.unable !== undefined) {
 		return {
 			...base,
 			status: "not-evaluable",
-			reasons: [`its events come from ${source.source}, not from this host's system calls`],
+			reasons: [source.unable],
 			enabled: false,
 			events: [],
 			interest: undefined,
 			plans: new Map(),
 			finding: () => {
-				throw new Error(`rule ${name} is for another source and cannot match`);
+				throw new Error(`rule ${name} has no events and cannot match`);
 			},
 		};
 	}
@@ -168,17 +195,18 @@ function compile(source: RuleSource, predicates: Predicates, problems: Problem[]
 		return mistaken(error, "output");
 	}
 	try {
-		const parsed = source.tree(parseCondition(source.condition));
+		const { node: parsed, reasons, shown } = source.tree();
 		const restricted = source.origin === "picket" && !/\bevt\.(rawres|res|failed)\b/.test(source.condition);
 		const node = restricted
 			? ({ is: "and", nodes: [parsed, parseCondition(successfulOpens)] } as const)
 			: parsed;
 		const bound = bind(node, predicates);
 		const plans = new Map(kinds.map((kind) => [kind, planFor(bound, predicates, kind)]));
-		const judged = judge(bound, plans, predicates);
+		const judged = judge(bound, plans, predicates, reasons);
 		return {
 			...base,
 			...judged,
+			condition: shown ?? base.condition,
 			reasons: [
 				...judged.reasons,
 				...template.missing.map((field) => `the output's ${field} is always <NA> here`),
@@ -198,11 +226,25 @@ function compile(source: RuleSource, predicates: Predicates, problems: Problem[]
 function findings(
 	rule: Pick<
 		LoadedRule,
-		"name" | "description" | "tags" | "tactics" | "techniques" | "origin" | "priority" | "severity"
+		| "name"
+		| "description"
+		| "tags"
+		| "tactics"
+		| "techniques"
+		| "origin"
+		| "priority"
+		| "severity"
+		| "id"
+		| "author"
+		| "references"
+		| "falsePositives"
 	>,
 	template: Template,
 ): LoadedRule["finding"] {
 	const { name, description, tags, tactics, techniques, origin, priority, severity } = rule;
+	const { id, author, references, falsePositives } = rule;
+	const said = id !== "" || author !== "" || references.length > 0 || falsePositives.length > 0;
+	const credit = said ? { credit: { id, author, references, falsePositives } } : {};
 	return (observation, context) => {
 		const { summary, fields } = template.render(observation, context);
 		return {
@@ -216,6 +258,7 @@ function findings(
 			techniques,
 			tags,
 			fields,
+			...credit,
 		};
 	};
 }
@@ -231,8 +274,9 @@ function judge(
 	bound: Bound,
 	plans: ReadonlyMap<EventKind, Plan>,
 	predicates: Predicates,
+	known: readonly string[],
 ): { status: LoadedRule["status"]; reasons: string[] } {
-	const reasons: string[] = [];
+	const reasons = [...known];
 	const types = new Set<string>();
 	const missing = new Set<string>();
 	const walk = (node: Bound): void => {

@@ -96,8 +96,9 @@ export function matcher(operator: Operator, values: readonly string[], all = fal
 		case ">=":
 			return strings(3, (text) => text >= (texts[0] ?? ""));
 		case "glob":
-		case "iglob": {
-			const globs = values.map((value) => new Glob(value, operator === "iglob"));
+		case "iglob":
+		case "like": {
+			const globs = values.map((value) => new Glob(value, operator !== "glob"));
 			const ranges = new RangeSequence();
 			const sequence = new StringSequence();
 			const check = (on: RangeSequence | StringSequence) =>

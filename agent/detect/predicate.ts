@@ -60,7 +60,7 @@ export function makePredicate(check: Check): Predicate {
 		if (constants) {
 			const made = { ...base, field, fieldName: shown, values, missing: false };
 			const { test, cost } = testOf(field, operator, check.match, values, shown);
-			return { ...made, cost, test, constant: (kind) => constantOf(field, kind, check) };
+			return { ...made, cost, test, constant: remembered((kind) => constantOf(field, kind, check)) };
 		}
 	}
 	return {
@@ -82,6 +82,15 @@ function hasTerm(term: Term, kind: EventKind): boolean {
 	if (term.is === "call") return term.terms.every((each) => hasTerm(each, kind));
 	const field = findField(term.field.name, term.field.argument);
 	return !field?.kinds || field.kinds.includes(kind);
+}
+
+/** Every rule that has the check asks it for every kind. */
+function remembered(answer: Predicate["constant"]): Predicate["constant"] {
+	const known: { readonly answer: boolean | undefined }[] = [];
+	return (kind) => {
+		known[kind] ??= { answer: answer(kind) };
+		return known[kind].answer;
+	};
 }
 
 function constantOf(field: Field, kind: EventKind, { operator, match, right }: Check): boolean | undefined {

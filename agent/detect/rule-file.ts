@@ -8,8 +8,8 @@ export interface Place {
 	readonly column: number;
 }
 
-/** Plain data: text, lists, maps. */
-export type Value = string | readonly Value[] | { readonly [key: string]: Value };
+/** Plain data: text, lists, maps; null only in Sigma documents, where it is not the text "null". */
+export type Value = string | null | readonly Value[] | { readonly [key: string]: Value };
 
 export function asText(value: Value | undefined): string {
 	return typeof value === "string" ? value : "";
@@ -17,10 +17,12 @@ export function asText(value: Value | undefined): string {
 /** One value is a list of one, nothing is an empty list. */
 export function asList(value: Value | undefined): readonly Value[] {
 	if (Array.isArray(value)) return value;
-	return value === undefined || value === "" ? [] : [value];
+	return value === undefined || value === null || value === "" ? [] : [value];
 }
 export function asMap(value: Value | undefined): Readonly<Record<string, Value>> {
-	return typeof value === "object" && !Array.isArray(value) ? (value as Record<string, Value>) : {};
+	return typeof value === "object" && value !== null && !Array.isArray(value)
+		? (value as Record<string, Value>)
+		: {};
 }
 
 export interface Item {
@@ -48,7 +50,7 @@ function plain(node: unknown): Value {
  * Where in the file a scalar's text goes on behind so many characters that are no space. YAML folds lines and changes
  * spaces, so only the other characters can be counted; in quotes an escape counts as one.
  */
-function offsetIn(text: string, { range, type }: Scalar, skip: number): number {
+export function offsetIn(text: string, { range, type }: Scalar, skip: number): number {
 	const [start, end] = range ?? [0, 0];
 	const block = type === "BLOCK_FOLDED" || type === "BLOCK_LITERAL";
 	const quoted = type === "QUOTE_DOUBLE" || type === "QUOTE_SINGLE";

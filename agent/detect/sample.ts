@@ -215,7 +215,7 @@ function openOf(given: Given): SampleRecord {
 			}, 0),
 		},
 		texts: { path, raw: one(given, "raw") ?? path },
-		flags: 0,
+		flags: eventFlagsOf(given),
 		syscall: syscallOf(given),
 	};
 }
@@ -274,9 +274,12 @@ function anyOf(given: Given): SampleRecord {
 			members = { ...members, [key]: Buffer.from(Int32Array.from(value.map(Number)).buffer) };
 		else members = { ...members, [key]: Number(value) };
 	}
-	const flags = typeof given.event_flags === "object" ? given.event_flags : [];
-	const bits = flags.reduce((sum, flag) => sum | EventFlag[flag as keyof typeof EventFlag], 0);
-	return { members, texts, flags: bits, syscall: syscallOf(given) };
+	return { members, texts, flags: eventFlagsOf(given), syscall: syscallOf(given) };
+}
+
+function eventFlagsOf({ event_flags: flags }: Given): number {
+	if (typeof flags !== "object") return 0;
+	return flags.reduce((sum, flag) => sum | EventFlag[flag as keyof typeof EventFlag], 0);
 }
 
 function processOf(

@@ -40,8 +40,11 @@ export const textOperators = [
 ] as const;
 export const listOperators = ["intersects", "pmatch", "in"] as const;
 export const signs = ["<=", ">=", "!=", "==", "=", "<", ">"] as const;
-/** Not of the Falco language: what other front ends compile to. `search` is a regular expression found anywhere. */
-export const innerOperators = ["iequals", "istartswith", "iendswith", "search"] as const;
+/**
+ * Not of the Falco language: what other front ends compile to. `like` is iglob, `search` a regular expression that
+ * matches some part of the text.
+ */
+export const innerOperators = ["iequals", "istartswith", "iendswith", "like", "search"] as const;
 export type Operator =
 	| (typeof innerOperators)[number]
 	| (typeof textOperators)[number]

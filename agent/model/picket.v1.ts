@@ -438,6 +438,10 @@ export interface Alert {
 	count?: number;
 	responses?: string[];
 	eventsLost?: string;
+	ruleId?: string;
+	author?: string;
+	references?: string[];
+	falsePositives?: string[];
 }
 
 export interface Incident {

@@ -32,6 +32,16 @@ export interface Finding {
 	readonly tags: readonly string[];
 	/** Output fields by Falco name. */
 	readonly fields: Readonly<Record<string, string>>;
+	/** Who made the rule and where to read on, as far as the rule says so. */
+	readonly credit?: Credit;
+}
+
+export interface Credit {
+	/** The rule's own id; "" when it has none. */
+	readonly id: string;
+	readonly author: string;
+	readonly references: readonly string[];
+	readonly falsePositives: readonly string[];
 }
 
 /** What a policy line asks for. */

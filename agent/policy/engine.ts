@@ -195,16 +195,16 @@ function isSelected({ selector }: Scope, container: Container): boolean {
 }
 
 function fits(rule: ResponseRule, finding: Finding, inContainer: boolean): boolean {
-	const { severity, technique, tactic, tag, scope } = rule;
+	const { severity, techniques, tactics, tag, scope } = rule;
 	if (rule.rule !== undefined && !matchesName(rule.rule, finding.rule)) return false;
 	if (severity !== undefined && severities.indexOf(finding.severity) < severities.indexOf(severity))
 		return false;
 	if (
-		technique !== undefined &&
-		!finding.techniques.some((id) => id === technique || id.startsWith(`${technique}.`))
+		techniques !== undefined &&
+		!finding.techniques.some((id) => techniques.some((each) => id === each || id.startsWith(`${each}.`)))
 	)
 		return false;
-	if (tactic !== undefined && !finding.tactics.includes(tactic)) return false;
+	if (tactics !== undefined && !finding.tactics.some((each) => tactics.includes(each))) return false;
 	if (tag !== undefined && !finding.tags.includes(tag)) return false;
 	return scope === undefined || (scope === "container") === inContainer;
 }

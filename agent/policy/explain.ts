@@ -48,8 +48,8 @@ function explainResponse(rule: ResponseRule): Sentence {
 	const conditions = [
 		rule.rule && `rule ${rule.rule.text}`,
 		rule.severity && `severity ${rule.severity} or above`,
-		rule.technique && `technique ${rule.technique}`,
-		rule.tactic && `tactic ${rule.tactic}`,
+		rule.techniques && `technique ${rule.techniques.join(" or ")}`,
+		rule.tactics && `tactic ${rule.tactics.join(" or ")}`,
 		rule.tag && `tag ${rule.tag}`,
 		rule.scope && (rule.scope === "container" ? "in a container" : "outside containers"),
 	].filter((part) => part !== undefined);

@@ -1,6 +1,7 @@
 // The policy file: text in, compiled policy out. Every line of a list keeps the line of the file it stands on,
 // so that a violation can name what decided it. Reading the file is the caller's.
 import { parseYaml } from "../config/yaml.ts";
+import { coveredTactics, coveredTechniques } from "../model/attack.ts";
 import type { Problem, Response, Severity } from "../model/verdict.ts";
 import { type Glob, nameGlob, pathGlob } from "./glob.ts";
 import { type Peer, parsePeer } from "./peer.ts";
@@ -53,8 +54,9 @@ export interface ResponseRule {
 	readonly line: number;
 	readonly rule: Glob | undefined;
 	readonly severity: Severity | undefined;
-	readonly technique: string | undefined;
-	readonly tactic: string | undefined;
+	/** Under today's names, whatever version of ATT&CK the file was written for. */
+	readonly techniques: readonly string[] | undefined;
+	readonly tactics: readonly string[] | undefined;
 	readonly tag: string | undefined;
 	readonly scope: "container" | "host" | undefined;
 	readonly responses: readonly Response[];
@@ -79,8 +81,9 @@ export function loadPolicy(text: string, file: string): { policy: Policy | undef
 		line: lineOf(["responses", index]),
 		rule: response.when.rule === undefined ? undefined : nameGlob(response.when.rule),
 		severity: response.when.severity,
-		technique: response.when.technique,
-		tactic: response.when.tactic,
+		techniques:
+			response.when.technique === undefined ? undefined : coveredTechniques(response.when.technique),
+		tactics: response.when.tactic === undefined ? undefined : coveredTactics(response.when.tactic),
 		tag: response.when.tag,
 		scope: response.when.scope,
 		responses: compileResponses(response.do),

@@ -68,6 +68,13 @@ export function findingToAlert(finding: Finding, observation: Observation, extra
 	if (finding.tactics.length > 0) alert.tactics = [...finding.tactics];
 	if (finding.techniques.length > 0) alert.techniques = [...finding.techniques];
 	if (finding.tags.length > 0) alert.tags = [...finding.tags];
+	const { credit } = finding;
+	if (credit) {
+		if (credit.id !== "") alert.ruleId = credit.id;
+		if (credit.author !== "") alert.author = credit.author;
+		if (credit.references.length > 0) alert.references = [...credit.references];
+		if (credit.falsePositives.length > 0) alert.falsePositives = [...credit.falsePositives];
+	}
 	alert.event = event;
 	if (ancestors.length > 0) alert.ancestors = [...ancestors];
 	const fields = Object.entries(finding.fields);

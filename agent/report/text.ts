@@ -58,6 +58,8 @@ function alertText(alert: wire.Alert): string {
 	if (tree !== "") parts.push(`[${tree}]`);
 	parts.push(...scope(alert.event));
 	if (alert.techniques?.length) parts.push(clean(alert.techniques.join(",")));
+	// The licence of public rules asks for it.
+	if (alert.origin === "ORIGIN_SIGMA" && alert.author) parts.push(`rule by ${clean(alert.author)}`);
 	if (alert.responses?.length) parts.push(`response=${clean(alert.responses.join(","))}`);
 	if ((alert.count ?? 1) > 1) parts.push(`×${alert.count}`);
 	if (alert.id) parts.push(`(${clean(alert.id)})`);

@@ -308,6 +308,21 @@ describe("responses", () => {
 		expect(acts).toEqual(fitting ? [{ act: "alert" }, { act: "kill" }] : [{ act: "alert" }]);
 	});
 
+	it.each([
+		["{technique: T1562.001}", "T1685", true],
+		["{technique: T1562}", "T1686", true],
+		["{technique: T1070}", "T1685.006", true],
+		["{technique: T1562.004}", "T1685", false],
+		["{tactic: defense-evasion}", "T1685", true],
+		["{tactic: defense-impairment}", "T1685", true],
+		["{tactic: stealth}", "T1685", false],
+	])("with when: %s of an older ATT&CK and a finding of %s fit: %s", (when, technique, fitting) => {
+		const policy = policyOf(`responses: [{when: ${when}, do: [kill]}]`);
+		const of = { ...finding, techniques: [technique], tactics: ["defense-impairment"] };
+		const acts = new PolicyEngine(policy, context).responses(of, exec(process()));
+		expect(acts.some(({ act }) => act === "kill")).toBe(fitting);
+	});
+
 	it("come from the first entry that fits", () => {
 		const text = "responses:\n  - when: {rule: 'Read*'}\n    do: [alert]\n  - do: [kill]\n";
 		expect(ask(text)).toEqual([{ act: "alert" }]);
