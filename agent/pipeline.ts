@@ -18,7 +18,7 @@ import type { Process } from "./model/process.ts";
 import type { Finding, Responder, Response } from "./model/verdict.ts";
 import { ordersFor, responseText } from "./orders.ts";
 import type { PeerNames } from "./peer-names.ts";
-import { findingToAlert, storyOf } from "./report/alert.ts";
+import { findingToAlert, type Shown, show, storyOf } from "./report/alert.ts";
 import type { Folder } from "./report/dedup.ts";
 import type { RecordBody } from "./report/record.ts";
 import { eventTime, eventToWire, type WireContext } from "./report/wire.ts";
@@ -71,6 +71,9 @@ export class Pipeline {
 	alerts = 0;
 	actions = 0;
 	#number = 0;
+	/** The event at hand as it leaves, for all records that tell of it; made when the first of them needs it. */
+	#event: wire.Event | undefined;
+	#shown: Shown | undefined;
 
 	constructor(stages: Stages) {
 		this.#stages = stages;
@@ -104,6 +107,8 @@ export class Pipeline {
 
 	#handle(view: RecordView): void {
 		const { tree, cgroups, peerNames, detectors } = this.#stages;
+		this.#event = undefined;
+		this.#shown = undefined;
 		if (view.kind === EventKind.cgroup) {
 			if (view.cgroupOperation === 1) cgroups.created(view.targetCgroupId, view.text(Text.path));
 			else cgroups.removed(view.targetCgroupId);
@@ -112,7 +117,7 @@ export class Pipeline {
 		if (view.kind === EventKind.dns) peerNames.heard(this.#current);
 		for (const detector of detectors) detector.evaluate(this.#current, this.#onFinding);
 		if (this.#wanted[view.kind]) {
-			this.#stages.emit({ event: eventToWire(this.#current, this.#stages.wire) }, this.#time());
+			this.#stages.emit({ event: this.#wireEvent() }, this.#time());
 		}
 		if (view.kind === EventKind.exec) this.#stages.activity("exec", this.#makeActivity);
 		else if (view.kind === EventKind.connect) this.#stages.activity("connect", this.#makeActivity);
@@ -121,8 +126,13 @@ export class Pipeline {
 
 	readonly #makeActivity = (): wire.OutputRecord => ({
 		time: this.#time(),
-		event: eventToWire(this.#current, this.#stages.wire),
+		event: this.#wireEvent(),
 	});
+
+	#wireEvent(): wire.Event {
+		this.#event ??= eventToWire(this.#current, this.#stages.wire);
+		return this.#event;
+	}
 
 	#time(): string {
 		return eventTime(this.#view, this.#stages.wire);
@@ -137,8 +147,10 @@ export class Pipeline {
 			return;
 		}
 		const time = this.#time();
+		this.#shown ??= show(this.#current, context, this.#wireEvent());
 		const alert = findingToAlert(finding, this.#current, {
 			context,
+			shown: this.#shown,
 			responses: wanted.map(responseText),
 			eventsLost: eventsLost(),
 		});

@@ -18,6 +18,7 @@ async function race(): Promise<void> {
 
 const parts: Readonly<Record<string, () => Promise<void>>> = {
 	fuzz: () => suite("fuzz", [], long),
+	differential: () => suite("unit", ["test/unit/detect/differential.test.ts"], long),
 	truth: race,
 	flood: () => suite("soak", [], long),
 };

@@ -56,9 +56,10 @@ export class Dispatch {
 				const place = placeOf(predicate, kind);
 				const lookup = lookupFor(predicate);
 				if (place) {
-					const key = place.ignoreCase ? `${place.name} in any case` : place.name;
-					const { entries } = entryOf(texts, key, () => ({ place, entries: [] }));
+					const { entries } = entryOf(texts, place.fieldName, () => ({ place, entries: [] }));
 					for (const literal of place.literals) entries.push([literal, rule]);
+					// One look at a text, in any case if a single rule asks for that, costs less than two.
+					if (place.ignoreCase) texts.set(place.fieldName, { place, entries });
 				} else if (lookup) entryOf(lookups, predicate.fieldName, lookup).add(predicate.values, rule);
 				else entryOf(checks, conditions.test(index), () => []).push(rule);
 			}

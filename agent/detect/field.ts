@@ -1,5 +1,5 @@
 // What a field is: its type, the kinds of events that have it, and how to get it out of one.
-import type { EventKind, Observation } from "../model/event.ts";
+import type { EventKind, Observation, Text } from "../model/event.ts";
 import type { Architecture } from "../model/kernel-names.ts";
 import type { Container, Process } from "../model/process.ts";
 import type { Range } from "./text.ts";
@@ -26,6 +26,8 @@ export interface TextField extends Common {
 	/** Puts the bytes' place into `out`; false when they are nowhere in the event (or there are none). */
 	readonly range?: (observation: Observation, out: Range) => boolean;
 	readonly get: (observation: Observation, context: FieldContext) => string | undefined;
+	/** The text of the record that it is on events of that kind, where it is anything. */
+	readonly recorded?: (kind: EventKind) => Text | undefined;
 	/** In a condition true when it holds for any of several texts; replaces `get` there. */
 	readonly some?: (observation: Observation, holds: (text: string) => boolean) => boolean;
 	/** What `get` would put together, piece by piece; false when there is no such text. */

@@ -40,11 +40,15 @@ const { connect, accept, bind, listen, send, socket, dup, setuid, setgid, capset
 const { ptrace, vmWrite, kill, mount, umount, chroot, module, bpf, memfd, userfaultfd, protect, ioUring } =
 	Kind;
 
-const textOf =
-	(field: Text): Argument["get"] =>
-	({ event }) =>
-		event.text(field) || undefined;
+/** Which text of the record an argument is. */
+const recorded = new Map<Argument["get"] | undefined, Text>();
+function textOf(field: Text): Argument["get"] {
+	const get: Argument["get"] = ({ event }) => event.text(field) || undefined;
+	recorded.set(get, field);
+	return get;
+}
 const path: Argument["get"] = ({ event }) => fileName(event);
+recorded.set(path, Text.path);
 const rawPath = textOf(Text.raw);
 const target: Argument["get"] = ({ event }) => targetName(event);
 const rawTarget = textOf(Text.targetRaw);
@@ -283,7 +287,18 @@ function argumentField(name: string): Field {
 	const get = (observation: Observation, context: FieldContext): Value =>
 		all.find((each) => applies(each, observation, context))?.get(observation, context);
 	if (numbers.has(name)) return { type: "number", kinds, get: get as NumberField["get"] };
-	return { type: "text", kinds, get: asText(get) };
+	return { type: "text", kinds, get: asText(get), recorded: recordedIn(all, ({ get: from }) => from) };
+}
+
+/** Of a kind whose calls have the argument in different texts none is the one. */
+function recordedIn(
+	all: readonly Argument[],
+	getter: (argument: Argument) => Argument["get"],
+): (kind: EventKind) => Text | undefined {
+	return (kind) => {
+		const texts = all.filter(({ kinds }) => kinds.includes(kind)).map((each) => recorded.get(getter(each)));
+		return new Set(texts).size === 1 ? texts[0] : undefined;
+	};
 }
 
 /** Those whose value as passed is a number in every call. */
@@ -301,7 +316,8 @@ function rawField(name: string): Field {
 		return (found?.raw ?? found?.get)?.(observation, context);
 	};
 	if (rawNumbers.has(name)) return { type: "number", kinds, get: get as NumberField["get"] };
-	return { type: "text", kinds, get: asText(get) };
+	const recordedRaw = recordedIn(all, ({ raw, get: shown }) => raw ?? shown);
+	return { type: "text", kinds, get: asText(get), recorded: recordedRaw };
 }
 
 /** "res=SUCCESS path=/tmp/x": the result and every argument. */

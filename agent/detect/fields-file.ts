@@ -72,6 +72,27 @@ export function targetName(event: EventView): string | undefined {
 	return name === undefined || (event.flags & EventFlag.targetFromUser) === 0 ? name : straight(name);
 }
 
+function recordedText(event: EventView, side: Text): string | undefined {
+	if (side === Text.path) return fileName(event);
+	return side === Text.target ? targetName(event) : event.text(side) || undefined;
+}
+
+/** A text of the record as a field, wherever it is looked up under several names. */
+export function recordedField(side: Text): TextField {
+	const range: TextField["range"] = ({ event }, out) => {
+		if (side === Text.target && (event.flags & EventFlag.targetFromUser) !== 0) return false;
+		out.bytes = event.bytes;
+		out.start = event.textStart(side);
+		out.size = event.textSize(side);
+		return out.size > 0;
+	};
+	return {
+		type: "text",
+		range: side === Text.path ? pathRange : range,
+		get: ({ event }) => recordedText(event, side),
+	};
+}
+
 /** "memfd:x", as the file of a memfd_create is called once it is run or mapped. */
 export function memfdName(event: EventView): string {
 	const given = event.text(Text.name) || event.text(Text.raw) || event.text(Text.path);
@@ -171,12 +192,9 @@ function typeOf(event: EventView): string | undefined {
 	return isDirectory(event) ? "directory" : "file";
 }
 
-type Side = (event: EventView) => string | undefined;
-const path: Side = (event) => fileName(event);
-const raw: Side = (event) => event.text(Text.raw) || undefined;
-const target: Side = targetName;
-const targetRaw: Side = (event) => event.text(Text.targetRaw) || undefined;
-const source: Side = (event) => event.text(Text.source) || undefined;
+/** What a side is is a text of the record; `path` made absolute. */
+type Side = Text;
+const { path, raw, target, targetRaw, source } = Text;
 
 type Sides = ReadonlyMap<EventKind, { readonly shown: Side; readonly asPassed: Side }>;
 const one = [open, unlink, rmdir, mkdir, mknod, chmod, chown, truncate, setxattr, chroot, umount] as const;
@@ -200,9 +218,11 @@ const changed: Sides = new Map([...names, ...sources, ...newName]);
 
 /** Only of what succeeded: a failed call has touched no path. */
 function sideField(sides: Sides, which: "shown" | "asPassed"): TextField {
-	return text([...sides.keys()], ({ event }) =>
-		event.result < 0 ? undefined : sides.get(event.kind)?.[which](event),
-	);
+	const get: TextField["get"] = ({ event }) => {
+		const side = event.result < 0 ? undefined : sides.get(event.kind)?.[which];
+		return side === undefined ? undefined : recordedText(event, side);
+	};
+	return { ...text([...sides.keys()], get), recorded: (kind) => sides.get(kind)?.[which] };
 }
 
 /** "container:what", with "host" for none. */

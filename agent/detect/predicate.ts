@@ -11,7 +11,7 @@ import { knownTypes } from "./known-event-types.ts";
 import { isKnownField } from "./known-fields.ts";
 import { matcher, numberOperators, numberValue } from "./matcher.ts";
 import { eventRemedy } from "./suggest.ts";
-import type { Operator } from "./syntax.ts";
+import type { Operator, Term } from "./syntax.ts";
 import type { Range } from "./text.ts";
 
 export interface Predicate {
@@ -72,10 +72,19 @@ export function makePredicate(check: Check): Predicate {
 		field: left.is === "field" ? findField(left.field.name, left.field.argument) : undefined,
 		fieldName: left.is === "field" ? left.field.name : left.is,
 		values,
-		constant: () => undefined,
+		// Without one of its texts a call has no value, and what has none satisfies nothing.
+		constant: (kind) => ([left, ...right].every((term) => hasTerm(term, kind)) ? undefined : false),
 		test: computedTest(check),
 		missing: false,
 	};
+}
+
+/** Can events of that kind have all that the term is made of? */
+function hasTerm(term: Term, kind: EventKind): boolean {
+	if (term.is === "text") return true;
+	if (term.is === "call") return term.terms.every((each) => hasTerm(each, kind));
+	const field = findField(term.field.name, term.field.argument);
+	return !field?.kinds || field.kinds.includes(kind);
 }
 
 /** Every rule that has the check asks it for every kind. */

@@ -4,8 +4,9 @@ import { EventFlag, EventKind, type Observation } from "../model/event.ts";
 import { Automaton, type Literal } from "./automaton.ts";
 import type { FieldContext, TextField } from "./field.ts";
 import { findField } from "./fields.ts";
+import { recordedField } from "./fields-file.ts";
 import { sockets } from "./fields-socket.ts";
-import { ignoresCase, literalsOf } from "./literals.ts";
+import { type Sought, soughtOf } from "./literals.ts";
 import type { Predicate } from "./predicate.ts";
 import type { Range } from "./text.ts";
 
@@ -16,34 +17,36 @@ export interface Scanner {
 
 export type Entry = readonly [literal: Literal, value: number];
 
-export interface Place {
-	/** Of the field the literals are looked up in. */
-	readonly name: string;
-	readonly field: TextField;
-	readonly literals: readonly Literal[];
-	/** They are the same in either case. */
-	readonly ignoreCase: boolean;
-}
+/** The text a predicate is looked up in; of a file's name one look answers for its parts. */
+export type Place = Sought;
 
 /** The text that a predicate is looked up in, and the literals there; undefined when it cannot be looked up. */
-export function placeOf({ field, fieldName, check }: Predicate, kind: EventKind): Place | undefined {
-	if (field?.type !== "text" || check.left.is !== "field") return undefined;
+export function placeOf(predicate: Predicate, kind: EventKind): Place | undefined {
+	const place = soughtOf(predicate);
 	// One of a few words, judged by what they say of an event as a whole: nothing to look up.
-	if (field.names) return undefined;
-	const literals = literalsOf(check);
-	if (!literals) return undefined;
-	const ignoreCase = ignoresCase(check.operator);
+	if (!place || place.field.names) return undefined;
+	const { fieldName, field, literals } = place;
+	// Several fields are the same text of the record, and one look answers for all.
+	const text = field.recorded?.(kind);
+	if (text !== undefined) return { ...place, fieldName: `text ${text}`, field: recordedField(text) };
+	// Arguments are the end of the command line.
+	if (fieldName === "proc.args" && line?.type === "text" && literals.every(({ text: each }) => each !== ""))
+		return { ...place, fieldName: "proc.cmdline", field: line, literals: literals.map(inLine) };
 	// A file's directory and its last name are parts of its path: one look at that answers for all three.
 	const path = kind === EventKind.open && findField("fd.name", undefined);
 	if (path && path.type === "text") {
 		if (fieldName === "fd.directory")
-			return { name: "fd.name", field: path, literals: literals.map(inDirectory), ignoreCase };
+			return { ...place, fieldName: "fd.name", field: path, literals: literals.map(inDirectory) };
 		if (fieldName === "fd.filename")
-			return { name: "fd.name", field: path, literals: literals.flatMap(inFilename), ignoreCase };
+			return { ...place, fieldName: "fd.name", field: path, literals: literals.flatMap(inFilename) };
 	}
-	return { name: fieldName, field, literals, ignoreCase };
+	return place;
 }
 
+const line = findField("proc.cmdline", undefined);
+function inLine({ text, begin, end }: Literal): Literal {
+	return { text: begin ? ` ${text}` : text, begin: false, end };
+}
 function inDirectory({ text, begin, end }: Literal): Literal {
 	return { text: end && text !== "/" ? `${text}/` : text, begin, end: false };
 }
@@ -58,14 +61,14 @@ function inFilename({ text, begin, end }: Literal): Literal[] {
 
 /** `onFound` gets values of the entries, the same ones perhaps more than once. */
 export function scannerOf(
-	{ name, field, ignoreCase }: Omit<Place, "literals">,
+	{ fieldName, field, ignoreCase }: Omit<Place, "literals">,
 	kind: EventKind,
 	entries: readonly Entry[],
 	onFound: (values: Int32Array) => void,
 ): Scanner {
 	const automaton = new Automaton(entries, onFound, ignoreCase);
 	const read = reader(field, automaton);
-	if (name !== "fd.name") return { scan: read };
+	if (fieldName !== "fd.name") return { scan: read };
 	if (kind === EventKind.open) return { scan: openReader(entries, read, onFound) };
 	if (sockets.includes(kind)) return { scan: socketReader(entries, read, onFound) };
 	return { scan: read };

@@ -10,8 +10,18 @@ import { showText } from "./shown.ts";
 import { formatSince } from "./time.ts";
 import { eventToWire, idOfEvent, processToWire, type WireContext } from "./wire.ts";
 
+/** What all alerts of one event have in common: made once, and then only read. */
+export interface Shown {
+	readonly event: wire.Event;
+	readonly ancestors: readonly wire.Process[];
+	/** Digest of what was done, as the repeats of a story have it in common: captured names are long. */
+	readonly object: string;
+}
+
 export interface AlertExtra {
 	readonly context: WireContext;
+	/** Made from the observation when left out. */
+	readonly shown?: Shown;
 	/** What the policy asks for, in its own words. */
 	readonly responses: readonly string[];
 	/** Events lost since the sensor started. */
@@ -36,8 +46,17 @@ const originNames: Readonly<Record<Finding["origin"], wire.Origin>> = {
 
 const maxAncestors = 12;
 
+/** `event` where it has been made already. */
+export function show(
+	observation: Observation,
+	context: WireContext,
+	event = eventToWire(observation, context),
+): Shown {
+	return { event, ancestors: ancestorsOf(observation.process, context), object: digest(objectOf(event)) };
+}
+
 export function findingToAlert(finding: Finding, observation: Observation, extra: AlertExtra): wire.Alert {
-	const event = eventToWire(observation, extra.context);
+	const { event, ancestors, object } = extra.shown ?? show(observation, extra.context);
 	const alert: wire.Alert = {
 		id: extra.id ?? `${event.id}-${digest(finding.rule).slice(0, 8)}`,
 		rule: finding.rule,
@@ -58,15 +77,14 @@ export function findingToAlert(finding: Finding, observation: Observation, extra
 		if (credit.falsePositives.length > 0) alert.falsePositives = [...credit.falsePositives];
 	}
 	alert.event = event;
-	const ancestors = ancestorsOf(observation.process, extra.context);
-	if (ancestors.length > 0) alert.ancestors = ancestors;
+	if (ancestors.length > 0) alert.ancestors = [...ancestors];
 	const fields = Object.entries(finding.fields);
 	if (fields.length > 0) {
 		alert.fields = Object.fromEntries(fields.map(([name, value]) => [name, showText(value)]));
 	}
 	alert.dedupKey =
 		finding.evidence === undefined
-			? dedupKey(finding.rule, event)
+			? dedupKey(finding.rule, event, object)
 			: keyOf([finding.rule, finding.evidence.group, event.container?.id ?? ""]);
 	// The kernel tells an open that is repeated once, with the number of the others.
 	alert.count = Math.min(largestCount, 1 + observation.event.repeats);
@@ -154,8 +172,8 @@ const storyMembers: Partial<Record<EventKind, readonly number[]>> = {
 };
 
 /** Same rule, same image of the process, same object, same container: repeats of one story. */
-export function dedupKey(rule: string, event: wire.Event): string {
-	return keyOf([rule, event.process?.executable ?? "", objectOf(event), event.container?.id ?? ""]);
+export function dedupKey(rule: string, event: wire.Event, object = digest(objectOf(event))): string {
+	return keyOf([rule, event.process?.executable ?? "", object, event.container?.id ?? ""]);
 }
 
 /** Hashed, since captured names are long; JSON keeps the parts apart whatever they hold. */

@@ -37,8 +37,15 @@ export function recordLine(record: wire.OutputRecord): string {
 		kind === undefined ? { time, host, sequence } : { time, host, sequence, [kind]: record[kind] },
 	);
 	if (asciiOnly.test(line)) return line;
-	return line.replace(
-		terminalControls,
-		(character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
-	);
+	return line.replace(terminalControls, spelled);
+}
+
+/** There are few, and a long record may hold thousands of them. */
+const spellings = new Map<string, string>();
+function spelled(character: string): string {
+	const known = spellings.get(character);
+	if (known !== undefined) return known;
+	const spelling = `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+	spellings.set(character, spelling);
+	return spelling;
 }

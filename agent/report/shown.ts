@@ -1,9 +1,12 @@
 // Captured bytes (latin1 strings) as text that people and JSON can carry, so that two different names never
 // look alike; and the last guard before a terminal.
+import { isUtf8 } from "node:buffer";
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: ASCII without the backslash, controls included
 const plain = /^[\x00-\x5b\x5d-\x7f]*$/;
 const backslashes = /\\[x\\]/;
+/** Not captured: text of a rule file around captured text. */
+const foreign = /([^\0-\xff]+)/;
 
 /**
  * Valid UTF-8 is decoded. If there are stray bytes, or if the text holds `\x` or `\\` itself, every stray byte
@@ -12,44 +15,43 @@ const backslashes = /\\[x\\]/;
  */
 export function showText(latin1: string): string {
 	if (plain.test(latin1)) return latin1;
-	if (!backslashes.test(latin1)) {
-		const decoded = decode(latin1, false);
-		if (decoded !== undefined) return decoded;
-	}
-	return decode(latin1, true) ?? "";
+	// Captured and foreign by turns. As bytes: a text is as long as an attacker wants, and taking it apart letter by
+	// letter makes a piece of garbage of each.
+	const parts = latin1
+		.split(foreign)
+		.map((part, index) => (index % 2 === 0 ? Buffer.from(part, "latin1") : part));
+	const valid = (part: string | Buffer) => typeof part === "string" || isUtf8(part);
+	const escaping = backslashes.test(latin1) || !parts.every(valid);
+	return parts
+		.map((part) => (typeof part === "string" ? part : (escaping ? escaped(part) : part).toString("utf8")))
+		.join("");
 }
 
-/** Undefined when there is a stray byte and escaping is off. */
-function decode(latin1: string, escaping: boolean): string | undefined {
-	let text = "";
-	let at = 0;
-	while (at < latin1.length) {
-		const byte = latin1.charCodeAt(at);
-		if (byte < 0x80) {
-			text += escaping && byte === 0x5c ? "\\\\" : latin1.charAt(at);
+const backslash = 0x5c;
+const hex = Buffer.from("0123456789abcdef");
+
+function escaped(bytes: Buffer): Buffer {
+	const out = Buffer.allocUnsafe(4 * bytes.length);
+	let to = 0;
+	for (let at = 0; at < bytes.length; ) {
+		const byte = bytes[at] as number;
+		const size = byte < 0x80 ? 1 : sequenceSize(bytes, at, byte);
+		if (size === 0) {
+			out[to++] = backslash;
+			out[to++] = 0x78;
+			out[to++] = hex[byte >> 4] as number;
+			out[to++] = hex[byte & 15] as number;
 			at++;
 			continue;
 		}
-		const size = sequenceSize(latin1, at, byte);
-		if (size > 0) {
-			text += String.fromCodePoint(codePoint(latin1, at, byte, size));
-			at += size;
-		} else if (byte > 0xff) {
-			// Not captured: text of a rule file around captured text.
-			text += latin1.charAt(at);
-			at++;
-		} else if (escaping) {
-			text += `\\x${byte.toString(16)}`;
-			at++;
-		} else {
-			return undefined;
-		}
+		if (byte === backslash) out[to++] = backslash;
+		for (const end = at + size; at < end; at++) out[to++] = bytes[at] as number;
 	}
-	return text;
+	return out.subarray(0, to);
 }
 
 /** Length of the well-formed UTF-8 sequence (Unicode 15, table 3-7) that starts here, 0 for none. */
-function sequenceSize(latin1: string, at: number, byte: number): number {
+function sequenceSize(bytes: Buffer, at: number, byte: number): number {
 	let size: number;
 	let low = 0x80;
 	let high = 0xbf;
@@ -63,22 +65,14 @@ function sequenceSize(latin1: string, at: number, byte: number): number {
 		if (byte === 0xf0) low = 0x90;
 		if (byte === 0xf4) high = 0x8f;
 	} else return 0;
-	if (at + size > latin1.length) return 0;
-	const second = latin1.charCodeAt(at + 1);
+	if (at + size > bytes.length) return 0;
+	const second = bytes[at + 1] as number;
 	if (second < low || second > high) return 0;
 	for (let index = at + 2; index < at + size; index++) {
-		const next = latin1.charCodeAt(index);
+		const next = bytes[index] as number;
 		if (next < 0x80 || next > 0xbf) return 0;
 	}
 	return size;
-}
-
-function codePoint(latin1: string, at: number, first: number, size: number): number {
-	let point = first & (0xff >> (size + 1));
-	for (let index = at + 1; index < at + size; index++) {
-		point = (point << 6) | (latin1.charCodeAt(index) & 0x3f);
-	}
-	return point;
 }
 
 // Controls, invisible format characters (which turn the direction of writing or hide), separators of lines and

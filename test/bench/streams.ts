@@ -2,7 +2,15 @@
 import { recordOf, type Value } from "../unit/decode/bytes.ts";
 import { Random } from "../unit/detect/rig.ts";
 
-export const streams = ["open", "open for writing", "connect", "exec", "fork and exit", "mixed"] as const;
+export const streams = [
+	"open",
+	"open for writing",
+	"connect",
+	"exec",
+	"fork and exit",
+	"mixed",
+	"usual",
+] as const;
 export type StreamName = (typeof streams)[number];
 
 const events = 10_000;
@@ -98,6 +106,43 @@ export function streamOf(name: StreamName): { before: Buffer[]; measured: Buffer
 			result: random.pick([0, 0, -115]),
 		});
 
+	const file = (): string =>
+		random.pick([
+			`/srv/app/data/${random.below(100)}/table-${random.below(10_000)}.bin`,
+			`/tmp/build-${random.below(1000)}/main.o`,
+			`/var/lib/app/cache-${random.below(10_000)}`,
+			`/home/ada/src/project/node_modules/.cache/${random.below(500)}.json`,
+		]);
+	const change = (kind: "unlink" | "rename" | "chmod" | "mkdir", pid: number): Buffer => {
+		const path = file();
+		const target = kind === "rename" ? { target: `${path}.1`, targetRaw: `${path}.1` } : {};
+		const mode = kind === "chmod" || kind === "mkdir" ? { newMode: 0o644 } : {};
+		return recordOf(kind, { ...common(pid), inode: 5, device: 8 << 20, path, raw: path, ...target, ...mode });
+	};
+	const accept = (pid: number): Buffer =>
+		recordOf("accept", {
+			...common(pid),
+			localAddress: Buffer.from([10, 0, 0, 5]),
+			remoteAddress: Buffer.from([10, 0, 2, random.below(250)]),
+			family: 2,
+			protocol: 6,
+			localPort: 8080,
+			remotePort: 30_000 + random.below(20_000),
+			result: 12,
+		});
+	/** What reaches a sensor from a busy server: most reading stays in the kernel. */
+	const usual = (pid: number): Buffer[] => {
+		const what = random.below(100);
+		if (what < 50) return [open(pid, true)];
+		if (what < 66) return [open(pid, false)];
+		if (what < 76) return [connect(pid)];
+		if (what < 84) return [accept(pid)];
+		if (what < 87) return [fork(pid), exec(child, pid, random.pick(commands)), exit(child)];
+		if (what < 93) return [change("unlink", pid)];
+		if (what < 96) return [change("rename", pid)];
+		return [change(what < 98 ? "chmod" : "mkdir", pid)];
+	};
+
 	const pids = Array.from({ length: 40 }, (_, index) => 1000 + index);
 	const workers = Array.from({ length: 40 }, (_, index) => 2000 + index);
 	const before = pids.map((pid) => exec(pid, 1, [random.pick(programs), "--config\0/etc/app/config.yaml"]));
@@ -109,6 +154,7 @@ export function streamOf(name: StreamName): { before: Buffer[]; measured: Buffer
 		else if (name === "open for writing") measured.push(open(pid, true));
 		else if (name === "connect") measured.push(connect(pid));
 		else if (name === "exec") measured.push(exec(random.pick(workers), pid, random.pick(commands)));
+		else if (name === "usual") measured.push(...usual(pid));
 		else if (name === "fork and exit") measured.push(fork(pid), exit(child));
 		else {
 			const what = random.below(100);

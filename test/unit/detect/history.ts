@@ -129,7 +129,13 @@ export class History {
 	#exit(pid: number): ["exit", Record<string, Value>] {
 		const common = this.#common(pid);
 		this.#running.delete(pid);
-		return ["exit", { ...common, reaperPid: this.#random.pick([...this.#running.keys()]) }];
+		// No process is inherited by one of its own descendants, nor do the orphans among these become their own.
+		const able = [...this.#running.keys()].filter((each) => !this.#isBelow(each, pid));
+		return ["exit", { ...common, reaperPid: able.length > 0 ? this.#random.pick(able) : 0 }];
+	}
+	#isBelow(pid: number, above: number): boolean {
+		for (let at = this.#tree.get(pid)?.parent; at; at = at.parent) if (at.pid === above) return true;
+		return false;
 	}
 	#open(pid: number): ["open", Record<string, Value>] {
 		const random = this.#random;

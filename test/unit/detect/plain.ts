@@ -2,8 +2,8 @@
 // every event and takes every field as a string.
 
 import process_ from "node:process";
-import type { Node } from "../../../agent/detect/syntax.ts";
-import { EventFlag, EventKind, type Observation, Text } from "../../../agent/model/event.ts";
+import type { Node, Term } from "../../../agent/detect/syntax.ts";
+import { EventFlag, EventKind, type EventName, type Observation, Text } from "../../../agent/model/event.ts";
 import type { Process } from "../../../agent/model/process.ts";
 import { syscallName } from "../../../agent/model/syscalls.ts";
 
@@ -25,6 +25,9 @@ const typeNames: Record<number, readonly string[]> = {
 	[EventKind.exec]: ["execve", "execveat"],
 	[EventKind.open]: ["open", "openat", "openat2", "creat", "open_by_handle_at"],
 	[EventKind.unlink]: ["unlink", "unlinkat"],
+	[EventKind.rename]: ["rename", "renameat", "renameat2"],
+	[EventKind.chmod]: ["chmod", "fchmod", "fchmodat", "fchmodat2"],
+	[EventKind.mkdir]: ["mkdir", "mkdirat"],
 	[EventKind.connect]: ["connect"],
 	[EventKind.fork]: ["clone", "clone3", "fork", "vfork"],
 	[EventKind.exit]: ["procexit"],
@@ -47,6 +50,11 @@ function read(name: string, argument: string | undefined, observation: Observati
 	const cut = path.lastIndexOf("/");
 	const of = (value: string | number | boolean | undefined): Reading =>
 		value === undefined ? none : [String(value)];
+	const isKind = (...kinds: EventName[]) => kinds.some((kind) => EventKind[kind] === event.kind);
+	/** One of these, as far as the record tells: without its call it may be any of its kind's. */
+	const isCall = (...calls: string[]) =>
+		read("evt.type", undefined, observation).some((type) => calls.includes(type));
+	const succeeded = (text: string): Reading => (event.result >= 0 && text !== "" ? [text] : none);
 	switch (name) {
 		case "evt.type": {
 			const call = syscallName(event.syscall, process_.arch === "arm64" ? "arm64" : "x64");
@@ -113,6 +121,24 @@ function read(name: string, argument: string | undefined, observation: Observati
 			return process.cgroup?.container?.known ? of(process.cgroup.container.image.split(":")[0]) : none;
 		case "k8s.ns.name":
 			return none;
+		case "evt.arg.path":
+			return isCall("unlink", "mkdir", "mkdirat") ? of(path || undefined) : none;
+		case "evt.arg.oldpath":
+			return isCall("rename", "renameat", "renameat2") ? of(path || undefined) : none;
+		case "evt.rawarg.oldpath":
+			return isCall("rename", "renameat", "renameat2") ? of(raw || undefined) : none;
+		case "evt.arg.newpath":
+			return isCall("rename", "renameat", "renameat2") ? of(event.text(Text.target) || undefined) : none;
+		case "evt.arg.filename":
+			return isCall("chmod", "fchmodat", "fchmodat2") ? of(path || undefined) : none;
+		case "fs.path.name":
+			return isOpen || isKind("unlink", "chmod", "mkdir") ? succeeded(path) : none;
+		case "fs.path.source":
+			return isKind("rename") ? succeeded(path) : none;
+		case "fs.path.sourceraw":
+			return isKind("rename") ? succeeded(raw) : none;
+		case "fs.path.target":
+			return isKind("rename") ? succeeded(event.text(Text.target)) : none;
 		default:
 			throw new Error(`the test does not know ${name}`);
 	}
@@ -175,6 +201,8 @@ function compare(name: string, operator: string, value: string, against: string)
 			return below(against, value);
 		case "regex":
 			return new RegExp(`^(?:${against})$`, "s").test(value);
+		case "bstartswith":
+			return Buffer.from(value, "latin1").toString("hex").startsWith(against);
 		case "bcontains":
 			return Buffer.from(value, "latin1")
 				.toString("hex")
@@ -183,6 +211,50 @@ function compare(name: string, operator: string, value: string, against: string)
 		default:
 			return value === against;
 	}
+}
+
+/** What a term says: nothing, or its texts. */
+function say(term: Term, observation: Observation): Reading | undefined {
+	if (term.is === "text") return [latin1(term.text)];
+	if (term.is === "field") {
+		const [first] = read(term.field.name, term.field.argument, observation);
+		return first === undefined ? undefined : [first];
+	}
+	const parts = term.terms.map((each) => say(each, observation));
+	if (parts.includes(undefined)) return undefined;
+	const flat = parts.flatMap((each) => each ?? []);
+	const [text = ""] = flat;
+	switch (term.name) {
+		case "tolower":
+			return [fold(text)];
+		case "toupper":
+			return [text.replace(/[a-z]/g, (sign) => String.fromCharCode(sign.charCodeAt(0) - 32))];
+		case "basename":
+			return [text.slice(text.lastIndexOf("/") + 1)];
+		case "b64":
+			return [Buffer.from(text, "base64").toString("latin1")];
+		case "len":
+			return [String(text.length)];
+		case "concat":
+			return [flat.join("")];
+		case "join":
+			return [flat.slice(1).join(text)];
+		default:
+			return flat;
+	}
+}
+
+function evaluateCall(
+	{ left, operator, match, right }: Extract<Node, { is: "check" }>,
+	observation: Observation,
+) {
+	const lefts = say(left, observation);
+	const rights = right.map((each) => say(each, observation));
+	if (!lefts || (operator !== "exists" && rights.includes(undefined))) return false;
+	const name = left.is === "call" && left.name === "len" ? "user.uid" : "";
+	const check = (value: string) => lefts.some((text) => compare(name, operator, text, value));
+	const values = rights.flatMap((each) => each ?? []);
+	return operator === "exists" || (match === "all" ? values.every(check) : values.some(check));
 }
 
 export function evaluate(node: Node, observation: Observation): boolean {
@@ -196,7 +268,8 @@ export function evaluate(node: Node, observation: Observation): boolean {
 		case "name":
 			throw new Error("no macros here");
 		case "check": {
-			if (node.left.is !== "field") throw new Error("no calls here");
+			if (node.left.is !== "field" || node.right.some(({ is }) => is !== "text"))
+				return evaluateCall(node, observation);
 			const { name, argument } = node.left.field;
 			const values = node.right.map((term) => latin1(term.is === "text" ? term.text : ""));
 			const reading = read(name, argument, observation);

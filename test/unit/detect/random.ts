@@ -53,7 +53,44 @@ const textFields = [
 	"container.id",
 	"container.image.repository",
 	"k8s.ns.name",
+	"evt.arg.path",
+	"evt.arg.oldpath",
+	"evt.arg.newpath",
+	"evt.arg.filename",
+	"evt.rawarg.oldpath",
+	"fs.path.name",
+	"fs.path.source",
+	"fs.path.target",
+	"fs.path.sourceraw",
 ] as const;
+/** Those with one text, which calls take. */
+const oneText = textFields.filter((field) => field !== "proc.aname" && field !== "proc.aexepath");
+
+/** Checks with a call in them: of a field's text, and against another field's. */
+function randomCall(random: Random, value: () => string): string {
+	const field = () => random.pick(oneText);
+	const call = (): string =>
+		random.pick([
+			() => `tolower(${field()})`,
+			() => `toupper(${field()})`,
+			() => `basename(${field()})`,
+			() => `tolower(basename(${field()}))`,
+			() => `concat(${field()}, ${value()})`,
+			() => `join("/", (${field()}, ${value()}))`,
+			() => `b64(${field()})`,
+		])();
+	const some = random.pick(["=", "!=", "contains", "icontains", "startswith", "endswith"]);
+	return random.pick([
+		() => `${call()} ${some} ${value()}`,
+		() => `${call()} in (${random.several(0, 3, value).join(", ")})`,
+		() =>
+			`tolower(${field()}) ${some} ${random.pick(["anyof", "allof"])} (${random.several(0, 3, value).join(", ")})`,
+		() => `${field()} ${some} val(${field()})`,
+		() => `${call()} ${some} ${call()}`,
+		() => `len(${field()}) ${random.pick(["=", "!=", "<", ">="])} ${random.below(6)}`,
+		() => `${call()} exists`,
+	])();
+}
 
 /** Of what RE2 and JavaScript read alike. */
 function randomRegex(random: Random): string {
@@ -75,7 +112,18 @@ function randomRegex(random: Random): string {
 function randomCheck(random: Random): string {
 	const kind = random.below(10);
 	if (kind === 0) {
-		const types = ["execve", "open", "openat", "connect", "creat", "unlink", "unlinkat", "personality"];
+		const types = [
+			"execve",
+			"open",
+			"openat",
+			"connect",
+			"creat",
+			"unlink",
+			"unlinkat",
+			"rename",
+			"chmod",
+			"personality",
+		];
 		const [first, second] = [random.pick(types), random.pick(types)];
 		return random.pick([`evt.type = ${first}`, `evt.type in (${first}, ${second})`, `evt.type != ${first}`]);
 	}
@@ -113,9 +161,12 @@ function randomCheck(random: Random): string {
 		);
 	const list = (make: () => string) => `(${random.several(0, 3, make).join(", ")})`;
 	const some = ["=", "!=", "contains", "icontains", "startswith", "endswith"];
+	if (random.chance(0.15)) return randomCall(random, value);
 	return random.pick([
 		() => `${field} ${random.pick([...some, "<", ">="])} ${value()}`,
-		() => `${field} ${random.pick(some)} ${random.pick(["oneof", "allof"])} ${list(value)}`,
+		() => `${field} ${random.pick(some)} ${random.pick(["oneof", "anyof", "allof"])} ${list(value)}`,
+		() => `${field} ${random.pick(["iglob", "glob"])} ${random.pick(["oneof", "allof"])} ${list(pattern)}`,
+		() => `${field} bstartswith ${random.pick(["61", "2f", "2f61", "c3a9"])}`,
 		() => `${field} ${random.pick(["in", "intersects"])} ${list(value)}`,
 		() => `${field} ${random.pick(["glob", "iglob"])} ${pattern()}`,
 		() => `${field} regex ${quote(randomRegex(random))}`,
@@ -162,6 +213,20 @@ export function randomSample(random: Random): Sample {
 				result: random.pick(["3", "0", "-2"]),
 				...call("openat", "openat2"),
 			},
+		}),
+		(): Sample => ({
+			rename: {
+				path: randomPath(random),
+				target: randomPath(random),
+				result: random.pick(["0", "-2"]),
+				...call("rename", "renameat2"),
+			},
+		}),
+		(): Sample => ({
+			chmod: { path: randomPath(random), result: random.pick(["0", "-1"]), ...call("chmod") },
+		}),
+		(): Sample => ({
+			mkdir: { path: randomPath(random), result: random.pick(["0", "-17"]), ...call("mkdir") },
 		}),
 		(): Sample => ({
 			unlink: { path: randomPath(random), result: random.pick(["0", "-2"]), ...call("unlinkat") },

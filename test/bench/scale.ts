@@ -1,0 +1,185 @@
+// Events a second through decode, enrich and detect on one core, from a recording, with 25, 250 and 2,500 rules, and
+// the memory that so many take. All engines take turns on the same events within one run: the ratios count, and of
+// each the fastest pass. `node test/bench/scale.ts`; about half a minute.
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import type { Logger } from "pino";
+import { RecordingWriter, readRecording } from "../../agent/capture/recording.ts";
+import { Engine } from "../../agent/detect/engine.ts";
+import { loadRules, type RuleSet } from "../../agent/detect/load.ts";
+import { createEnrichment } from "../../agent/enrichment.ts";
+import { type Detector, Pipeline } from "../../agent/pipeline.ts";
+import { memoryOf } from "../unit/decode/bytes.ts";
+import { generatedFiles, signatureFiles } from "./rules.ts";
+import { streamOf } from "./streams.ts";
+
+const counts = [25, 250, 2500] as const;
+const seconds = 20;
+/** Events that are timed together. */
+const slice = 200;
+const context = { hostname: "bench", userName: () => "www-data" };
+
+/** Our own signatures and generated ones, half and half as far as there are so many of ours. */
+function ruleSet(count: number): RuleSet {
+	const files = [...signatureFiles(), ...generatedFiles(count)];
+	const { rules, ...rest } = loadRules(files);
+	const own = rules.filter(({ origin, enabled }) => origin === "picket" && enabled);
+	const others = rules.filter(({ origin }) => origin === "falco");
+	const share = Math.min(own.length, Math.ceil(count / 2));
+	const every = own.length / share;
+	const chosen = Array.from(
+		{ length: share },
+		(_, index) => own[Math.floor(index * every)] as (typeof own)[number],
+	);
+	return { ...rest, rules: [...chosen, ...others.slice(0, count - share)] };
+}
+
+function collectGarbage(): void {
+	setFlagsFromString("--expose-gc");
+	(runInNewContext("gc") as () => void)();
+}
+
+/** Resident bytes of this process with that many rules, ready to judge. */
+function memory(count: number): number {
+	const { predicates, rules } = ruleSet(count);
+	const engine = new Engine({ ...loadRules([]), predicates, rules }, context);
+	collectGarbage();
+	const { rss } = process.memoryUsage();
+	if (engine.matches.size > 0) throw new Error("unreachable");
+	return rss;
+}
+
+/** The stream as a recording; what brings its processes to life comes first. */
+function record(path: string): { first: number } {
+	const { before, measured } = streamOf("usual");
+	const writer = new RecordingWriter(path, {
+		...{ version: "bench", host: "bench", kernel: "", bootId: "bench", bootTimeMs: 1.7e12, started: 1.7e12 },
+	});
+	for (const record of [...before, ...measured]) writer.record(record, 0, record.length);
+	writer.close();
+	return { first: before.length };
+}
+
+/** The recording before one engine. */
+class Run {
+	readonly #pipeline: Pipeline;
+	readonly #slices: readonly Uint32Array[];
+	readonly #fastest: number[] = [];
+	readonly #events: number;
+	matches = 0;
+	/** By which the heap grew, an event. */
+	bytes = Number.POSITIVE_INFINITY;
+
+	constructor(
+		detectors: readonly Detector[],
+		{ records, first }: { records: readonly Buffer[]; first: number },
+	) {
+		const enrichment = createEnrichment({
+			...{ processes: 32_768, containers: 64, clock: Date.now, onFact: () => {}, live: false },
+		});
+		this.#pipeline = new Pipeline({
+			...{ tree: enrichment.tree, cgroups: enrichment.cgroups, peerNames: { heard: () => {} } },
+			detectors: detectors.map((detector) => ({
+				evaluate: (seen) => detector.evaluate(seen, this.#onFinding),
+			})),
+			...{ responses: () => [], responder: undefined, emit: () => {}, eventKinds: new Set(), tap: undefined },
+			folder: { push: () => {}, repeat: () => true },
+			wire: { bootTimeMs: () => 1.7e12, userName: context.userName, bootId: "bench" } as never,
+			...{ activity: () => {}, eventsLost: () => 0 },
+			logger: {
+				error({ error }: { error: string }) {
+					throw new Error(error);
+				},
+			} as unknown as Logger,
+		});
+		const { memory, places } = memoryOf(records);
+		this.#pipeline.memory(memory);
+		for (const [offset, size] of places.slice(0, first)) this.#pipeline.record(offset, size);
+		const measured = places.slice(first);
+		this.#events = measured.length;
+		this.#slices = Array.from({ length: Math.ceil(measured.length / slice) }, (_, index) =>
+			Uint32Array.from(measured.slice(slice * index, slice * (index + 1)).flat()),
+		);
+		this.matches = 0;
+	}
+
+	readonly #onFinding = (): void => {
+		this.matches++;
+	};
+
+	pass(): void {
+		const heap = process.memoryUsage().heapUsed;
+		for (const [index, places] of this.#slices.entries()) {
+			const begin = process.hrtime.bigint();
+			for (let i = 0; i < places.length; i += 2)
+				this.#pipeline.record(places[i] as number, places[i + 1] as number);
+			const took = Number(process.hrtime.bigint() - begin);
+			this.#fastest[index] = Math.min(this.#fastest[index] ?? took, took);
+		}
+		// Between two collections the heap only grows; the smallest growth of all passes is the true one.
+		const grown = (process.memoryUsage().heapUsed - heap) / this.#events;
+		if (grown >= 0) this.bytes = Math.min(this.bytes, grown);
+	}
+
+	/** ns an event, of each slice the fastest pass: a busy machine leaves a moment to a slice sooner than to all. */
+	get fastest(): number {
+		return this.#fastest.reduce((sum, each) => sum + each, 0) / this.#events;
+	}
+}
+
+function read(path: string): Buffer[] {
+	const records: Buffer[] = [];
+	let at = Buffer.alloc(0);
+	readRecording(path, () => ({
+		memory(memory) {
+			at = Buffer.from(memory);
+		},
+		record: (offset, bytes) => void records.push(Buffer.from(at.subarray(offset, offset + bytes))),
+		fact() {},
+	}));
+	return records;
+}
+
+function measure(): void {
+	const folder = mkdtempSync(join(tmpdir(), "picket-bench-"));
+	try {
+		const path = join(folder, "usual.rec");
+		const { first } = record(path);
+		const recording = { records: read(path), first };
+		const bare = new Run([], recording);
+		const runs = counts.map((count) => new Run([new Engine(ruleSet(count), context)], recording));
+		const until = performance.now() + seconds * 1000;
+		while (performance.now() < until) for (const run of [bare, ...runs]) run.pass();
+		const print = (...cells: readonly (string | number)[]): void => {
+			process.stdout.write(`${cells.map((cell) => String(cell).padStart(12)).join("")}\n`);
+		};
+		print("rules", "events/s", "ns/event", "x 25 rules", "detect ns", "B/event", "matches", "RSS MB");
+		const small = runs[0]?.fastest ?? Number.NaN;
+		for (const [index, run] of [bare, ...runs].entries()) {
+			const count = index === 0 ? 0 : (counts[index - 1] as number);
+			const { stdout } = spawnSync(process.execPath, [
+				...process.execArgv,
+				...product,
+				import.meta.filename,
+				String(count),
+			]);
+			print(
+				...[count, Math.round(1e9 / run.fastest), Math.round(run.fastest), (run.fastest / small).toFixed(2)],
+				...[Math.round(run.fastest - bare.fastest), Math.max(0, run.bytes - bare.bytes).toFixed(1)],
+				...[run.matches, Math.round(Number(String(stdout)) / 1e6)],
+			);
+		}
+	} finally {
+		rmSync(folder, { recursive: true, force: true });
+	}
+}
+
+/** As the product is started. */
+const product = ["--v8-pool-size=1", "--max-semi-space-size=1"];
+const [only] = process.argv.slice(2);
+if (only === undefined) measure();
+else process.stdout.write(String(memory(Number(only))));
