@@ -127,4 +127,3 @@ async function runningProblems(socket: string): Promise<readonly string[] | unde
 		return undefined;
 	}
 }
-

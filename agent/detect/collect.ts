@@ -330,9 +330,10 @@ function sourceOf(rule: Rule, condition: Condition, lists: Lists, macros: Macros
 		tags: asList(values.tags).map(asText),
 		enabled: !isNo(values.enabled),
 		// Of another source nothing here can say whether its fields are right.
-		unable: source(values) === "syscall"
-			? undefined
-			: `its events come from ${source(values)}, not from this host's system calls`,
+		unable:
+			source(values) === "syscall"
+				? undefined
+				: `its events come from ${source(values)}, not from this host's system calls`,
 		skipUnknown: isYes(values["skip-if-unknown-filter"]),
 		samples: values.picket_samples,
 		falsePositives: asList(values.picket_false_positives).map(asText),

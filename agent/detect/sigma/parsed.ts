@@ -1,6 +1,7 @@
 // What rules and filters have in common: a log source, selections and a condition.
-import { asMap, asText, type Value } from "../yaml-values.ts";
+
 import { SyntaxProblem } from "../syntax.ts";
+import { asMap, asText, type Value } from "../yaml-values.ts";
 import { type Condition, parseSigmaCondition } from "./condition.ts";
 import { DocumentProblem, type Path, parseSelection, type Selection } from "./detection.ts";
 import type { LogSource } from "./taxonomy.ts";
