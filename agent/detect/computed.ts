@@ -35,7 +35,7 @@ type Type = Field["type"] | undefined;
 function typeOf(term: Term): Type {
 	if (term.is === "text") return undefined;
 	if (term.is === "field") return findField(term.field.name, term.field.argument)?.type;
-	if (term.name === "len") return "number";
+	if (isNumeric(term.name)) return "number";
 	return term.name === "val" && term.terms[0] ? typeOf(term.terms[0]) : "text";
 }
 /** What is compared has to be of one type. Throws CheckProblem. */
@@ -58,7 +58,7 @@ function computedComparison(
 	const constants = right.flatMap((term) => (term.is === "text" ? [term.text] : []));
 	if (type === "address" && operator !== "exists" && operator !== "=" && operator !== "!=")
 		throw new CheckProblem(`${operator} does not go with ${name}, which is an address`, "use = or !=");
-	if (name === "len" || name === "number" || isTimePart(name) || type === "number") {
+	if (isNumeric(name) || type === "number") {
 		const compare = numberOperators[operator];
 		if (!compare && operator !== "exists")
 			throw new CheckProblem(
@@ -121,7 +121,8 @@ export function computed(term: Term): Computed {
 		if (!first || !given || parts.length !== 1)
 			throw new CheckProblem(`${term.name} takes one value`, `write ${term.name}(field)`);
 		const type = typeOf(given);
-		if (term.name !== "val" && type !== undefined && type !== "text")
+		const takesAll = ["val", "number"].includes(term.name) || isTimePart(term.name);
+		if (!takesAll && type !== undefined && type !== "text")
 			throw new CheckProblem(
 				`${term.name} takes a text, not ${type === "address" ? "an" : "a"} ${type}`,
 				"name a field that is a text",
@@ -170,6 +171,10 @@ const timeParts = {
 	month: (date: Date) => date.getUTCMonth() + 1,
 	year: (date: Date) => date.getUTCFullYear(),
 };
+/** Is what the call makes a number? */
+function isNumeric(call: string): boolean {
+	return call === "len" || call === "number" || isTimePart(call);
+}
 function isTimePart(name: string): name is keyof typeof timeParts {
 	return Object.hasOwn(timeParts, name);
 }

@@ -20,5 +20,5 @@ export function outputOf(title: string, { category, service }: LogSource, fields
 		return shown.split(/[ =]/).includes(token) ? [] : [` ${name}=${token}`];
 	});
 	// A percent sign in the title begins no field.
-	return `${title.replace(/%(?=[a-zA-Z])/g, "% ")} | ${shown}${[...new Set(more)].join("")}`;
+	return `${title.replaceAll("%", "%%")} | ${shown}${[...new Set(more)].join("")}`;
 }

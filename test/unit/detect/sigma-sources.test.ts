@@ -392,7 +392,7 @@ describe("a rule", () => {
 
 	it("may have a title with a percent sign", () => {
 		const { set } = sigmaOf({ s: { Image: "*" }, condition: "s" }, { title: "100%proc.foo %d" });
-		expect(findings(set, observationOf(shell))[0]?.summary).toMatch(/^100% proc\.foo % d \|/);
+		expect(findings(set, observationOf(shell))[0]?.summary).toMatch(/^100%proc\.foo %d \|/);
 	});
 
 	it.each<[more: Detection, message: RegExp]>([

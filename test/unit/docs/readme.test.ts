@@ -117,9 +117,11 @@ describe("the README", () => {
 	});
 
 	it("counts the signatures right, as does the changelog", () => {
-		const { rules } = readRules([], true);
-		expect(readme).toContain(`${rules.length} signatures come with the sensor`);
-		expect(changelog).toContain(`${rules.length} signatures of our own`);
+		const rules = readRules([], true).rules.filter(({ silent }) => !silent);
+		const correlations = rules.filter(({ correlation }) => correlation).length;
+		const count = `${rules.length - correlations} signatures and ${correlations} correlations`;
+		expect(readme).toContain(`${count} come with the sensor`);
+		expect(changelog).toContain(`${count} of our own`);
 		for (const name of [
 			"Password hashes read",
 			"Program ran from shared memory",
