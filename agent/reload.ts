@@ -103,12 +103,13 @@ export function createReloader(options: ReloaderOptions): Reloader {
 		const onDisk = [...reading.problems, ...restart].map(problemText);
 		if (sameRules && samePolicy) {
 			standing = onDisk;
-			if (reading.kept.length === 0) return told({ outcome: "OUTCOME_UNCHANGED", problems: onDisk });
+			const problems = shown([...onDisk, ...errorsOf(before.rules)]);
+			if (reading.kept.length === 0) return told({ outcome: "OUTCOME_UNCHANGED", problems });
 			const message = "the files that have changed cannot be used";
-			return told({ outcome: "OUTCOME_REFUSED", message, problems: onDisk, kept: [...reading.kept] });
+			return told({ outcome: "OUTCOME_REFUSED", message, problems, kept: [...reading.kept] });
 		}
 		const rules = sameRules ? before.rules : await detection.compile(candidate);
-		const errors = rules.problems.filter(({ level }) => level === "error").map(problemText);
+		const errors = errorsOf(rules);
 		if (able(rules) === 0 && able(before.rules) > 0)
 			throw new Refusal("no rule would be left that can fire here", [...onDisk, ...errors]);
 		const content = await detection.change(
@@ -187,6 +188,11 @@ function sameFiles(a: readonly RuleFile[], b: readonly RuleFile[]): boolean {
 /** Rules that can fire. */
 function able(set: RuleSet): number {
 	return set.rules.filter((rule) => rule.enabled).length;
+}
+
+/** Of rules that are left out because of them. */
+function errorsOf({ problems }: RuleSet): string[] {
+	return problems.filter(({ level }) => level === "error").map(problemText);
 }
 
 /** Only rules and policy can change while the sensor runs. */

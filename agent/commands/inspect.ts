@@ -40,11 +40,11 @@ export async function status({ socket, json }: SocketFlags): Promise<void> {
 /** Compiling thousands of rules beside the events takes its time. */
 const reloadTimeoutMs = 120_000;
 
-/** Exit status 1 when what is on disk, or a file of it, could not be put in force. */
+/** Exit status 1 when not all of what is on disk could be put in force. */
 export async function reload({ socket, json }: SocketFlags): Promise<number> {
 	const done = (await callControl(socket, "reload", {}, reloadTimeoutMs)) as wire.Reload;
 	print(json ? JSON.stringify(done) : renderReload(done));
-	return done.outcome === "OUTCOME_REFUSED" || (done.kept ?? []).length > 0 ? 1 : 0;
+	return done.outcome === "OUTCOME_REFUSED" || (done.problems ?? []).length > 0 ? 1 : 0;
 }
 
 export async function watch({ socket, json }: SocketFlags): Promise<void> {

@@ -177,7 +177,7 @@ describe("reloading", () => {
 			`${rule("Wrong", "proc.nmae = x")}${rule("Right", "evt.type = execve and proc.name = right")}`,
 		);
 		const { status, reload } = await command(sensor);
-		expect(status).toBe(0);
+		expect(status).toBe(1);
 		expect(reload.came).toEqual(["Right"]);
 		expect(reload.problems).toEqual([
 			expect.stringMatching(
@@ -186,6 +186,10 @@ describe("reloading", () => {
 		]);
 		expect((await statusOf(sensor)).rules).toMatchObject({ evaluable: 3, error: 1 });
 		expect(sensor.messages).toMatch(/two\.yaml:3/);
+		// Who asks again has to hear it again.
+		const again = await command(sensor);
+		expect(again.status).toBe(1);
+		expect(again.reload).toMatchObject({ outcome: "OUTCOME_UNCHANGED", problems: reload.problems });
 	});
 });
 
