@@ -133,7 +133,10 @@ function captureLines(status: wire.Status, columns: number): string[] {
 	const keys = ["generated", "delivered", "lost", "suppressed", "pending"] as const;
 	const sum: wire.ClassCounters = { class: "all" };
 	for (const key of keys) sum[key] = String(counters.reduce((total, one) => total + counter(one[key]), 0n));
-	const shown = counters.length > 1 ? [...counters, sum] : counters;
+	const idle = (one: wire.ClassCounters) =>
+		imbalance(one) === 0n && keys.every((key) => counter(one[key]) === 0n);
+	const seen = counters.filter((one) => !idle(one));
+	const shown = counters.length > 1 ? [...seen, sum] : counters;
 	const rows = shown.map((one) => [
 		one.class ?? "?",
 		...keys.map((key) => grouped(counter(one[key]))),

@@ -211,6 +211,15 @@ describe("status", () => {
 		expect(text).toContain("1.8 % of a core now, 45 s in all");
 	});
 
+	test("kinds of events that have not happened take no line, and are in the sum", () => {
+		const one = { class: "exec", generated: "2", delivered: "2", lost: "0", pending: "0" };
+		const counters = [one, { ...one, class: "mount", generated: "0", delivered: "0" }];
+		const text = renderStatus({ ...well, counters }, { now });
+		expect(text).toMatch(/^ +exec .* adds up$/m);
+		expect(text).toMatch(/^ +all +2 +2 .* adds up$/m);
+		expect(text).not.toContain("mount");
+	});
+
 	test("counters that do not add up are a problem, whatever else is well", () => {
 		const counters = [{ class: "exec", generated: "10", delivered: "8", lost: "0", pending: "1" }];
 		expect(imbalance(counters[0] ?? {})).toBe(1n);
