@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs";
 export interface Boot {
 	readonly kernel: string;
 	readonly initramfs: string;
-	/** A run for each: settings of PICKET_OFF. */
+	/** A run of the tests for each: settings of PICKET_OFF. */
 	readonly variants: readonly string[];
 	/** Start of the names of the files in which console and results are kept. */
 	readonly log: string;
@@ -37,7 +37,7 @@ export async function boot({ kernel, initramfs, variants, log, timeoutMs }: Boot
 		// This machine may be busy with other things; that is no lockup of the guest.
 		"rcupdate.rcu_cpu_stall_timeout=120",
 		"sysctl.kernel.watchdog_thresh=60",
-		`picket.off=${variants.join("|")}`,
+		...(variants.length > 0 ? [`picket.off=:${variants.join("|")}`] : []),
 	];
 	const machine = [
 		...["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "1536"],
