@@ -69,10 +69,11 @@ static __always_inline void exec_namespaces(struct exec_event *event, struct tas
 static __always_inline __u32 exec_memory(struct tail *tail, struct text *text, unsigned long start,
                                          __u64 size, __u64 limit, __u32 truncated)
 {
-    __u32 at = tail->at;
+    __u64 at = tail->at;
     __u32 flags = 0;
     text->offset = at;
     text->size = 0;
+    bound_to(at);
     if (!size || at > TAIL_LIMIT)
         return size ? truncated : 0;
     bound_to(at);

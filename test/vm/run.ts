@@ -169,11 +169,10 @@ if (chosen.length === kernels.length && sum.failed === 0) archive.prune();
 for (const each of all) tell(each);
 for (const { test, reason } of unfit) say(`- not run in virtual machines: ${test} (${reason})`);
 if (values.record) {
-	record(
-		new Map<string, Counts>(
-			all.flatMap(({ report }) => (report?.release ? [[report.release, report.counts]] : [])),
-		),
+	const counts = all.flatMap(({ report }): [string, Counts][] =>
+		report?.release ? [[report.release, report.counts]] : [],
 	);
+	check("every program that a kernel took is still taken", record(new Map(counts)));
 }
 say("");
 matrix(all);

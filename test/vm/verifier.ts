@@ -48,10 +48,23 @@ export function compare(release: string, counts: Counts): { against: string; pro
 	return { against, problems };
 }
 
-/** Replaces what is recorded of these kernels; others stay. */
-export function record(byRelease: ReadonlyMap<string, Counts>): void {
+/**
+ * Replaces what is recorded of these kernels; others stay. Returns the programs that a kernel took before and refuses
+ * now: they keep their count, so that the next comparison fails, too.
+ */
+export function record(byRelease: ReadonlyMap<string, Counts>): string[] {
 	const recorded = read();
-	for (const [release, counts] of byRelease) recorded[seriesOf(release)] = counts;
+	const refused: string[] = [];
+	for (const [release, counts] of byRelease) {
+		const before = recorded[seriesOf(release)] ?? {};
+		const lost = Object.keys(counts).filter(
+			(program) => counts[program] === null && typeof before[program] === "number",
+		);
+		refused.push(...lost.map((program) => `${release} refuses ${program}`));
+		const kept = Object.fromEntries(lost.map((program) => [program, before[program] ?? null]));
+		recorded[seriesOf(release)] = { ...counts, ...kept };
+	}
 	const sorted = Object.entries(recorded).sort(([a], [b]) => (isNewer(a, b) ? 1 : -1));
 	writeFileSync(file, `${JSON.stringify(Object.fromEntries(sorted), undefined, "\t")}\n`);
+	return refused;
 }
