@@ -257,8 +257,8 @@ Failure Kernel::attach(const std::string &name, const std::string &target)
     }
     const std::string section = bpf_program__section_name(program);
     const std::string prefix = "tracepoint/";
-    bpf_link *link = nullptr;
-    int place = -1;
+    Hook hook = {nullptr, -1, -1};
+    bpf_link *&link = hook.link;
     if (section.starts_with("cgroup")) {
         const int cgroup = open(target.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (cgroup >= 0) {
@@ -274,8 +274,10 @@ Failure Kernel::attach(const std::string &name, const std::string &target)
             errno = -event;
         } else {
             link = bpf_program__attach_perf_event(program, event);
-            if (link) {
-                place = keep(event);
+            if (link && bpf_link__fd(link) != event) {
+                hook.place = keep(event);
+            } else if (link) {
+                hook.event = event;
             } else {
                 const int error = errno;
                 ::close(event);
@@ -292,7 +294,7 @@ Failure Kernel::attach(const std::string &name, const std::string &target)
         failed.program = name;
         return failed;
     }
-    hooks_[{name, target}] = {link, place};
+    hooks_[{name, target}] = hook;
     return {};
 }
 
@@ -312,8 +314,11 @@ void Kernel::detach(const std::vector<std::pair<std::string, std::string>> &hook
 void Kernel::close()
 {
     std::vector<Hook> all;
-    for (const auto &[name, hook] : hooks_)
+    for (auto &[name, hook] : hooks_) {
+        if (hook.event >= 0)
+            hook.place = keep(hook.event);
         all.push_back(hook);
+    }
     hooks_.clear();
     release(all);
     if (events_ >= 0)

@@ -88,6 +88,10 @@ class Kernel
     struct Hook {
         bpf_link *link;
         int place; // of a tracepoint's event in events_, or -1
+        // Before 5.15: the event of which the program is a part, or -1. As long as the kernel has
+        // not let go of it the program stays attached there and cannot be attached again, so that
+        // it only goes into events_ at the end.
+        int event;
     };
 
     int keep(int event);
