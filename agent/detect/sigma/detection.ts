@@ -283,8 +283,9 @@ function converted(ask: Ask, as: NonNullable<Extract<Mapped, { is: "field" }>["a
 		case "hexadecimal":
 			return /^[0-9a-f]+$/i.test(text) ? { ...ask, text: String(Number.parseInt(text, 16)) } : ask;
 		case "yes or no": {
-			const failed = { yes: "false", no: "true" }[text.toLowerCase()];
-			return failed === undefined ? ask : { ...ask, text: failed };
+			const word = text.toLowerCase();
+			if (word !== "yes" && word !== "no") return ask;
+			return { ...ask, text: word === "yes" ? "false" : "true" };
 		}
 	}
 }
