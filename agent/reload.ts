@@ -100,8 +100,10 @@ export function createReloader(options: ReloaderOptions): Reloader {
 		const before = detection.current();
 		const sameRules = sameFiles(files, candidate);
 		const samePolicy = policy.hash === policyRead;
-		const onDisk = [...reading.problems, ...restart].map(problemText);
-		if (sameRules && samePolicy) {
+		const onDisk = shown([...reading.problems, ...restart].map(problemText));
+		// Who asks for a reload wants what is suspended tried again, even if it is what it was.
+		const retry = requester !== "files" && before.suspended.size > 0;
+		if (sameRules && samePolicy && !retry) {
 			standing = onDisk;
 			if (reading.kept.length === 0) return told({ outcome: "OUTCOME_UNCHANGED", problems: onDisk });
 			const message = "the files that have changed cannot be used";
@@ -115,8 +117,8 @@ export function createReloader(options: ReloaderOptions): Reloader {
 			() => ({
 				rules,
 				...(samePolicy ? {} : { policy }),
-				// What was found too expensive is tried again: the rule may be another one now.
-				...(sameRules ? {} : { suspended: new Set<string>() }),
+				// The rule may be another one now.
+				...(sameRules && !retry ? {} : { suspended: new Set<string>() }),
 			}),
 			adopt,
 		);
