@@ -252,7 +252,11 @@ export function startSensor(options: SensorOptions): Sensor {
 		config,
 		content: detection.current,
 		reload: () => reloader?.last(),
-		contentProblems: () => [...(reloader?.problems() ?? []), ...demotion.problems()],
+		contentProblems: () => [
+			...(reloader?.problems() ?? []),
+			...demotion.problems(),
+			...detection.current().engine.correlator.problems(),
+		],
 		capture,
 		pipeline,
 		output,
