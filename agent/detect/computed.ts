@@ -7,7 +7,7 @@ import { addressField } from "./fields-socket.ts";
 import { isKnownField } from "./known-fields.ts";
 import { matcher, numberOperators, numberValue } from "./matcher.ts";
 import type { Operator, Term } from "./syntax.ts";
-import { asLatin1, lowerCase, upperCase } from "./text.ts";
+import { asLatin1, fromLatin1, lowerCase, upperCase } from "./text.ts";
 
 type Computed = (observation: Observation, context: FieldContext) => readonly string[] | undefined;
 
@@ -84,9 +84,6 @@ function computedComparison(
 			throw error;
 		}
 	};
-}
-function fromLatin1(text: string): string {
-	return Buffer.from(text, "latin1").toString("utf8");
 }
 
 /** What a term, with or without calls in it, is for an event; undefined where it is missing. Throws CheckProblem. */
