@@ -31,6 +31,8 @@ export interface ReloaderOptions {
 		readonly config: Config;
 		readonly files: readonly RuleFile[];
 		readonly policy: LoadedPolicy;
+		/** What is wrong on disk and therefore not in force. */
+		readonly problems: readonly Problem[];
 	};
 	readonly detection: Pick<Detection, "current" | "compile" | "change">;
 	/** Puts a candidate in force between two events; when it throws, the old content stays. */
@@ -77,7 +79,7 @@ export function createReloader(options: ReloaderOptions): Reloader {
 		rules.watch ? [...sources.files, ...rules.files, policy] : [];
 	let watched = watchedOf(started);
 	let last: wire.Reload | undefined;
-	let standing: readonly string[] = [];
+	let standing: readonly string[] = shown(options.start.problems.map(problemText));
 	let running: Promise<wire.Reload> | undefined;
 	let next: Promise<wire.Reload> | undefined;
 

@@ -22,7 +22,7 @@ function rig() {
 	const { policy } = detection.current();
 	const reloader = createReloader({
 		sources: { files: [], own: [], config: () => config, policy: () => policy },
-		start: { config, files, policy },
+		start: { config, files, policy, problems: [] },
 		detection,
 		adopt: detection.adopt,
 		onReload: () => {},
