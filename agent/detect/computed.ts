@@ -45,6 +45,17 @@ function checkTypes(left: Term, right: Term): void {
 	throw new CheckProblem(`a ${one} is compared with a ${other}`, "compare fields of the same type");
 }
 
+/** Of two texts of an event, without anything made for it; their bytes as they are, whether they spell UTF-8 or not. */
+const plainly: Partial<Record<Operator, (left: string, right: string) => boolean>> = {
+	"=": (left, right) => left === right,
+	in: (left, right) => left === right,
+	intersects: (left, right) => left === right,
+	"!=": (left, right) => left !== right,
+	contains: (left, right) => left.includes(right),
+	startswith: (left, right) => left.startsWith(right),
+	endswith: (left, right) => left.endsWith(right),
+};
+
 type Comparison = (lefts: readonly string[], rights: readonly string[]) => boolean;
 
 function computedComparison(
@@ -75,6 +86,13 @@ function computedComparison(
 		// Made once, and a mistake in it is told when the rule is loaded.
 		const { onString } = matcher(operator, constants, all);
 		return (lefts) => lefts.some(onString);
+	}
+	const plain = plainly[operator];
+	if (plain) {
+		return (lefts, rights) =>
+			lefts.some((left) =>
+				all ? rights.every((right) => plain(left, right)) : rights.some((right) => plain(left, right)),
+			);
 	}
 	return (lefts, rights) => {
 		try {
