@@ -18,6 +18,7 @@ import { join } from "node:path";
 import { LineCounter, parseAllDocuments } from "yaml";
 import type { RuleFile } from "./detect/load.ts";
 import { isSamplesFile } from "./detect/samples.ts";
+import { yamlErrors } from "./detect/yaml-values.ts";
 import type { Problem } from "./model/verdict.ts";
 
 export interface Reading {
@@ -76,19 +77,22 @@ function isFolderEntry(entry: Dirent, path: string): boolean {
 	return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
 }
 
+/** /dev/null, by which people say that there is nothing. */
+const nullDevice = 0x103;
+
 /** An error as the file system has them, with `code` as the reason. */
 function refusal(code: string): Error {
 	return Object.assign(new Error(code), { code });
 }
 
 /**
- * The text of an ordinary file of at most `most` bytes of UTF-8. Throws an Error whose `code` says why there is none:
+ * The text of an ordinary file, or of /dev/null, of at most `most` bytes of UTF-8. Throws an Error whose `code` says why there is none:
  * nothing is waited for (a pipe), set going (a device) or read to an end that may not come.
  */
 export function readTextFile(path: string, most = largestFile): string {
 	const check = (stats: Stats): void => {
 		if (stats.isDirectory()) throw refusal("EISDIR");
-		if (!stats.isFile()) throw refusal("it is no ordinary file");
+		if (!stats.isFile() && stats.rdev !== nullDevice) throw refusal("it is no ordinary file");
 		if (stats.size > most) throw tooLarge(most);
 	};
 	check(statSync(path));
@@ -196,17 +200,16 @@ function unreadable(file: string, error: unknown, stays: boolean): Problem {
 function brokenYaml(file: string, text: string): Problem | undefined {
 	const lineCounter = new LineCounter();
 	const documents = parseAllDocuments(text, { schema: "failsafe", lineCounter, uniqueKeys: true });
-	const [error] = "empty" in documents ? [] : documents.flatMap((each) => each.errors);
+	const [error] = "empty" in documents ? [] : documents.flatMap(yamlErrors);
 	if (!error) return undefined;
-	const { line, col } = lineCounter.linePos(error.pos[0]);
-	const [first = ""] = error.message.split("\n");
+	const { line, col } = lineCounter.linePos(error.offset);
 	return {
 		file,
 		line,
 		column: col,
 		where: "",
-		message: `${first.replace(/ at line \d+, column \d+:?$/, "")}; what was in force of this file stays in force`,
-		remedy: "mend the YAML; check indentation and quotes",
+		message: `${error.message}; what was in force of this file stays in force`,
+		remedy: error.remedy,
 		level: "error",
 	};
 }

@@ -75,8 +75,9 @@ describe("files read again", () => {
 		truncateSync(at("huge.yaml"), 2 ** 31);
 		writeFileSync(at("latin1.yaml"), Buffer.from("- list: \xe9\n", "latin1"));
 		writeFileSync(at("good.yaml"), "[]");
+		symlinkSync("/dev/null", at("off.yaml"));
 		const { files, problems } = readAgain([folder], []);
-		expect(files.map(({ path }) => path)).toEqual([at("good.yaml")]);
+		expect(files.map(({ path }) => path)).toEqual([at("good.yaml"), at("off.yaml")]);
 		expect(problems.map(({ message }) => message)).toEqual([
 			"cannot be read (it is larger than 2 MiB)",
 			"cannot be read (it is no UTF-8)",
