@@ -119,8 +119,12 @@ rules
 		say((await import("./commands/rules.ts")).checkRules(paths, flags, await page())),
 	);
 withRules(rules.command("list"))
-	.description("all rules that would be loaded")
-	.action(async (flags) => say((await import("./commands/rules.ts")).listRules(flags)));
+	.description("all rules that would be loaded, and which of them a running sensor has suspended")
+	.option("--socket <path>", "control socket of the sensor", defaultSocket)
+	.action(async (flags) => {
+		const { suspendedRules } = await import("./commands/inspect.ts");
+		say((await import("./commands/rules.ts")).listRules(flags, await suspendedRules(flags.socket)));
+	});
 withRules(rules.command("explain <names...>"))
 	.description("what rules look for, by name or all of a file: compiled form, fields, interest, cost here")
 	.option("--recording <file>", "measure the cost on the events of a recording")

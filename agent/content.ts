@@ -1,21 +1,21 @@
 // What users write: configuration, policy and rule files, found on disk and handed to the stages that understand
 // them. Says every problem with its place; decides which ones keep the sensor from starting.
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { type Config, defaultConfig, loadConfig } from "./config/load.ts";
 import { loadRules, type RuleFile, type RuleSet } from "./detect/load.ts";
 import { isSamplesFile } from "./detect/samples.ts";
 import { CommandError, problemText } from "./failure.ts";
 import type { Problem } from "./model/verdict.ts";
 import { defaultPolicy, loadPolicy, type Policy } from "./policy/load.ts";
-import { yamlPaths } from "./rule-files.ts";
+import { createReader, readTextFile, yamlPaths } from "./rule-files.ts";
 
 export const defaultConfigPath = "/etc/picket/picket.yaml";
 const signatureFolder = new URL("detect/signatures/", import.meta.url).pathname;
 
-function read(path: string, what: string): string {
+function read(path: string, what: string, readText: (path: string) => string = readTextFile): string {
 	try {
-		return readFileSync(path, "utf8");
+		return readText(path);
 	} catch (error) {
 		const reason = error instanceof Error && "code" in error ? String(error.code) : String(error);
 		throw new CommandError(`cannot read ${what} ${path}: ${reason}`, "check the path and its permissions");
@@ -73,10 +73,14 @@ export function yamlFilesAt(path: string): string[] {
 }
 
 /** Samples of rules lie beside them and are none. */
-function ruleFilesAt(path: string, origin: RuleFile["origin"]): RuleFile[] {
+function ruleFilesAt(
+	path: string,
+	origin: RuleFile["origin"],
+	readText: (path: string) => string,
+): RuleFile[] {
 	return yamlFilesAt(path)
 		.filter((each) => !isSamplesFile(each))
-		.map((each) => ({ path: each, text: read(each, "the rule file"), origin }));
+		.map((each) => ({ path: each, text: read(each, "the rule file", readText), origin }));
 }
 
 /** Text of a file with samples. Throws CommandError. */
@@ -86,9 +90,10 @@ export function readSamplesFile(path: string): string {
 
 /** Our own signatures (unless left out) and the files given. Throws CommandError for a path that cannot be read. */
 export function readRuleFiles(paths: readonly string[], withDefaults: boolean): RuleFile[] {
+	const readText = createReader();
 	return [
-		...(withDefaults ? ruleFilesAt(signatureFolder, "picket") : []),
-		...paths.flatMap((path) => ruleFilesAt(path, "falco")),
+		...(withDefaults ? ruleFilesAt(signatureFolder, "picket", readText) : []),
+		...paths.flatMap((path) => ruleFilesAt(path, "falco", readText)),
 	];
 }
 

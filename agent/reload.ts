@@ -31,6 +31,8 @@ export interface ReloaderOptions {
 		readonly config: Config;
 		readonly files: readonly RuleFile[];
 		readonly policy: LoadedPolicy;
+		/** What is wrong on disk and therefore not in force. */
+		readonly problems: readonly Problem[];
 	};
 	readonly detection: Pick<Detection, "current" | "compile" | "change">;
 	/** Puts a candidate in force between two events; when it throws, the old content stays. */
@@ -77,7 +79,7 @@ export function createReloader(options: ReloaderOptions): Reloader {
 		rules.watch ? [...sources.files, ...rules.files, policy] : [];
 	let watched = watchedOf(started);
 	let last: wire.Reload | undefined;
-	let standing: readonly string[] = [];
+	let standing: readonly string[] = shown(options.start.problems.map(problemText));
 	let running: Promise<wire.Reload> | undefined;
 	let next: Promise<wire.Reload> | undefined;
 
@@ -100,8 +102,10 @@ export function createReloader(options: ReloaderOptions): Reloader {
 		const before = detection.current();
 		const sameRules = sameFiles(files, candidate);
 		const samePolicy = policy.hash === policyRead;
-		const onDisk = [...reading.problems, ...restart].map(problemText);
-		if (sameRules && samePolicy) {
+		const onDisk = shown([...reading.problems, ...restart].map(problemText));
+		// Who asks for a reload wants what is suspended tried again, even if it is what it was.
+		const retry = requester !== "files" && before.suspended.size > 0;
+		if (sameRules && samePolicy && !retry) {
 			standing = onDisk;
 			const problems = shown([...onDisk, ...errorsOf(before.rules)]);
 			if (reading.kept.length === 0) return told({ outcome: "OUTCOME_UNCHANGED", problems });
@@ -116,8 +120,8 @@ export function createReloader(options: ReloaderOptions): Reloader {
 			() => ({
 				rules,
 				...(samePolicy ? {} : { policy }),
-				// What was found too expensive is tried again: the rule may be another one now.
-				...(sameRules ? {} : { suspended: new Set<string>() }),
+				// The rule may be another one now.
+				...(sameRules && !retry ? {} : { suspended: new Set<string>() }),
 			}),
 			adopt,
 		);

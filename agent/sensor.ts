@@ -21,6 +21,7 @@ import { watchLoss } from "./loss.ts";
 import type { EventName } from "./model/event.ts";
 import { everything, type Interest, noInterest, ownNeeds, sumOfInterests } from "./model/interest.ts";
 import type * as wire from "./model/picket.v1.ts";
+import type { Problem } from "./model/verdict.ts";
 import { createPeerNames, withPeerNames } from "./peer-names.ts";
 import { Pipeline } from "./pipeline.ts";
 import { consoleRefusal, effectiveMode } from "./policy/load.ts";
@@ -38,7 +39,12 @@ export interface SensorOptions {
 	readonly rules: RuleSet;
 	readonly policy: LoadedPolicy;
 	/** How rules and policy are read again; without it they stay as they are. */
-	readonly reload?: { readonly sources: Sources; readonly files: readonly RuleFile[] };
+	readonly reload?: {
+		readonly sources: Sources;
+		readonly files: readonly RuleFile[];
+		/** Of files that are not among them. */
+		readonly problems: readonly Problem[];
+	};
 	readonly eventKinds: ReadonlySet<EventName>;
 	/** Captured on top of what rules, policy and outputs ask for. */
 	readonly alsoCapture?: ReadonlySet<EventName>;
@@ -241,7 +247,12 @@ export function startSensor(options: SensorOptions): Sensor {
 		options.reload &&
 		createReloader({
 			sources: options.reload.sources,
-			start: { config, files: options.reload.files, policy: options.policy },
+			start: {
+				config,
+				files: options.reload.files,
+				policy: options.policy,
+				problems: options.reload.problems,
+			},
 			detection,
 			adopt,
 			onReload: () => output.emit({ status: board.status() }),
@@ -252,7 +263,11 @@ export function startSensor(options: SensorOptions): Sensor {
 		config,
 		content: detection.current,
 		reload: () => reloader?.last(),
-		contentProblems: () => [...(reloader?.problems() ?? []), ...demotion.problems()],
+		contentProblems: () => [
+			...(reloader?.problems() ?? []),
+			...demotion.problems(),
+			...detection.current().engine.correlator.problems(),
+		],
 		capture,
 		pipeline,
 		output,

@@ -37,6 +37,16 @@ export async function status({ socket, json }: SocketFlags): Promise<void> {
 	print(json ? JSON.stringify(found) : renderStatus(found, { now: Date.now() }));
 }
 
+/** Names of rules that the running sensor does not evaluate for now; none when no sensor answers. */
+export async function suspendedRules(socket: string): Promise<readonly string[]> {
+	try {
+		const { rules } = (await callControl(socket, "status", {}, callTimeoutMs)) as wire.Status;
+		return rules?.suspended ?? [];
+	} catch {
+		return [];
+	}
+}
+
 /** Compiling thousands of rules beside the events takes its time. */
 const reloadTimeoutMs = 120_000;
 

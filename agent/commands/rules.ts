@@ -116,13 +116,7 @@ function emptyFiles(paths: readonly string[], files: readonly RuleFile[]): Probl
 	const folders = paths.filter(
 		(path) => !files.some((file) => file.path === path || isBelow(file.path, path)),
 	);
-	const empty = files.filter(
-		({ text }) =>
-			text
-				.replace(/^\s*#.*$/gm, "")
-
-				.trim() === "",
-	);
+	const empty = files.filter(({ text }) => text.replace(/^\s*#.*$/gm, "").trim() === "");
 	return [
 		...folders.map((path) =>
 			warning(path, "there is no rule file in this folder", "name them *.yaml or *.yml, or correct the path"),
@@ -137,12 +131,30 @@ function isBelow(path: string, folder: string): boolean {
 	return path.startsWith(folder.endsWith("/") ? folder : `${folder}/`);
 }
 
-export function listRules(flags: RuleFlags): Outcome {
+/** `suspended`: names of rules that a running sensor does not evaluate for now. */
+export function listRules(flags: RuleFlags, suspended: readonly string[] = []): Outcome {
 	const files = loadedFiles(flags);
 	const set = loadRules(files);
 	if (flags.json) return { text: rulesJson(set, inOrder(set.problems, files)), status: 0 };
-	const lines = set.rules.map(({ name, status, severity, techniques }) =>
-		neutralise(`${status.padEnd(14)} ${severity.padEnd(14)} ${techniques.join(",").padEnd(12)} ${name}`),
-	);
-	return { text: [...lines, `${set.rules.length} rules`].join("\n"), status: 0 };
+	const fed = feedsOf(set.rules);
+	const lines = set.rules.map((rule) => {
+		const { name, status, severity, techniques, enabled, silent } = rule;
+		const notes = [
+			silent ? `feeds ${counted(fed.get(rule) ?? 0, "correlation")} and raises no alert` : "",
+			enabled || status === "error" || status === "not-evaluable" ? "" : "switched off",
+			suspended.includes(name) ? "suspended by the running sensor for its cost" : "",
+		].filter((note) => note !== "");
+		const row = `${status.padEnd(14)} ${severity.padEnd(14)} ${techniques.join(",").padEnd(12)} ${name}`;
+		return neutralise(notes.length > 0 ? `${row}  (${notes.join("; ")})` : row);
+	});
+	return { text: [...lines, counted(set.rules.length, "rule")].join("\n"), status: 0 };
+}
+
+/** Of how many correlations each rule's matches are part. */
+function feedsOf(rules: readonly LoadedRule[]): ReadonlyMap<LoadedRule, number> {
+	const fed = new Map<LoadedRule, number>();
+	for (const { correlation } of rules)
+		for (const rule of new Set(correlation?.feeds.map((feed) => feed.rule)))
+			fed.set(rule, 1 + (fed.get(rule) ?? 0));
+	return fed;
 }

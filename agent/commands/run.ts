@@ -8,6 +8,7 @@ import { type Config, defaultConfig } from "../config/load.ts";
 import { defaultConfigPath, readConfig, readPolicy, readRuleFiles } from "../content.ts";
 import { startControl } from "../control/server.ts";
 import { loadRules } from "../detect/load.ts";
+import { finish } from "../detect/steps.ts";
 import { CommandError, problemText } from "../failure.ts";
 import { releaseMemory } from "../health/memory.ts";
 import { createServiceNotifier } from "../health/systemd.ts";
@@ -19,7 +20,7 @@ import { canShowLive, createLiveView, type LiveView } from "../report/live.ts";
 import { recordLine } from "../report/record.ts";
 import type { Sink } from "../report/sinks.ts";
 import { recordText } from "../report/text.ts";
-import { isFolder } from "../rule-files.ts";
+import { isFolder, type Reading, readAgain } from "../rule-files.ts";
 import { type Sensor, startSensor } from "../sensor.ts";
 import { type CaptureFlags, eventKindsOf, mergeFlags, timerMs } from "../settings.ts";
 import { version } from "../version.ts";
@@ -42,10 +43,11 @@ export function prepare(flags: CaptureFlags, logger: (config: Config) => Logger)
 	const policy = policyOf(config.policy, false);
 	const log = logger(config);
 	const own = readRuleFiles([], true);
-	const files = [...(config.rules.default ? own : []), ...readRuleFiles(present(config, log), false)];
+	const reading = readPresent(config, log);
+	const files = [...(config.rules.default ? own : []), ...reading.files];
 	const rules = loadRules(files);
 	const say = (problem: Problem) => log[problem.level === "error" ? "error" : "warn"](problemText(problem));
-	for (const problem of [...problems, ...policy.problems]) say(problem);
+	for (const problem of [...problems, ...policy.problems, ...reading.problems]) say(problem);
 	for (const problem of rules.problems) if (problem.level === "error") say(problem);
 	return {
 		config,
@@ -55,6 +57,7 @@ export function prepare(flags: CaptureFlags, logger: (config: Config) => Logger)
 			policy,
 			reload: {
 				files,
+				problems: reading.problems,
 				sources: {
 					own,
 					files: [flags.config ?? defaultConfigPath],
@@ -71,13 +74,19 @@ export function prepare(flags: CaptureFlags, logger: (config: Config) => Logger)
 	};
 }
 
-/** The rule paths that are there; a folder may come later. */
-function present({ rules }: Config, log: Logger): string[] {
-	return rules.files.filter((path) => {
-		if (existsSync(path) || !isFolder(path)) return true;
-		log.warn(`there is no folder ${path} yet; its rules are loaded once it is there`);
-		return false;
-	});
+/**
+ * The rules that are there. A folder may come later, and one bad file in it must not keep the sensor from starting with
+ * the others; a path that the configuration names itself has to be readable. Throws CommandError.
+ */
+function readPresent({ rules }: Config, log: Logger): Reading {
+	for (const path of rules.files) {
+		if (!existsSync(path) && isFolder(path))
+			log.warn(`there is no folder ${path} yet; its rules are loaded once it is there`);
+	}
+	const reading = finish(readAgain(rules.files, []));
+	const named = reading.problems.find(({ file }) => rules.files.includes(file));
+	if (named) throw new CommandError(`the rule file ${named.file} ${named.message}`, named.remedy);
+	return reading;
 }
 
 /** One sensor a run directory: takes the lock or says who has it. */

@@ -93,6 +93,8 @@ export const knownKeys: Readonly<Record<string, ReadonlySet<string>>> = {
 	macro: words("macro condition append override"),
 	list: words("list items append override"),
 };
+const isKnown = (is: string, key: string): boolean =>
+	knownKeys[is]?.has(key) === true || key.startsWith("picket_");
 const textKeys = ["condition", "output", "priority", "desc", "source", "enabled"];
 const source = (values: Readonly<Record<string, Value>>): string => asText(values.source) || "syscall";
 
@@ -193,6 +195,8 @@ export function* collect(files: readonly RuleFile[], problems: Problem[]): Gener
 		const silent = withoutEffect(item);
 		for (const [key, value] of Object.entries(item.values)) {
 			if (key === "rule" || key === "append" || key === "override" || silent.includes(key)) continue;
+			// Unknown ones are told of, and must not become something else: __proto__ would.
+			if (!isKnown(item.is, key)) continue;
 			const append = appends(item, key);
 			const piece = { item, text: asText(value) };
 			before.pieces.set(key, append ? [...(before.pieces.get(key) ?? []), piece] : [piece]);
@@ -204,7 +208,7 @@ export function* collect(files: readonly RuleFile[], problems: Problem[]): Gener
 		for (const item of readItems(path, text, problems)) {
 			const known = knownKeys[item.is];
 			for (const key of known ? Object.keys(item.values) : []) {
-				if (known?.has(key) || key.startsWith("picket_")) continue;
+				if (isKnown(item.is, key)) continue;
 				report(item, key, `unknown key ${key}`, `known: ${[...(known ?? [])].join(", ")}`, "warning");
 			}
 			for (const key of withoutEffect(item))

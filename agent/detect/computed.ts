@@ -7,7 +7,7 @@ import { addressField } from "./fields-socket.ts";
 import { isKnownField } from "./known-fields.ts";
 import { matcher, numberOperators, numberValue } from "./matcher.ts";
 import type { Operator, Term } from "./syntax.ts";
-import { asLatin1, lowerCase, upperCase } from "./text.ts";
+import { asLatin1, fromLatin1, lowerCase, upperCase } from "./text.ts";
 
 type Computed = (observation: Observation, context: FieldContext) => readonly string[] | undefined;
 
@@ -45,6 +45,17 @@ function checkTypes(left: Term, right: Term): void {
 	throw new CheckProblem(`a ${one} is compared with a ${other}`, "compare fields of the same type");
 }
 
+/** Of two texts of an event, without anything made for it; their bytes as they are, whether they spell UTF-8 or not. */
+const plainly: Partial<Record<Operator, (left: string, right: string) => boolean>> = {
+	"=": (left, right) => left === right,
+	in: (left, right) => left === right,
+	intersects: (left, right) => left === right,
+	"!=": (left, right) => left !== right,
+	contains: (left, right) => left.includes(right),
+	startswith: (left, right) => left.startsWith(right),
+	endswith: (left, right) => left.endsWith(right),
+};
+
 type Comparison = (lefts: readonly string[], rights: readonly string[]) => boolean;
 
 function computedComparison(
@@ -76,6 +87,13 @@ function computedComparison(
 		const { onString } = matcher(operator, constants, all);
 		return (lefts) => lefts.some(onString);
 	}
+	const plain = plainly[operator];
+	if (plain) {
+		return (lefts, rights) =>
+			lefts.some((left) =>
+				all ? rights.every((right) => plain(left, right)) : rights.some((right) => plain(left, right)),
+			);
+	}
 	return (lefts, rights) => {
 		try {
 			return lefts.some(matcher(operator, rights.map(fromLatin1), all).onString);
@@ -84,9 +102,6 @@ function computedComparison(
 			throw error;
 		}
 	};
-}
-function fromLatin1(text: string): string {
-	return Buffer.from(text, "latin1").toString("utf8");
 }
 
 /** What a term, with or without calls in it, is for an event; undefined where it is missing. Throws CheckProblem. */

@@ -10,6 +10,8 @@ export interface RuleCost {
 }
 
 const every = 16;
+/** ms. No rule takes longer for an event: the thread stood still meanwhile, and that is nothing the rule has cost. */
+const longest = 10;
 
 export class Costs {
 	#left = every;
@@ -33,7 +35,7 @@ export class Costs {
 
 	/** A rule was looked at in that time, ms. */
 	add(rule: number, ms: number): void {
-		this.#ms[rule] = (this.#ms[rule] as number) + ms * every;
+		this.#ms[rule] = (this.#ms[rule] as number) + Math.min(ms, longest) * every;
 		this.#evaluations[rule] = (this.#evaluations[rule] as number) + every;
 	}
 

@@ -12,7 +12,7 @@ import {
 } from "yaml";
 import type { Problem } from "../model/verdict.ts";
 import { offsetIn, type Place } from "./rule-file.ts";
-import { type Value, YamlReader, YamlRefusal } from "./yaml-values.ts";
+import { type Value, YamlReader, YamlRefusal, yamlErrors } from "./yaml-values.ts";
 
 export interface Document {
 	readonly is: "sigma" | "correlation" | "filter";
@@ -70,10 +70,7 @@ export function readDocuments(file: string, text: string, problems: Problem[]): 
 	for (const document of Array.isArray(parsed) ? parsed : []) {
 		const root = document.contents;
 		const place = placeOfNode(root) ?? { line: 1, column: 1 };
-		for (const error of document.errors) {
-			const [first = error.message] = error.message.split("\n");
-			report(at(error.pos[0]), first, "mend the YAML; check indentation and quotes");
-		}
+		for (const { offset, message, remedy } of yamlErrors(document)) report(at(offset), message, remedy);
 		if (document.errors.length > 0 || root === null) continue;
 		if (!isMap(root)) {
 			if (!isScalar(root) || scalar(root) !== null)

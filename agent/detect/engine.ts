@@ -45,7 +45,6 @@ export class Engine {
 	constructor(set: Rules, context: FieldContext, how: "at once" | "in steps" = "at once") {
 		this.#context = context;
 		this.#conditions = new Conditions(set.predicates, context);
-		this.correlator = new Correlator(set.rules);
 		this.costs = new Costs(set.rules.map(({ name }) => name));
 		this.correlator = new Correlator(set.rules);
 		if (how === "at once") finish(this.#index(set));

@@ -14,6 +14,7 @@ import type { Bound, Predicates } from "./plan.ts";
 import { placeOf } from "./scan.ts";
 import { checkText, fieldText } from "./show.ts";
 import type { FieldRef, Term } from "./syntax.ts";
+import { fromLatin1 } from "./text.ts";
 
 /** A condition as it is evaluated. `rules`: how many other rules have the same part, which is then judged once. */
 export type Part =
@@ -238,5 +239,5 @@ function filesOf(opens: OpenInterest): Files {
 		...opens.suffixes.map((each) => `*${each}`),
 	];
 	// As captured they are bytes; people read UTF-8.
-	return paths.map((each) => Buffer.from(each, "latin1").toString("utf8"));
+	return paths.map(fromLatin1);
 }

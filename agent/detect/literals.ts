@@ -105,9 +105,9 @@ function literalsOfValue(operator: Check["operator"], value: string): readonly L
 			return within(longest(text.split("/").filter((part) => !special.test(part))));
 		case "regex":
 		case "search": {
-			const required = regexLiterals(text);
+			const required = regexLiterals(value);
 			return required?.every((each) => each !== "")
-				? required.map((each) => ({ text: each, begin: false, end: false }))
+				? required.map((each) => ({ text: asLatin1(each), begin: false, end: false }))
 				: undefined;
 		}
 		default:

@@ -10,6 +10,7 @@ import {
 	contains,
 	endsWith,
 	equals,
+	fromLatin1,
 	Glob,
 	hash,
 	lowerCase,
@@ -98,7 +99,9 @@ export function matcher(operator: Operator, values: readonly string[], all = fal
 		case "glob":
 		case "iglob":
 		case "like": {
-			const globs = values.map((value) => new Glob(value, operator !== "glob"));
+			const globs = values.map(
+				(value) => new Glob(value, { ignoreCase: operator !== "glob", characters: operator === "like" }),
+			);
 			const ranges = new RangeSequence();
 			const sequence = new StringSequence();
 			const check = (on: RangeSequence | StringSequence) =>
@@ -121,7 +124,7 @@ export function matcher(operator: Operator, values: readonly string[], all = fal
 		}
 		case "regex":
 		case "search": {
-			const compiled = texts.map((text) => compileRegex(text, operator === "regex"));
+			const compiled = values.map((value) => compileRegex(value, operator === "regex"));
 			const check = (text: string) => (matches: (text: string) => boolean) => matches(text);
 			return strings(40, (text) => (all ? compiled.every(check(text)) : compiled.some(check(text))));
 		}
@@ -209,12 +212,18 @@ function folded(sign: number): number {
 	return sign >= 0x41 && sign <= 0x5a ? sign + 0x20 : sign;
 }
 
-/** `whole`: the text as a whole matches, and . is any sign; else some part of it, and . is no line end. */
+/**
+ * `whole`: the text as a whole matches, and . is any sign; else some part of it, and . is no line end. A sign is what
+ * UTF-8 spells, as in RE2, and a byte only where it spells nothing.
+ */
 function compileRegex(pattern: string, whole: boolean): (text: string) => boolean {
 	try {
 		const regex = RE2JS.compile(pattern, whole ? RE2JS.DOTALL : 0);
-		const matches = (text: string): boolean => (whole ? regex.testExact(text) : regex.test(text));
-		const literals = regexLiterals(pattern);
+		const matches = (bytes: string): boolean => {
+			const text = fromLatin1(bytes);
+			return whole ? regex.testExact(text) : regex.test(text);
+		};
+		const literals = regexLiterals(pattern)?.map(asLatin1);
 		if (!literals) return matches;
 		return (text) => literals.some((literal) => text.includes(literal)) && matches(text);
 	} catch (error) {

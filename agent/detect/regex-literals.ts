@@ -4,7 +4,7 @@
 /** A text matches only if it holds one of these; undefined: nothing is known. */
 type Required = readonly string[] | undefined;
 
-/** One of these is in every text that matches; undefined when there is no such bound. Latin1 like the pattern. */
+/** One of these is in every text that matches; undefined when there is no such bound. */
 export function regexLiterals(pattern: string): Required {
 	// What these flags change, signs and ends of lines, is in no literal.
 	const parser = new Parser(pattern.replace(/^\(\?[ms]+\)/, ""));

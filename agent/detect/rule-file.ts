@@ -11,7 +11,7 @@ import {
 	type Document as YamlDocument,
 } from "yaml";
 import type { Problem } from "../model/verdict.ts";
-import { asText, type Value, YamlReader, YamlRefusal } from "./yaml-values.ts";
+import { asText, type Value, YamlReader, YamlRefusal, yamlErrors } from "./yaml-values.ts";
 
 export interface Place {
 	readonly line: number;
@@ -74,10 +74,7 @@ export function readItems(file: string, text: string, problems: Problem[]): Item
 		report(placeOf(key), `${name} is there twice; the first one counts`, "leave out the other", "warning");
 	const items: Item[] = [];
 	for (const document of Array.isArray(documents) ? documents : []) {
-		for (const error of document.errors) {
-			const [first = error.message] = error.message.split("\n");
-			report(at(error.pos[0]), first, "mend the YAML; check indentation and quotes");
-		}
+		for (const { offset, message, remedy } of yamlErrors(document)) report(at(offset), message, remedy);
 		const { contents } = document;
 		if (document.errors.length > 0 || isEmpty(contents)) continue;
 		if (!isSeq(contents)) {

@@ -25,6 +25,11 @@ export function asLatin1(text: string): string {
 	return Buffer.from(text, "utf8").toString("latin1");
 }
 
+/** What captured bytes spell in UTF-8. */
+export function fromLatin1(text: string): string {
+	return ascii.test(text) ? text : Buffer.from(text, "latin1").toString("utf8");
+}
+
 export function sameAt(range: Range, offset: number, value: Uint8Array): boolean {
 	const { bytes } = range;
 	const start = range.start + offset;
@@ -95,19 +100,34 @@ export class StringSequence implements Sequence {
 	}
 }
 
-/** One element of a glob: any run, one byte, or a set of bytes. */
-type Piece = { readonly is: "run" } | { readonly is: "set"; readonly set: Uint8Array };
+/** One element of a glob: any run, one character of UTF-8, one byte, or a set of bytes. */
+type Piece = { readonly is: "run" | "character" } | { readonly is: "set"; readonly set: Uint8Array };
+
+/** Bytes of the character that begins there; what is no UTF-8 is one byte. */
+function characterSize(text: Sequence, at: number): number {
+	const first = text.at(at);
+	const size = first < 0xc2 || first > 0xf4 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+	if (at + size > text.size) return 1;
+	for (let i = 1; i < size; i++) if ((text.at(at + i) & 0xc0) !== 0x80) return 1;
+	return size;
+}
 
 /** fnmatch(3) without flags: `*` and `?` match `/` and leading dots too. Time is pieces × bytes at worst. */
 export class Glob {
 	readonly #pieces: Piece[] = [];
 
-	constructor(pattern: string, ignoreCase = false) {
+	/** `characters`: ? is one of UTF-8, and no byte. */
+	constructor(pattern: string, { ignoreCase = false, characters = false } = {}) {
 		const bytes = asBytes(pattern);
 		for (let i = 0; i < bytes.length; ) {
 			const sign = bytes[i] as number;
 			if (sign === 0x2a) {
 				if (this.#pieces.at(-1)?.is !== "run") this.#pieces.push({ is: "run" });
+				i++;
+				continue;
+			}
+			if (sign === 0x3f && characters) {
+				this.#pieces.push({ is: "character" });
 				i++;
 				continue;
 			}
@@ -141,6 +161,9 @@ export class Glob {
 			} else if (next?.is === "set" && next.set[text.at(at)] === 1) {
 				piece++;
 				at++;
+			} else if (next?.is === "character") {
+				piece++;
+				at += characterSize(text, at);
 			} else if (runPiece >= 0) {
 				piece = runPiece + 1;
 				at = ++runAt;

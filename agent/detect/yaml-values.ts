@@ -28,6 +28,25 @@ export function asMap(value: Value | undefined): Readonly<Record<string, Value>>
 		: {};
 }
 
+/** Behind the first mistakes the rest mostly follows from them, and there may be one at each sign. */
+const mostErrors = 10;
+
+/** What is wrong with a document as YAML; the place of each is told apart from it, so not in its words. */
+export function yamlErrors({ errors }: Pick<YamlDocument, "errors">): {
+	readonly offset: number;
+	readonly message: string;
+	readonly remedy: string;
+}[] {
+	return errors.slice(0, mostErrors).map(({ message, pos: [offset] }) => {
+		const [first = message] = message.split("\n");
+		return {
+			offset,
+			message: first.replace(/ at line \d+, column \d+:?$/, ""),
+			remedy: "mend the YAML; check indentation and quotes",
+		};
+	});
+}
+
 /** Values that may come out of aliases, in one document. */
 const mostAliased = 20_000;
 const deepest = 50;

@@ -99,8 +99,8 @@ class State {
 		const group = textsOf(feed.group, observation, context);
 		const values = textsOf(feed.values, observation, context);
 		if (group === undefined || values === undefined) return undefined;
-		const value = this.#numeric ? Number(values[0]) : keyOf(values);
-		if (Number.isNaN(value)) return undefined;
+		const value = this.#numeric ? numberOf(values[0]) : keyOf(values);
+		if (value === undefined) return undefined;
 		const entry: Entry = {
 			time: event.time,
 			number: event.number,
@@ -137,6 +137,12 @@ function textsOf(
 		texts.push(text.length <= longestValue ? text : `${text.slice(0, longestValue)}…${digest(text)}`);
 	}
 	return texts;
+}
+
+/** Undefined for a text that is none, such as an empty one: what cannot be added up is no match. */
+function numberOf(text = ""): number | undefined {
+	const number = text.trim() === "" ? Number.NaN : Number(text);
+	return Number.isFinite(number) ? number : undefined;
 }
 
 function digest(text: string): string {
@@ -180,8 +186,11 @@ export class Correlator {
 
 	/** Goes on where the correlations of another rule set stopped, as far as they mean the same. */
 	adopt(former: Correlator): void {
-		const groups = new Map(former.#states.map((state) => [state.meaning, state.groups]));
-		for (const state of this.#states) state.groups = groups.get(state.meaning) ?? state.groups;
+		const left = new Map<string, Groups[]>();
+		for (const { meaning, groups } of former.#states)
+			left.set(meaning, [...(left.get(meaning) ?? []), groups]);
+		// Each by one alone: a document may be there twice, and both would count into what they share.
+		for (const state of this.#states) state.groups = left.get(state.meaning)?.shift() ?? state.groups;
 	}
 
 	/** A rule has matched. Calls back for every correlation that is to be told now, those below others first. */
@@ -211,6 +220,18 @@ export class Correlator {
 			const above = this.#listeners.get(state.rule);
 			if (above) this.#feed(above, told, observation, context, onFinding);
 		}
+	}
+
+	/** For the status: what may not have been told, and why. */
+	problems(): string[] {
+		return this.#states.flatMap(({ rule, groups }) =>
+			groups.evicted === 0
+				? []
+				: [
+						`correlation ${rule.name} forgot ${groups.evicted} groups before their time was up, since more were ` +
+							"open than it can hold: what made so many may have wanted that; look at the matches of its rules",
+					],
+		);
 	}
 
 	totals(): CorrelationTotals {

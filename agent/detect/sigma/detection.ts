@@ -8,6 +8,7 @@ import { matcher, numberOperators } from "../matcher.ts";
 import type { FieldRef, Node, Operator, Term } from "../syntax.ts";
 import type { Value } from "../yaml-values.ts";
 import { type Ask, ModifierProblem, type Modifiers, parseModifiers } from "./modifiers.ts";
+import { hasForeignCase, ordinary, regexOfGlob } from "./pattern.ts";
 import type { Mapped, Variant } from "./taxonomy.ts";
 import { always, never } from "./text.ts";
 
@@ -283,10 +284,25 @@ function converted(ask: Ask, as: NonNullable<Extract<Mapped, { is: "field" }>["a
 		case "hexadecimal":
 			return /^[0-9a-f]+$/i.test(text) ? { ...ask, text: String(Number.parseInt(text, 16)) } : ask;
 		case "yes or no": {
-			const failed = { yes: "false", no: "true" }[text.toLowerCase()];
-			return failed === undefined ? ask : { ...ask, text: failed };
+			const word = text.toLowerCase();
+			if (word !== "yes" && word !== "no") return ask;
+			return { ...ask, text: word === "yes" ? "false" : "true" };
 		}
 	}
+}
+
+/** Case is known to the operators in ASCII only; where there is more, a regular expression takes their place. */
+function anyCase(ask: Extract<Ask, { is: "text" }>): Extract<Ask, { is: "text" }> {
+	const globs: Partial<Record<Operator, (text: string) => string>> = {
+		iequals: ordinary,
+		istartswith: (text) => `${ordinary(text)}*`,
+		iendswith: (text) => `*${ordinary(text)}`,
+		icontains: (text) => `*${ordinary(text)}*`,
+		like: (text) => text,
+	};
+	const globOf = globs[ask.operator];
+	if (!globOf || !hasForeignCase(ask.text)) return ask;
+	return { is: "text", operator: "search", text: regexOfGlob(globOf(ask.text)) };
 }
 
 const equality: readonly Operator[] = ["=", "iequals"];
@@ -297,7 +313,10 @@ function nodeOf(ask: Ask, field: FieldRef, at: number, part?: string): Node {
 	const text = (value: string): readonly Term[] => [{ is: "text", text: value }];
 	switch (ask.is) {
 		case "text": {
-			if (type === "text" || type === undefined) return check(left, ask.operator, text(ask.text), at);
+			if (type === "text" || type === undefined) {
+				const { operator, text: value } = anyCase(ask);
+				return check(left, operator, text(value), at);
+			}
 			if (!equality.includes(ask.operator))
 				return check(call("val", field), ask.operator, text(ask.text), at);
 			const value = type === "bool" ? ask.text.toLowerCase() : ask.text;

@@ -47,9 +47,27 @@ export function positionOf(pattern: Pattern): { readonly position: Position; rea
 
 /** As fnmatch(3) writes it. */
 function globOf(pattern: Pattern): string {
-	return pattern
-		.map((part) => (typeof part === "string" ? part : part.text.replace(/[*?[\\]/g, "\\$&")))
-		.join("");
+	return pattern.map((part) => (typeof part === "string" ? part : ordinary(part.text))).join("");
+}
+/** A text as a glob that is nothing but itself. */
+export function ordinary(text: string): string {
+	return text.replace(/[*?[\\]/g, "\\$&");
+}
+
+const foreign = /[^\0-\x7f]+/g;
+/** Has it letters whose other case only Unicode knows? */
+export function hasForeignCase(text: string): boolean {
+	return (text.match(foreign) ?? []).some((run) => run.toLowerCase() !== run.toUpperCase());
+}
+
+/** A glob as a regular expression for a text as a whole, in any case of any script. */
+export function regexOfGlob(glob: string): string {
+	const parts = [...glob.matchAll(/\\(.)|(.)/gsu)].map(([, escaped, sign = ""]) => {
+		if (escaped === undefined && sign === "*") return ".*";
+		if (escaped === undefined && sign === "?") return ".";
+		return (escaped ?? sign).replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
+	});
+	return `(?is)^${parts.join("")}$`;
 }
 
 export function surrounded(pattern: Pattern, begin: boolean, end: boolean): Pattern {

@@ -15,13 +15,13 @@ import { checkLogSource, detectionOf, logSourceOf, type Parsed } from "./parsed.
 import { type Variant, variantsOf } from "./taxonomy.ts";
 import { simplified, textOf } from "./text.ts";
 
-const levels: Readonly<Record<string, Priority>> = {
-	informational: "Informational",
-	low: "Notice",
-	medium: "Warning",
-	high: "Error",
-	critical: "Critical",
-};
+const levels: ReadonlyMap<string, Priority> = new Map([
+	["informational", "Informational"],
+	["low", "Notice"],
+	["medium", "Warning"],
+	["high", "Error"],
+	["critical", "Critical"],
+]);
 const statuses = ["stable", "test", "experimental", "deprecated", "unsupported"];
 const callNames: ReadonlySet<string> = new Set(Object.values(eventTypes).flat());
 
@@ -132,7 +132,7 @@ function sourceOf(
 		},
 		output: outputOf(title, logsource, texts(values.fields)),
 		description: oneLine(values.description),
-		priority: levels[level] ?? "Warning",
+		priority: levels.get(level) ?? "Warning",
 		tags: texts(values.tags),
 		enabled: true,
 		unable,
@@ -157,7 +157,7 @@ function checkTop({ values }: Document, twin: Document | undefined): void {
 		if (typeof value === "string" && known.includes(value.toLowerCase())) return;
 		throw new DocumentProblem(`unknown ${key} ${JSON.stringify(value)}`, [key], `known: ${known.join(", ")}`);
 	};
-	choose("level", Object.keys(levels));
+	choose("level", [...levels.keys()]);
 	choose("status", statuses);
 	checkLogSource(values);
 }

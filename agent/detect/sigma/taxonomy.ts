@@ -227,7 +227,8 @@ export function falcoFieldOf(
 	category: string,
 	name: string,
 ): { readonly name: string; readonly argument?: string } | undefined {
-	const variants = category === "auditd" ? auditd([]) : (categories[category] ?? []);
+	const own = Object.hasOwn(categories, category) ? categories[category] : undefined;
+	const variants = category === "auditd" ? auditd([]) : (own ?? []);
 	// A file may be made, renamed, removed: this is its name whatever was done.
 	if (/^file_/.test(category) && name === "TargetFilename") return { name: "fs.path.changed" };
 	for (const each of variants) {

@@ -196,6 +196,18 @@ describe("another set of rules", () => {
 			"t",
 		);
 	});
+	it("counts a match once for each of two documents that say the same", () => {
+		const twice = () => new Engine(setOf(documentText(valid), documentText(valid)), context);
+		const [first, second] = [twice(), twice()];
+		first.evaluate(eventOf({ name: "a", time: 1 }), () => {});
+		second.correlator.adopt(first.correlator);
+		expect(second.correlator.totals().entries).toBe(2);
+		const found: string[] = [];
+		second.evaluate(eventOf({ name: "a", time: 2 }), ({ rule }) => found.push(rule));
+		expect(found).not.toContain("t");
+		second.evaluate(eventOf({ name: "a", time: 3 }), ({ rule }) => found.push(rule));
+		expect(found.filter((rule) => rule === "t")).toHaveLength(2);
+	});
 	it("begins anew where a document means something else now", () => {
 		for (const change of [
 			{ timespan: "11s" },
@@ -329,6 +341,7 @@ describe("memory", () => {
 		const { groups, entries, evicted, groupCapacity, dropped } = correlator.totals();
 		expect([groups, entries, groupCapacity]).toEqual([4096, 4096, 4096]);
 		expect([evicted, dropped]).toEqual([1_000_000 - 4096, 0]);
+		expect(correlator.problems()).toEqual([expect.stringContaining(`t forgot ${evicted} groups`)]);
 		// The newest are those that are kept.
 		let told = 0;
 		pid = 1_000_000;
@@ -340,6 +353,7 @@ describe("memory", () => {
 		const engine = new Engine(setOf(documentText(valid)), context);
 		for (let pid = 1; pid <= 100; pid++) engine.evaluate(eventOf({ name: "a", time: pid, pid }), () => {});
 		expect(engine.correlator.totals()).toMatchObject({ evicted: 0 });
+		expect(engine.correlator.problems()).toEqual([]);
 		expect(engine.correlator.totals().groups).toBeLessThan(25);
 	});
 

@@ -173,6 +173,11 @@ describe("the aggregates", () => {
 		expect(times(set, pids(...Array.from({ length: 10 }, (_, index) => 10 * (index + 1))))).toEqual([9]);
 	});
 	it("has no use for what is no number", () => {
+		const sum = (field: string) =>
+			setOf(documentText({ type: "value_sum", rules: ["a"], timespan: "10s", condition: { field, gte: 0 } }));
+		for (const args of ["", " ", "Infinity", "1x"])
+			expect(times(sum("proc.args"), [{ name: "a", time: 0, args }])).toEqual([]);
+		expect(times(sum("proc.args"), [{ name: "a", time: 0, args: "5" }])).toEqual([0]);
 		const set = setOf(
 			documentText({
 				type: "value_sum",

@@ -106,9 +106,13 @@ describe("what is refused", () => {
 		expect(problems).toMatchObject([{ message: "more than 20000 values through aliases" }]);
 	});
 
-	it.each(["[", "{a: ", "- ", "!!x "])("is depth, of %j", (sign) => {
-		const { documents, problems } = read(`a: ${sign.repeat(20_000)}`);
-		expect(documents).toEqual([]);
-		expect(problems.length).toBeGreaterThan(0);
-	});
+	it.each(["[", "{a: ", "- ", "!!x "])(
+		"is depth, of %j",
+		(sign) => {
+			const { documents, problems } = read(`a: ${sign.repeat(20_000)}`);
+			expect(documents).toEqual([]);
+			expect(problems.length).toBeGreaterThan(0);
+		},
+		60_000,
+	);
 });

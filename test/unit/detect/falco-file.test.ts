@@ -134,6 +134,17 @@ const base = `
 `;
 
 describe("an override", () => {
+	it("changes nothing under a name that every object has", () => {
+		const set = load(
+			`${rule("one", "proc.nothing = x")}- rule: one
+  condition: and proc.name = x
+  __proto__: { skip-if-unknown-filter: "true", enabled: "false" }
+  override: { condition: append }
+`,
+		);
+		expect(set.rules.map(({ status }) => status)).toEqual(["error"]);
+		expect(messagesOf(set)[0]).toBe("unknown key __proto__");
+	});
 	it("replaces every key that can be replaced", () => {
 		const set = load(`${base}
 - rule: first

@@ -174,7 +174,7 @@ describe("what lists and macros stand for", () => {
 		const set = load(`${text}${good.replace("(big)", "(many)")}`);
 		expect(errorsOf(set)).toEqual([]);
 		expect(fired(set, named("item-number-9"))).toEqual(["good"]);
-	});
+	}, 60_000);
 
 	it("may be long, and is refused when it is too long", () => {
 		const bad = good.replace("good", "bad").replace("(big)", `(${Array(100).fill("big").join(", ")})`);

@@ -360,3 +360,12 @@ describe("the hash of the content", () => {
 		expect(hash(good)).not.toBe(hash(`${good} `));
 	});
 });
+
+it.each(["- rule: a\n", "title: a\n"])(
+	"of a file with a mistake at each sign the first ones are told: %j",
+	(begin) => {
+		const set = load(`${begin}${"[".repeat(2000)}`);
+		expect(set.problems.length).toBeLessThanOrEqual(10);
+		expect(set.problems[0]?.message).not.toMatch(/at line/);
+	},
+);

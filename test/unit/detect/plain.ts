@@ -11,6 +11,8 @@ import { syscallName } from "../../../agent/model/syscalls.ts";
 type Reading = readonly string[];
 const none: Reading = [];
 
+/** A regular expression is about characters, not about bytes. */
+const spelled = (text: string): string => Buffer.from(text, "latin1").toString("utf8");
 const commandLine = ({ comm, args }: Process) => [comm, ...args.slice(1)].join(" ");
 function ancestorsOf(process: Process): Process[] {
 	const found: Process[] = [];
@@ -200,7 +202,7 @@ function compare(name: string, operator: string, value: string, against: string)
 		case "pmatch":
 			return below(against, value);
 		case "regex":
-			return new RegExp(`^(?:${against})$`, "s").test(value);
+			return new RegExp(`^(?:${spelled(against)})$`, "su").test(spelled(value));
 		case "bstartswith":
 			return Buffer.from(value, "latin1").toString("hex").startsWith(against);
 		case "bcontains":

@@ -99,6 +99,29 @@ it("of any text become rules that answer, or problems with a place and a remedy"
 }, 60_000);
 
 describe("names that every object has", () => {
+	it.each(["constructor", "__proto__", "toString", "hasOwnProperty"])(
+		"%s means nothing as a value",
+		(name) => {
+			const good = sigmaText({ s: { Image: "/usr/bin/good" }, condition: "s" }, { title: "good" });
+			const audit = { product: "linux", service: "auditd" };
+			const texts = [
+				sigmaText({ s: { Image: "x" }, condition: "s" }, { level: name }),
+				sigmaText(
+					{ s: { Image: "x" }, condition: "s" },
+					{ logsource: { category: name }, fields: ["Image"] },
+				),
+				sigmaText({ s: { success: name, exe: "x" }, condition: "s" }, { logsource: audit }),
+			];
+			const set = load([...texts, good].join("\n---\n"));
+			expect(set.rules.map(({ status }) => status)).toEqual([
+				"error",
+				"not-evaluable",
+				"not-evaluable",
+				"evaluable",
+			]);
+			expect(fired(set, { process: { exe: "/usr/bin/good" } })).toEqual(["good"]);
+		},
+	);
 	it.each(["__proto__", "constructor", "toString", "hasOwnProperty"])("%s is one like any other", (name) => {
 		const { rule } = sigmaOf({ s: JSON.parse(`{"${name}": "x"}`), condition: "s" });
 		expect(rule).toMatchObject({ status: "not-evaluable", reasons: [`these fields are never set: ${name}`] });

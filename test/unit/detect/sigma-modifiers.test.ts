@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { Engine } from "../../../agent/detect/engine.ts";
 import { observationOf, type Sample } from "../../../agent/detect/sample.ts";
+import { Glob, StringSequence } from "../../../agent/detect/text.ts";
 import { context } from "./rig.ts";
 import { type Detection, ran, selects, sigmaError, sigmaOf } from "./sigma-rig.ts";
 
@@ -104,9 +105,41 @@ describe("a text", () => {
 			}
 	});
 
-	it("in the letters of the whole world is compared byte for byte", () => {
-		expect(selects("CommandLine|contains", "übung", line("eine übung"))).toBe(true);
-		expect(selects("CommandLine|contains", "ÜBUNG", line("eine übung"))).toBe(false);
+	it.each<[key: string, value: string, text: string, holds: boolean]>([
+		["CommandLine|contains", "übung", "eine übung", true],
+		["CommandLine|contains", "ÜBUNG", "eine übung", true],
+		["CommandLine|contains", "Übung*[a]?", "eine übung x[a]ж", true],
+		["CommandLine|contains", "Übung*[a]?", "eine übung xa ж", false],
+		["CommandLine|contains|cased", "ÜBUNG", "eine übung", false],
+		["CommandLine|startswith", "Ж", "жук", true],
+		["CommandLine|endswith", "Ж", "жук", false],
+		["CommandLine|endswith", "К.", "жук.", true],
+		["CommandLine|endswith", "К.", "жукs", false],
+		["CommandLine", "ЖУК", "жук", true],
+		["CommandLine", "ЖУК", "жук ", false],
+		["CommandLine", "漢字", "漢字", true],
+		["CommandLine", "caf?", "café", true],
+		["CommandLine", "caf??", "café", false],
+		["CommandLine|contains", "?", "é", true],
+		["CommandLine", "?-????", "漢-a\u{1f600}é字", true],
+		["CommandLine|re", "^caf.$", "café", true],
+		["CommandLine|re", "^é?x$", "x", true],
+		["CommandLine|re", "^é{2}$", "éé", true],
+		["CommandLine|re", "^[äö]$", "ö", true],
+		["CommandLine|re|i", "^ÄÖ$", "äö", true],
+		["CommandLine|re", "^\\p{Cyrillic}+$", "жук", true],
+	])("is what UTF-8 spells, in any case: %s %s of %s: %s", (key, value, text, holds) => {
+		expect(selects(key, value, line(text))).toBe(holds);
+	});
+	it("that is no UTF-8 is compared byte for byte", () => {
+		const [, ...half] = Buffer.from("é");
+		const text = `a${Buffer.from(half).toString("latin1")}`;
+		expect(new Glob("a?", { characters: true }).matches(Object.assign(new StringSequence(), { text }))).toBe(
+			true,
+		);
+		expect(new Glob("a??", { characters: true }).matches(Object.assign(new StringSequence(), { text }))).toBe(
+			false,
+		);
 	});
 });
 

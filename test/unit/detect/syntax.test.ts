@@ -531,6 +531,19 @@ describe("a transform", () => {
 	});
 
 	it.each([
+		["proc.name = val(proc.pname)", true],
+		["proc.name != val(proc.pname)", false],
+		["proc.name in val(proc.pname)", true],
+		["proc.name startswith val(proc.pname)", true],
+		["proc.name contains val(proc.pname)", true],
+	])("%s is %s of the same bytes, though they are no UTF-8", (condition, expected) => {
+		const observation = observationOf(sample);
+		const names = [observation.process, observation.process?.parent];
+		for (const process of names) Object.assign(process ?? {}, { comm: "a\xff" });
+		expect(fired(ruleOf(condition).set, observation)).toEqual(expected ? ["r"] : []);
+	});
+
+	it.each([
 		["tolower(proc.pid) = 1", "tolower takes a text, not a number"],
 		["basename(fd.sip) = x", "basename takes a text, not an address"],
 		["proc.pid = val(proc.name)", "a number is compared with a text"],

@@ -82,8 +82,9 @@ describe("a rule that costs more CPU time than it may", () => {
 	it("is the only one that goes, the dearest first", async () => {
 		const detection = detectionOf(two());
 		const { cost, suspended } = rig(detection);
-		detection.current().engine.costs.add(1, 500);
-		await cost("Dear", 20_000, 1600);
+		const { costs } = detection.current().engine;
+		for (let i = 0; i < 60; i++) costs.add(1, 8);
+		await cost("Dear", 9000, 1600);
 		expect(suspended()).toEqual(["Dear"]);
 	});
 
@@ -98,6 +99,12 @@ describe("a rule that costs more CPU time than it may", () => {
 });
 
 describe("a rule is never suspended", () => {
+	it("for the time in which the whole sensor stood still while the rule was measured", async () => {
+		const { cost, suspended } = rig(detectionOf(two()));
+		await cost("Cheap", 8000, 16);
+		expect(suspended()).toEqual([]);
+	});
+
 	it("for being asked often, however much that adds up to", async () => {
 		const { cost, suspended } = rig(detectionOf(two()));
 		await cost("Cheap", 9000, 4_000_000);

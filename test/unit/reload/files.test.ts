@@ -1,11 +1,21 @@
 // Rule files read again, and noticed when they change.
-import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import {
+	mkdirSync,
+	mkdtempSync,
+	renameSync,
+	rmSync,
+	symlinkSync,
+	truncateSync,
+	utimesSync,
+	writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { RuleFile } from "../../../agent/detect/load.ts";
 import { finish } from "../../../agent/detect/steps.ts";
-import { readAgain as steps } from "../../../agent/rule-files.ts";
+import { readAgain as steps, yamlPaths } from "../../../agent/rule-files.ts";
 import { type Watch, watchFiles } from "../../../agent/watch.ts";
 
 let folder: string;
@@ -56,6 +66,52 @@ describe("files read again", () => {
 			`${problems[0]?.file}:${problems[0]?.line}:${problems[0]?.column} ${problems[0]?.message}`,
 		).toMatch(told);
 		expect(problems[0]?.remedy).not.toBe("");
+	});
+
+	it("are never waited for: a pipe, a device, a file without an end", () => {
+		execFileSync("mkfifo", [at("pipe.yaml")]);
+		symlinkSync("/dev/zero", at("zero.yaml"));
+		writeFileSync(at("huge.yaml"), "");
+		truncateSync(at("huge.yaml"), 2 ** 31);
+		writeFileSync(at("latin1.yaml"), Buffer.from("- list: \xe9\n", "latin1"));
+		writeFileSync(at("good.yaml"), "[]");
+		symlinkSync("/dev/null", at("off.yaml"));
+		const { files, problems } = readAgain([folder], []);
+		expect(files.map(({ path }) => path)).toEqual([at("good.yaml"), at("off.yaml")]);
+		expect(problems.map(({ message }) => message)).toEqual([
+			"cannot be read (it is larger than 2 MiB)",
+			"cannot be read (it is no UTF-8)",
+			"cannot be read (it is no ordinary file)",
+			"cannot be read (it is no ordinary file)",
+		]);
+	});
+
+	it("are not more than memory allows, however many there are", () => {
+		for (let i = 0; i < 9; i++) writeFileSync(at(`${i}.yaml`), "#".repeat(2 << 20));
+		const { files, problems } = readAgain([folder], []);
+		expect(files).toHaveLength(8);
+		expect(problems.map(({ message }) => message)).toEqual([
+			"cannot be read (all files together are larger than 16 MiB)",
+		]);
+	});
+
+	it("are found once, wherever links lead", () => {
+		mkdirSync(at("a/deeper"), { recursive: true });
+		writeFileSync(at("a/deeper/x.yaml"), "[]");
+		for (const [name, target] of [
+			["one", "."],
+			["two", "."],
+			["a/up", ".."],
+			["a/again", "deeper"],
+			["gone", "nowhere"],
+			["b.yaml", "a/deeper/x.yaml"],
+		] as const)
+			symlinkSync(target, at(name));
+		expect(yamlPaths(folder)).toEqual([at("a/again/x.yaml"), at("b.yaml")]);
+		mkdirSync(at("c"));
+		writeFileSync(at("c/x.yaml"), "[]");
+		symlinkSync("c", at("linked"));
+		expect(yamlPaths(at("linked"))).toEqual([at("linked/x.yaml")]);
 	});
 
 	it("keep those of a folder that has vanished, and wait for one that never was there", () => {

@@ -22,6 +22,13 @@ const folder = folderOf({
 	"none/readme.txt": "no rules",
 	"warned.yaml": good.replace("  desc", "  dsc: x\n  desc"),
 	"site.yaml": "- rule: Password hashes read\n  enabled: false\n",
+	"joined/base.yaml": `${good}${good.replaceAll("good", "off")}  enabled: false\n${good.replaceAll("good", "other")}`,
+	"joined/often.yaml": ["Often", "Oftener"]
+		.map(
+			(title) =>
+				`title: ${title}\ncorrelation: {type: event_count, rules: [good], timespan: 1m, condition: {gte: 3}}\n`,
+		)
+		.join("---\n"),
 	"picket.yaml": "rules:\n  default: false\n",
 });
 
@@ -120,11 +127,25 @@ it("rules check finds the signatures that a file changes, when asked to load the
 it("rules list names what would load, with severity and technique", () => {
 	const flags = { config: `${folder}/picket.yaml` };
 	expect(listRules({ ...flags, rules: [`${folder}/good.yaml`] }).text).toBe(
-		"evaluable      low                         good\n1 rules",
+		"evaluable      low                         good\n1 rule",
 	);
 	const all = JSON.parse(listRules({ ...flags, rules: [`${folder}/bad.yaml`], json: true }).text);
 	expect(all.rules.map(({ name }: { name: string }) => name)).toEqual(["bad", "good"]);
 	expect(all.problems).toHaveLength(1);
+});
+
+it("rules list says what raises no alert by itself, and what is not in force", () => {
+	const flags = { config: `${folder}/picket.yaml`, rules: [`${folder}/joined`] };
+	expect(listRules(flags, ["other"]).text.replaceAll(/ +/g, " ")).toBe(
+		[
+			"evaluable low good (feeds 2 correlations and raises no alert)",
+			"evaluable low off (switched off)",
+			"evaluable low other (suspended by the running sensor for its cost)",
+			"evaluable medium Often",
+			"evaluable medium Oftener",
+			"5 rules",
+		].join("\n"),
+	);
 });
 
 it("the command ends with the status and says in its help which there are", () => {
