@@ -93,16 +93,16 @@ export function* loadSteps(files: readonly RuleFile[], bounds?: Bounds): Generat
 	const isSigma = (file: RuleFile): boolean => languageOf(file.text) === "sigma";
 	const documents: { readonly document: Document; readonly origin: RuleFile["origin"] }[] = [];
 	for (const { path, text, origin } of files.filter(isSigma)) {
-		for (const document of readDocuments(path, text, problems)) documents.push({ document, origin });
+		for (const document of yield* readDocuments(path, text, problems)) documents.push({ document, origin });
 		yield;
 	}
 	const falcoFiles = files.filter((file) => !isSigma(file));
 	const sources = [
 		...(yield* collect(falcoFiles, problems)),
-		...sigmaSources(
+		...(yield* sigmaSources(
 			documents.map(({ document }) => document),
 			problems,
-		),
+		)),
 	];
 	for (const { path, text } of files) hash.update(`${path.replace(/^.*\//, "")}\0${text}\0`);
 	const compiled: LoadedRule[] = [];
