@@ -89,10 +89,11 @@ function hasTerm(term: Term, kind: EventKind): boolean {
 
 /** Every rule that has the check asks it for every kind. */
 function remembered(answer: Predicate["constant"]): Predicate["constant"] {
-	const known: { readonly answer: boolean | undefined }[] = [];
+	const answers: (boolean | "depends")[] = [];
 	return (kind) => {
-		known[kind] ??= { answer: answer(kind) };
-		return known[kind].answer;
+		answers[kind] ??= answer(kind) ?? "depends";
+		const known = answers[kind];
+		return known === "depends" ? undefined : known;
 	};
 }
 
