@@ -53,26 +53,32 @@ export class Automaton implements Scan {
 				if (this.#classes[same(sign)] === otherClass) this.#classes[same(sign)] = width++;
 		for (let sign = 0; sign < 256; sign++) this.#classes[sign] = this.#classes[same(sign)] as number;
 		this.#width = width;
-		const trie = new Trie();
-		for (const [{ text, begin, end }, value] of entries) {
-			const letters = [...Buffer.from(text, "latin1")].map((sign) => this.#classes[sign] as number);
-			trie.add([...(begin ? [beginClass] : []), ...letters, ...(end ? [endClass] : [])], value);
-		}
-		const { order, firstFinal } = trie.link();
-		const rows = new Map(order.map((state, row) => [state, row * width]));
-		this.#next = new Int32Array(order.length * width);
+		const trie = new Trie(entries.reduce((sum, [{ text }]) => sum + text.length + 2, 1));
+		for (const [literal, value] of entries) trie.add(literal, this.#classes, value);
+		const byDepth = trie.link();
+		const isFinal = (state: number): boolean => trie.values[state] !== undefined;
+		const finals = byDepth.filter(isFinal);
+		const order = [...byDepth.filter((state) => !isFinal(state)), ...finals];
+		const rows = new Int32Array(trie.size);
+		for (let place = 0; place < order.length; place++) rows[order[place] as number] = place * width;
+		const next = new Int32Array(trie.size * width);
 		// By depth: what a state fails to is nearer to the root and has its row already.
-		for (const state of trie.byDepth) {
-			const row = rows.get(state) as number;
-			const fallback = rows.get(state.fail) as number;
-			for (let letter = 0; letter < width; letter++) {
-				const next = state.next.get(letter);
-				const otherwise = state === trie.root ? root : (this.#next[fallback + letter] as number);
-				this.#next[row + letter] = next ? (rows.get(next) as number) : otherwise;
-			}
+		for (const state of byDepth) {
+			const row = rows[state] as number;
+			const fallback = rows[trie.fail[state] as number] as number;
+			next.copyWithin(row, fallback, fallback + width);
+			for (const child of trie.children(state))
+				next[row + (trie.letter[child] as number)] = rows[child] as number;
 		}
-		this.#firstFinal = firstFinal * width;
-		this.#found = order.slice(firstFinal).map(({ values }) => Int32Array.from(values));
+		this.#next = next;
+		this.#firstFinal = (order.length - finals.length) * width;
+		const made = new Map<readonly number[], Int32Array>();
+		this.#found = Array.from(finals, (state) => {
+			const values = trie.values[state] as readonly number[];
+			const found = made.get(values) ?? Int32Array.from(values);
+			made.set(values, found);
+			return found;
+		});
 	}
 
 	/** Bytes its table takes. */
@@ -121,48 +127,68 @@ export class Automaton implements Scan {
 	}
 }
 
-interface State {
-	readonly next: Map<number, State>;
-	fail: State;
-	values: Set<number>;
-}
-
+/** States by number. The root is 0, which as a child, a sibling or a failure's target of others says that there is none. */
 class Trie {
-	readonly root: State = { next: new Map(), fail: undefined as unknown as State, values: new Set() };
-	/** After `link`: every state, the root first. */
-	readonly byDepth: State[] = [this.root];
+	size = 1;
+	/** By which a state is reached from its parent. */
+	readonly letter: Uint16Array;
+	/** After `link`: where a state goes on when a letter does not fit. */
+	readonly fail: Int32Array;
+	/** What has been found in a state; after `link` also what is found in those that it fails to. */
+	readonly values: (readonly number[] | undefined)[] = [];
+	readonly #child: Int32Array;
+	readonly #sibling: Int32Array;
 
-	add(letters: readonly number[], value: number): void {
-		let at = this.root;
-		for (const letter of letters) {
-			let next = at.next.get(letter);
-			if (!next) {
-				next = { next: new Map(), fail: this.root, values: new Set() };
-				at.next.set(letter, next);
-			}
-			at = next;
-		}
-		at.values.add(value);
+	constructor(mostStates: number) {
+		this.letter = new Uint16Array(mostStates);
+		this.fail = new Int32Array(mostStates);
+		this.#child = new Int32Array(mostStates);
+		this.#sibling = new Int32Array(mostStates);
 	}
 
-	/** Finds where each state goes on when a letter does not fit; returns the states, final ones last. */
-	link(): { order: State[]; firstFinal: number } {
-		const { root: top, byDepth } = this;
-		top.fail = top;
-		// Grows while it is walked: breadth first.
+	add({ text, begin, end }: Literal, classes: Uint16Array, value: number): void {
+		let at = begin ? this.#step(root, beginClass) : root;
+		for (let i = 0; i < text.length; i++) at = this.#step(at, classes[text.charCodeAt(i) & 0xff] as number);
+		if (end) at = this.#step(at, endClass);
+		this.values[at] = [...(this.values[at] ?? []), value];
+	}
+
+	#step(from: number, letter: number): number {
+		const known = this.#next(from, letter);
+		if (known !== 0) return known;
+		const made = this.size++;
+		this.letter[made] = letter;
+		this.#sibling[made] = this.#child[from] as number;
+		this.#child[from] = made;
+		return made;
+	}
+
+	#next(from: number, letter: number): number {
+		let at = this.#child[from] as number;
+		while (at !== 0 && this.letter[at] !== letter) at = this.#sibling[at] as number;
+		return at;
+	}
+
+	*children(state: number): Generator<number> {
+		for (let at = this.#child[state] as number; at !== 0; at = this.#sibling[at] as number) yield at;
+	}
+
+	/** Returns every state, those nearer to the root first. */
+	link(): Int32Array {
+		const { fail, letter, values } = this;
+		const byDepth = new Int32Array(this.size);
+		let count = 1;
 		for (const state of byDepth) {
-			for (const [letter, next] of state.next) {
-				let fail = state.fail;
-				while (fail !== top && !fail.next.has(letter)) fail = fail.fail;
-				next.fail = state === top ? top : (fail.next.get(letter) ?? top);
-				byDepth.push(next);
+			for (const child of this.children(state)) {
+				let at = fail[state] as number;
+				while (at !== root && this.#next(at, letter[child] as number) === 0) at = fail[at] as number;
+				fail[child] = state === root ? root : this.#next(at, letter[child] as number);
+				byDepth[count++] = child;
 			}
-			for (const value of state.fail.values) state.values.add(value);
+			const own = values[state];
+			const inherited = values[fail[state] as number];
+			values[state] = own && inherited ? [...new Set([...own, ...inherited])] : (own ?? inherited);
 		}
-		const plain = byDepth.filter(({ values }) => values.size === 0);
-		return {
-			order: [...plain, ...byDepth.filter(({ values }) => values.size > 0)],
-			firstFinal: plain.length,
-		};
+		return byDepth;
 	}
 }

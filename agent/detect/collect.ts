@@ -205,7 +205,7 @@ export function* collect(files: readonly RuleFile[], problems: Problem[]): Gener
 	};
 
 	for (const { path, text, origin } of files) {
-		for (const item of readItems(path, text, problems)) {
+		for (const item of yield* readItems(path, text, problems)) {
 			const known = knownKeys[item.is];
 			for (const key of known ? Object.keys(item.values) : []) {
 				if (isKnown(item.is, key)) continue;

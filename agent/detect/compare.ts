@@ -43,9 +43,7 @@ function formOf(rule: LoadedRule, { predicates }: RuleSet): string {
 	};
 	const { priority, enabled, status, description, output, tags, condition } = rule;
 	const said = [priority, enabled, status, description, output, tags, condition];
-	const checked = [...rule.plans]
-		.filter(([, plan]) => plan !== false)
-		.map(([kind, plan]) => [kind, keys(plan)]);
+	const checked = [...rule.plans].map(([kind, plan]) => [kind, keys(plan)]);
 	return createHash("sha256")
 		.update(JSON.stringify([said, checked]))
 		.digest("base64");

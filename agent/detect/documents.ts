@@ -1,17 +1,9 @@
 // The YAML of Sigma files: one document a rule, a correlation or a filter, several in one file. Scalars are text, as in
 // Falco files, except null. What a document means is decided by whoever compiles it.
-import {
-	isMap,
-	isScalar,
-	isSeq,
-	LineCounter,
-	type Node,
-	parseAllDocuments,
-	type Scalar,
-	type Document as YamlDocument,
-} from "yaml";
+import { isMap, isNode, isScalar, isSeq, type Node, type Scalar } from "yaml";
 import type { Problem } from "../model/verdict.ts";
-import { offsetIn, type Place } from "./rule-file.ts";
+import { offsetIn, type Place, placesIn, type Spot, spotOf } from "./rule-file.ts";
+import { parseYaml } from "./yaml-steps.ts";
 import { type Value, YamlReader, YamlRefusal, yamlErrors } from "./yaml-values.ts";
 
 export interface Document {
@@ -41,24 +33,46 @@ function scalar({ value, type }: Scalar): Value {
 	return (type === "PLAIN" || type === undefined) && /^(~|null|Null|NULL)?$/.test(text) ? null : text;
 }
 
-/** The value at a key or an index; undefined when there is none. */
-function childOf(reader: YamlReader, node: unknown, key: string | number): unknown {
-	const target = reader.target(node);
-	if (isSeq(target)) return target.items[Number(key)];
-	if (!isMap(target)) return undefined;
-	const pair = target.items.find((each) => isScalar(each.key) && String(each.key.value) === key);
-	return pair?.value ?? pair?.key;
+/** Where a document's values stand. */
+interface Spots extends Spot {
+	/** Of a map and of a list, by key or index. */
+	readonly inner: ReadonlyMap<string, Spots>;
 }
 
-/** Every document of the file that can be read; what cannot be is told in `problems`. */
-export function readDocuments(file: string, text: string, problems: Problem[]): readonly Document[] {
-	const counter = new LineCounter();
-	// Null, numbers and switches are told by how they are written: "null" in quotes is a text.
-	const parsed = parseAllDocuments(text, { schema: "failsafe", lineCounter: counter, uniqueKeys: true });
-	const at = (offset: number): Place => {
-		const { line, col } = counter.linePos(offset);
-		return { line, column: col };
+function spotsOf(reader: YamlReader, node: unknown): Spots {
+	const target = reader.target(node);
+	const inner = new Map<string, Spots>();
+	const add = (key: string, value: unknown): void => {
+		if (isNode(value) && !inner.has(key)) inner.set(key, spotsOf(reader, value));
 	};
+	if (isSeq(target)) for (const [index, each] of target.items.entries()) add(String(index), each);
+	for (const { key, value } of isMap(target) ? target.items : [])
+		if (isScalar(key)) add(String(key.value), value ?? key);
+	return { ...spotOf(node), inner };
+}
+
+/** Apart from what reads the file: a closure made in there would keep its syntax tree in memory. */
+function placesOf(text: string, root: Spots, at: (offset: number) => Place): Document["placeOf"] {
+	return (path, skip = 0) => {
+		let spot = root;
+		for (const key of path) {
+			const next = spot.inner.get(String(key));
+			if (!next) return at(spot.start);
+			spot = next;
+		}
+		return at(skip > 0 && spot.type ? offsetIn(text, spot, skip) : spot.start);
+	};
+}
+
+/** Every document of the file that can be read; what cannot be is told in `problems`. In steps of some milliseconds. */
+export function* readDocuments(
+	file: string,
+	text: string,
+	problems: Problem[],
+): Generator<void, readonly Document[]> {
+	// Null, numbers and switches are told by how they are written: "null" in quotes is a text.
+	const { documents: parsed, lines } = yield* parseYaml(text, true);
+	const at = placesIn(lines);
 	const placeOfNode = (node: unknown): Place | undefined => {
 		const range = (node as Node | null | undefined)?.range;
 		return range ? at(range[0]) : undefined;
@@ -67,7 +81,7 @@ export function readDocuments(file: string, text: string, problems: Problem[]): 
 		problems.push({ file, ...place, where: "", message, remedy, level: "error" });
 	};
 	const documents: Document[] = [];
-	for (const document of Array.isArray(parsed) ? parsed : []) {
+	for (const document of parsed) {
 		const root = document.contents;
 		const place = placeOfNode(root) ?? { line: 1, column: 1 };
 		for (const { offset, message, remedy } of yamlErrors(document)) report(at(offset), message, remedy);
@@ -77,7 +91,7 @@ export function readDocuments(file: string, text: string, problems: Problem[]): 
 				report(place, "a Sigma document is a map", "begin it with title:, and put --- between documents");
 			continue;
 		}
-		const reader = new YamlReader(document as YamlDocument, scalar, () => {});
+		const reader = new YamlReader(document, scalar, () => {});
 		try {
 			const values = reader.plain(root) as Record<string, Value>;
 			documents.push({
@@ -85,15 +99,7 @@ export function readDocuments(file: string, text: string, problems: Problem[]): 
 				file,
 				place,
 				values,
-				placeOf: (path, skip = 0) => {
-					let found = place;
-					let node: unknown = root;
-					for (const key of path) {
-						node = childOf(reader, node, key);
-						found = placeOfNode(node) ?? found;
-					}
-					return skip > 0 && isScalar(node) ? at(offsetIn(text, node, skip)) : found;
-				},
+				placeOf: placesOf(text, spotsOf(reader, root), at),
 			});
 		} catch (error) {
 			if (!(error instanceof YamlRefusal)) throw error;

@@ -61,7 +61,7 @@ export class Engine {
 		const costs = new Map(rules.map((rule, place) => [rule, place]));
 		for (const kind of kinds) {
 			yield;
-			const able = rules.filter((rule) => rule.enabled && (rule.plans.get(kind) ?? false) !== false);
+			const able = rules.filter((rule) => rule.enabled && rule.plans.has(kind));
 			if (able.length === 0) continue;
 			const plans = able.map((rule) => rule.plans.get(kind) ?? false);
 			const nodes: number[] = [];

@@ -6,7 +6,7 @@ import {
 	type Interest,
 	type OpenInterest,
 } from "../model/interest.ts";
-import { type Assume, type Bound, fold, type Plan, type Predicates, planFor } from "./plan.ts";
+import { type Assume, type Bound, fold, type Plan, type Predicates } from "./plan.ts";
 import type { Predicate } from "./predicate.ts";
 import type { Operator } from "./syntax.ts";
 import { asLatin1 } from "./text.ts";
@@ -237,13 +237,12 @@ function portsOf(plan: Plan, predicates: Predicates): number[] | undefined {
 	}
 }
 
-function changesOf(bound: Bound, predicates: Predicates, kinds: ReadonlySet<EventName>): OpenInterest {
+function changesOf(plans: Plans, predicates: Predicates, kinds: ReadonlySet<EventName>): OpenInterest {
 	const asked = fileChangeKinds.filter((kind) => kinds.has(kind));
 	if (asked.length === 0) return "none";
-	const plans = asked.map((kind) =>
-		boundOf(planFor(bound, predicates, Kind[kind]), predicates, changePaths(kind)),
+	const all = sumOrNone(
+		asked.map((kind) => boundOf(plans.get(Kind[kind]) ?? false, predicates, changePaths(kind))),
 	);
-	const all = sumOrNone(plans);
 	if (all === undefined) return "all";
 	const once = (texts: readonly string[]) => [...new Set(texts)];
 	return {
@@ -256,10 +255,11 @@ function changesOf(bound: Bound, predicates: Predicates, kinds: ReadonlySet<Even
 
 export type RuleInterest = Interest;
 
-export function interestOfRule(bound: Bound, predicates: Predicates): RuleInterest {
-	const kinds = new Set(
-		eventNames.filter((name) => planFor(bound, predicates, Kind[name] as EventKind) !== false),
-	);
+type Plans = ReadonlyMap<EventKind, Plan>;
+
+/** `plans` are what `bound` comes to for each kind of event that can satisfy it. */
+export function interestOfRule(bound: Bound, plans: Plans, predicates: Predicates): RuleInterest {
+	const kinds = new Set(eventNames.filter((name) => plans.has(Kind[name] as EventKind)));
 	const opens = (scenario: Scenario) =>
 		kinds.has("open") ? fold(bound, predicates, knownOf(scenario)) : false;
 	const paths = (plan: Plan): OpenInterest =>
@@ -272,7 +272,7 @@ export function interestOfRule(bound: Bound, predicates: Predicates): RuleIntere
 		writeOpens: paths(opens("write")),
 		readOpens: paths(opens("read")),
 		failedOpens: opens("failed") !== false,
-		fileChanges: changesOf(bound, predicates, kinds),
+		fileChanges: changesOf(plans, predicates, kinds),
 		connects: {
 			ip: ip === false ? "none" : (portsOf(ip, predicates) ?? "all"),
 			unix: connects("unix") !== false,

@@ -16,7 +16,7 @@ import type { FieldContext } from "./field.ts";
 import { interestOfRule, type RuleInterest } from "./interest.ts";
 import { deliveredTypes } from "./known-event-types.ts";
 import { parseTemplate, type Template } from "./output.ts";
-import { type Bound, bind, kinds, type Plan, Predicates, planFor } from "./plan.ts";
+import { type Bound, bind, type Plan, Predicates, plansOf } from "./plan.ts";
 import type { Place } from "./rule-file.ts";
 import { sigmaSources } from "./sigma/rule.ts";
 import { finish } from "./steps.ts";
@@ -54,6 +54,7 @@ export interface LoadedRule {
 	readonly condition: string;
 	readonly output: string;
 	readonly interest: RuleInterest | undefined;
+	/** Of the kinds of event that can satisfy it. */
 	readonly plans: ReadonlyMap<EventKind, Plan>;
 	/** picket_samples of our own signatures, unchecked. */
 	readonly samples: unknown;
@@ -93,16 +94,16 @@ export function* loadSteps(files: readonly RuleFile[], bounds?: Bounds): Generat
 	const isSigma = (file: RuleFile): boolean => languageOf(file.text) === "sigma";
 	const documents: { readonly document: Document; readonly origin: RuleFile["origin"] }[] = [];
 	for (const { path, text, origin } of files.filter(isSigma)) {
-		for (const document of readDocuments(path, text, problems)) documents.push({ document, origin });
+		for (const document of yield* readDocuments(path, text, problems)) documents.push({ document, origin });
 		yield;
 	}
 	const falcoFiles = files.filter((file) => !isSigma(file));
 	const sources = [
 		...(yield* collect(falcoFiles, problems)),
-		...sigmaSources(
+		...(yield* sigmaSources(
 			documents.map(({ document }) => document),
 			problems,
-		),
+		)),
 	];
 	for (const { path, text } of files) hash.update(`${path.replace(/^.*\//, "")}\0${text}\0`);
 	const compiled: LoadedRule[] = [];
@@ -115,7 +116,7 @@ export function* loadSteps(files: readonly RuleFile[], bounds?: Bounds): Generat
 			document.is === "correlation" ? [{ document, origin: origin === "picket" ? "picket" : "sigma" }] : [],
 		),
 		compiled,
-		(rule) => findings(rule, parseTemplate(rule.output)),
+		findings,
 		problems,
 	);
 	const interests = rules.flatMap((rule) => (rule.enabled && rule.interest ? [rule.interest] : []));
@@ -231,9 +232,9 @@ function compile(
 			`known: ${Object.keys(priorities).join(", ")}`,
 		);
 	if (source.unable !== undefined) return asleep(source.unable);
-	let template: Template;
+	let neverSet: readonly string[];
 	try {
-		template = parseTemplate(source.output);
+		neverSet = parseTemplate(source.output).missing;
 	} catch (error) {
 		return mistaken(error, "output");
 	}
@@ -245,28 +246,25 @@ function compile(
 			: parsed;
 		const bound = bind(node, predicates);
 		bounds?.set(name, bound);
-		const plans = new Map(kinds.map((kind) => [kind, planFor(bound, predicates, kind)]));
+		const plans = plansOf(bound, predicates);
 		const judged = judge(bound, plans, predicates, reasons);
 		return {
 			...base,
 			...judged,
 			condition: shown ?? base.condition,
-			reasons: [
-				...judged.reasons,
-				...template.missing.map((field) => `the output's ${field} is always <NA> here`),
-			],
+			reasons: [...judged.reasons, ...neverSet.map((field) => `the output's ${field} is always <NA> here`)],
 			enabled: source.enabled && judged.status !== "not-evaluable",
-			events: (Object.keys(Kind) as EventName[]).filter((event) => plans.get(Kind[event]) !== false),
-			interest: interestOfRule(bound, predicates),
+			events: (Object.keys(Kind) as EventName[]).filter((event) => plans.has(Kind[event])),
+			interest: interestOfRule(bound, plans, predicates),
 			plans,
-			finding: findings(base, template),
+			finding: findings(base),
 		};
 	} catch (error) {
 		return mistaken(error, "condition");
 	}
 }
 
-/** Apart from compile(): a closure made in there would keep the rule files' syntax trees in memory. */
+/** Apart from compile(): a closure made in there would keep all that the rule was compiled from in memory. */
 function findings(
 	rule: Pick<
 		LoadedRule,
@@ -282,14 +280,17 @@ function findings(
 		| "author"
 		| "references"
 		| "falsePositives"
+		| "output"
 	>,
-	template: Template,
 ): LoadedRule["finding"] {
 	const { name, description, tags, tactics, techniques, origin, priority, severity } = rule;
-	const { id, author, references, falsePositives } = rule;
+	const { id, author, references, falsePositives, output } = rule;
+	/** Made of a rule that matches: of thousands few ever do. */
+	let template: Template | undefined;
 	const said = id !== "" || author !== "" || references.length > 0 || falsePositives.length > 0;
 	const credit = said ? { credit: { id, author, references, falsePositives } } : {};
 	return (observation, context) => {
+		template ??= parseTemplate(output);
 		const { summary, fields } = template.render(observation, context);
 		return {
 			rule: name,
@@ -342,7 +343,7 @@ function judge(
 	walk(bound);
 	if (types.size > 0) reasons.push(`these events are not captured: ${[...types].join(", ")}`);
 	if (missing.size > 0) reasons.push(`these fields are never set: ${[...missing].join(", ")}`);
-	if ([...plans.values()].every((plan) => plan === false)) {
+	if (plans.size === 0) {
 		return {
 			status: "not-evaluable",
 			reasons: reasons.length > 0 ? reasons : ["no event can satisfy the condition"],

@@ -91,6 +91,28 @@ export function fold(node: Bound, predicates: Predicates, assume: Assume): Plan 
 	}
 }
 
+/** For the kinds of event that can satisfy it; equal plans are one. */
+export function plansOf(bound: Bound, predicates: Predicates): ReadonlyMap<EventKind, Plan> {
+	const known: Plan[] = [];
+	const plans = new Map<EventKind, Plan>();
+	for (const kind of kinds) {
+		const plan = planFor(bound, predicates, kind);
+		if (plan === false) continue;
+		const twin = known.find((each) => isSame(each, plan));
+		if (twin === undefined) known.push(plan);
+		plans.set(kind, twin ?? plan);
+	}
+	return plans;
+}
+
+function isSame(a: Plan, b: Plan): boolean {
+	if (typeof a === "boolean" || typeof b === "boolean") return a === b;
+	if (a.is === "test") return b.is === "test" && a.index === b.index;
+	if (a.is === "not") return b.is === "not" && isSame(a.plan, b.plan);
+	if (a.is !== b.is || a.plans.length !== b.plans.length) return false;
+	return a.plans.every((each, index) => isSame(each, b.plans[index] as Plan));
+}
+
 export function planFor(node: Bound, predicates: Predicates, kind: EventKind): Plan {
 	return fold(node, predicates, (predicate) => predicate.constant(kind));
 }

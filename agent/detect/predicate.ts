@@ -89,10 +89,11 @@ function hasTerm(term: Term, kind: EventKind): boolean {
 
 /** Every rule that has the check asks it for every kind. */
 function remembered(answer: Predicate["constant"]): Predicate["constant"] {
-	const known: { readonly answer: boolean | undefined }[] = [];
+	const answers: (boolean | "depends")[] = [];
 	return (kind) => {
-		known[kind] ??= { answer: answer(kind) };
-		return known[kind].answer;
+		answers[kind] ??= answer(kind) ?? "depends";
+		const known = answers[kind];
+		return known === "depends" ? undefined : known;
 	};
 }
 
@@ -251,19 +252,21 @@ function addressTest(
 	};
 	/** = is true of either end, != of both. */
 	const holds = (observation: Observation, each: Network): boolean => {
-		for (const end of field.ends) if (isIn(observation, each, end)) return operator !== "!=";
+		for (let i = 0; i < field.ends.length; i++)
+			if (isIn(observation, each, field.ends[i] as End)) return operator !== "!=";
 		return operator === "!=";
 	};
 	return (observation) => {
 		if (!hasEnd(observation, field.ends)) return false;
-		for (const each of networks) if (holds(observation, each) !== (match === "all")) return match !== "all";
+		for (let i = 0; i < networks.length; i++)
+			if (holds(observation, networks[i] as Network) !== (match === "all")) return match !== "all";
 		return match === "all";
 	};
 }
 /** A socket that waits has no remote end, and of a duplicate nobody knows which end is whose. */
 function hasEnd({ event }: Observation, ends: readonly End[]): boolean {
 	if (!hasAddresses(event)) return false;
-	for (const end of ends) if (addressStart(event, end) >= 0) return true;
+	for (let i = 0; i < ends.length; i++) if (addressStart(event, ends[i] as End) >= 0) return true;
 	return false;
 }
 function network(value: string, name: string): Network {

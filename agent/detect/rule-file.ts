@@ -1,16 +1,8 @@
 // The YAML of a Falco rule file: items with their keys and places. Every scalar is text, as in Falco. What an item
 // means is decided in load.ts.
-import {
-	isMap,
-	isScalar,
-	isSeq,
-	LineCounter,
-	type Node,
-	parseAllDocuments,
-	type Scalar,
-	type Document as YamlDocument,
-} from "yaml";
+import { isMap, isScalar, isSeq, type LineCounter, type Node, type Scalar } from "yaml";
 import type { Problem } from "../model/verdict.ts";
+import { parseYaml } from "./yaml-steps.ts";
 import { asText, type Value, YamlReader, YamlRefusal, yamlErrors } from "./yaml-values.ts";
 
 export interface Place {
@@ -33,12 +25,24 @@ const itemKeys = ["rule", "macro", "list", "required_engine_version", "required_
 
 const scalarText = ({ value }: Scalar): Value => String(value ?? "");
 
+/** Where a value stands in its file's text: all that is kept of the syntax tree, which takes many times the text. */
+export interface Spot {
+	readonly start: number;
+	readonly end: number;
+	/** How a scalar is written; undefined for what is none. */
+	readonly type: Scalar["type"] | undefined;
+}
+
+export function spotOf(node: unknown): Spot {
+	const [start, end] = (node as Node).range ?? [0, 0];
+	return { start, end, type: isScalar(node) ? node.type : undefined };
+}
+
 /**
  * Where in the file a scalar's text goes on behind so many characters that are no space. YAML folds lines and changes
  * spaces, so only the other characters can be counted; in quotes an escape counts as one.
  */
-export function offsetIn(text: string, { range, type }: Scalar, skip: number): number {
-	const [start, end] = range ?? [0, 0];
+export function offsetIn(text: string, { start, end, type }: Spot, skip: number): number {
 	const block = type === "BLOCK_FOLDED" || type === "BLOCK_LITERAL";
 	const quoted = type === "QUOTE_DOUBLE" || type === "QUOTE_SINGLE";
 	let at = block ? text.indexOf("\n", start) + 1 : quoted ? start + 1 : start;
@@ -55,14 +59,13 @@ export function offsetIn(text: string, { range, type }: Scalar, skip: number): n
 	return at < end ? at : behind;
 }
 
-/** The items of every document in the file; what cannot be read is told in `problems`, and the rest is kept. */
-export function readItems(file: string, text: string, problems: Problem[]): Item[] {
-	const counter = new LineCounter();
-	const documents = parseAllDocuments(text, { schema: "failsafe", lineCounter: counter, uniqueKeys: false });
-	const at = (offset: number): Place => {
-		const { line, col } = counter.linePos(offset);
-		return { line, column: col };
-	};
+/**
+ * The items of every document in the file; what cannot be read is told in `problems`, and the rest is kept. In steps of
+ * some milliseconds each.
+ */
+export function* readItems(file: string, text: string, problems: Problem[]): Generator<void, Item[]> {
+	const { documents, lines } = yield* parseYaml(text, false);
+	const at = placesIn(lines);
 	const placeOf = (node: unknown): Place => {
 		const range = (node as Node | null | undefined)?.range;
 		return range ? at(range[0]) : { line: 1, column: 1 };
@@ -73,7 +76,7 @@ export function readItems(file: string, text: string, problems: Problem[]): Item
 	const repeated = (key: Node, name: string): void =>
 		report(placeOf(key), `${name} is there twice; the first one counts`, "leave out the other", "warning");
 	const items: Item[] = [];
-	for (const document of Array.isArray(documents) ? documents : []) {
+	for (const document of documents) {
 		for (const { offset, message, remedy } of yamlErrors(document)) report(at(offset), message, remedy);
 		const { contents } = document;
 		if (document.errors.length > 0 || isEmpty(contents)) continue;
@@ -85,7 +88,7 @@ export function readItems(file: string, text: string, problems: Problem[]): Item
 			);
 			continue;
 		}
-		const reader = new YamlReader(document as YamlDocument, scalarText, repeated);
+		const reader = new YamlReader(document, scalarText, repeated);
 		for (const node of contents.items) {
 			if (isEmpty(node)) continue;
 			try {
@@ -93,7 +96,7 @@ export function readItems(file: string, text: string, problems: Problem[]): Item
 				const { is } = item;
 				if (is !== "required_plugin_versions" && item.name === "")
 					throw new YamlRefusal(`a ${is} has no name`, node, `write its name behind ${is}:`);
-				items.push({ ...item, place: placeOf(node), placeOf: placesIn(text, node, reader, placeOf, at) });
+				items.push({ ...item, place: placeOf(node), placeOf: placesOf(text, spotsIn(reader, node), at) });
 			} catch (error) {
 				if (!(error instanceof YamlRefusal)) throw error;
 				report(placeOf(error.node ?? node), error.message, error.remedy);
@@ -123,20 +126,34 @@ function itemOf(
 	return { file, is, name: asText(values[is]), values };
 }
 
-function placesIn(
+/** The item's own spot is the one without a name. */
+function spotsIn(reader: YamlReader, item: unknown): ReadonlyMap<string, Spot> {
+	const spots = new Map([["", spotOf(item)]]);
+	const target = reader.target(item);
+	for (const { key, value } of isMap(target) ? target.items : []) {
+		if (!isScalar(key) || spots.has(String(key.value))) continue;
+		spots.set(String(key.value), spotOf(value ?? key));
+	}
+	return spots;
+}
+
+/** Apart from what reads the file: a closure made in there would keep its syntax tree in memory. */
+function placesOf(
 	text: string,
-	item: unknown,
-	reader: YamlReader,
-	placeOf: (node: unknown) => Place,
+	spots: ReadonlyMap<string, Spot>,
 	at: (offset: number) => Place,
 ): Item["placeOf"] {
-	const target = reader.target(item);
 	return (key, skip = 0) => {
-		const pair = isMap(target)
-			? target.items.find((each) => isScalar(each.key) && String(each.key.value) === key)
-			: undefined;
-		if (!pair) return placeOf(item);
-		if (skip === 0 || !isScalar(pair.value)) return placeOf(pair.value ?? pair.key);
-		return at(offsetIn(text, pair.value, skip));
+		const spot = spots.get(key);
+		if (!spot) return at(spots.get("")?.start ?? 0);
+		return at(skip > 0 && spot.type ? offsetIn(text, spot, skip) : spot.start);
+	};
+}
+
+/** Lines and columns of offsets. */
+export function placesIn(lines: LineCounter): (offset: number) => Place {
+	return (offset) => {
+		const { line, col } = lines.linePos(offset);
+		return { line, column: col };
 	};
 }

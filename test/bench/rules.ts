@@ -165,17 +165,19 @@ export function signatureFiles(): RuleFile[] {
 /** That many rules of all shapes, thirty a file. */
 export function generatedFiles(count: number): RuleFile[] {
 	const values = new Values(new Random(17));
-	const items = Array.from({ length: count }, (_, index) => ({
-		rule: `Generated ${index}`,
-		desc: "Made for a benchmark",
-		condition: (shapes[index % shapes.length] as Shape)(values),
-		output: "It happened (process=%proc.name command=%proc.cmdline file=%fd.name user=%user.name)",
-		priority: "WARNING",
-		tags: ["mitre_execution", "T1059"],
-	}));
+	const items = Array.from({ length: count }, (_, index) =>
+		[
+			`- rule: Generated ${index}`,
+			"  desc: Made for a benchmark",
+			`  condition: >\n    ${(shapes[index % shapes.length] as Shape)(values)}`,
+			"  output: It happened (process=%proc.name command=%proc.cmdline file=%fd.name user=%user.name)",
+			"  priority: WARNING",
+			"  tags: [mitre_execution, T1059]\n",
+		].join("\n"),
+	);
 	return Array.from({ length: Math.ceil(count / 30) }, (_, index) => ({
 		path: `generated-${index}.yaml`,
-		text: JSON.stringify(items.slice(30 * index, 30 * index + 30), undefined, 1),
+		text: items.slice(30 * index, 30 * index + 30).join("\n"),
 		origin: "falco",
 	}));
 }

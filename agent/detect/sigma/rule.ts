@@ -25,12 +25,17 @@ const levels: ReadonlyMap<string, Priority> = new Map([
 const statuses = ["stable", "test", "experimental", "deprecated", "unsupported"];
 const callNames: ReadonlySet<string> = new Set(Object.values(eventTypes).flat());
 
-/** The rules of Sigma documents; what is wrong with one of them is told when it is compiled. */
-export function sigmaSources(documents: readonly Document[], problems: Problem[]): RuleSource[] {
+/** The rules of Sigma documents, in steps of one each; what is wrong with one of them is told when it is compiled. */
+export function* sigmaSources(
+	documents: readonly Document[],
+	problems: Problem[],
+): Generator<void, RuleSource[]> {
 	const byId = new Map<string, Document>();
 	const filters = filtersOf(documents, problems);
-	return documents.flatMap((document) => {
-		if (document.is !== "sigma") return [];
+	const sources: RuleSource[] = [];
+	for (const document of documents) {
+		if (document.is !== "sigma") continue;
+		yield;
 		const { values, file } = document;
 		const title = asText(values.title).trim();
 		if (title === "") {
@@ -45,20 +50,21 @@ export function sigmaSources(documents: readonly Document[], problems: Problem[]
 					: "write title: and its name",
 				level: "error",
 			});
-			return [];
+			continue;
 		}
 		const id = asText(values.id).trim().toLowerCase();
 		const twin = id === "" ? undefined : byId.get(id);
 		if (id !== "") byId.set(id, twin ?? document);
-		return [
+		sources.push(
 			sourceOf(
 				document,
 				title,
 				twin,
 				filters.filter(({ appliesTo }) => appliesTo(document)),
 			),
-		];
-	});
+		);
+	}
+	return sources;
 }
 
 const oneLine = (value: Value | undefined): string => asText(value).replace(/\s+/g, " ").trim();

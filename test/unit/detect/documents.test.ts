@@ -1,11 +1,12 @@
 // The YAML of Sigma files: what comes out of it, and what is refused with its place.
 import { describe, expect, it } from "vitest";
 import { languageOf, readDocuments } from "../../../agent/detect/documents.ts";
+import { finish } from "../../../agent/detect/steps.ts";
 import type { Problem } from "../../../agent/model/verdict.ts";
 
 function read(text: string) {
 	const problems: Problem[] = [];
-	return { documents: readDocuments("a.yml", text, problems), problems };
+	return { documents: finish(readDocuments("a.yml", text, problems)), problems };
 }
 const valuesOf = (text: string) => read(text).documents.map(({ values }) => values);
 
