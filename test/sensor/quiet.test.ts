@@ -107,7 +107,7 @@ const works: readonly (readonly [title: string, script: string, notices: readonl
 ];
 
 describe("a host that goes about its work", () => {
-	it.each(works)("raises nothing above notice: %s", { timeout: 150_000 }, async (_, script, notices) => {
+	it.each(works)("raises nothing above notice: %s", async (_, script, notices) => {
 		const before = sensor.records.length;
 		const { status, out } = await machine.run(script);
 		expect(status, out).toBe(0);
