@@ -57,6 +57,8 @@ export interface Reloader {
 
 /** Names or problems told at most. */
 const mostShown = 100;
+/** Errors of rules told at most for as long as they stand. */
+const mostStanding = 5;
 
 /** Nothing of it can be put in force. */
 class Refusal extends Error {
@@ -103,12 +105,15 @@ export function createReloader(options: ReloaderOptions): Reloader {
 		const onDisk = [...reading.problems, ...restart].map(problemText);
 		if (sameRules && samePolicy) {
 			standing = onDisk;
-			if (reading.kept.length === 0) return told({ outcome: "OUTCOME_UNCHANGED", problems: onDisk });
+			if (reading.kept.length === 0) {
+				const problems = shown([...onDisk, ...errorsOf(before.rules)]);
+				return told({ outcome: "OUTCOME_UNCHANGED", problems });
+			}
 			const message = "the files that have changed cannot be used";
 			return told({ outcome: "OUTCOME_REFUSED", message, problems: onDisk, kept: [...reading.kept] });
 		}
 		const rules = sameRules ? before.rules : await detection.compile(candidate);
-		const errors = rules.problems.filter(({ level }) => level === "error").map(problemText);
+		const errors = errorsOf(rules);
 		if (able(rules) === 0 && able(before.rules) > 0)
 			throw new Refusal("no rule would be left that can fire here", [...onDisk, ...errors]);
 		const content = await detection.change(
@@ -173,7 +178,7 @@ export function createReloader(options: ReloaderOptions): Reloader {
 			return next;
 		},
 		last: () => last,
-		problems: () => standing,
+		problems: () => [...standing, ...shown(errorsOf(detection.current().rules), mostStanding)],
 		watched: () => watched,
 	};
 }
@@ -182,6 +187,10 @@ function sameFiles(a: readonly RuleFile[], b: readonly RuleFile[]): boolean {
 	return (
 		a.length === b.length && a.every(({ path, text }, at) => path === b[at]?.path && text === b[at]?.text)
 	);
+}
+
+function errorsOf(set: RuleSet): string[] {
+	return set.problems.filter(({ level }) => level === "error").map(problemText);
 }
 
 /** Rules that can fire. */
@@ -223,10 +232,8 @@ function isSameComplaint(a: wire.Reload | undefined, b: wire.Reload): boolean {
 }
 
 /** Of a long list the beginning, and how much more there is. */
-function shown(list: readonly string[]): string[] {
-	return list.length <= mostShown
-		? [...list]
-		: [...list.slice(0, mostShown), `and ${list.length - mostShown} more`];
+function shown(list: readonly string[], most = mostShown): string[] {
+	return list.length <= most ? [...list] : [...list.slice(0, most), `and ${list.length - most} more`];
 }
 
 function shownChanges({ came, went, changed }: RuleChanges): Pick<wire.Reload, "came" | "went" | "changed"> {

@@ -19,8 +19,10 @@ export function renderReload(reload: wire.Reload): string {
 	return lines.map(printable).join("\n");
 }
 
-function verdict({ outcome, message, seconds, came = [], went = [], changed = [] }: wire.Reload): string {
-	if (outcome === "OUTCOME_UNCHANGED") return "Nothing has changed: what is on disk is in force.";
+function verdict(reload: wire.Reload): string {
+	const { outcome, message, seconds, came = [], went = [], changed = [], problems = [] } = reload;
+	if (outcome === "OUTCOME_UNCHANGED")
+		return `Nothing has changed: what is on disk is in force${problems.length > 0 ? ", but for this:" : "."}`;
 	if (outcome === "OUTCOME_REFUSED") return `Refused: ${message ?? ""}; what was in force stays in force.`;
 	const rules = came.length + went.length + changed.length;
 	return `In force after ${(seconds ?? 0).toFixed(1)} s: ${counted(rules, "rule")} came, went or changed.`;
