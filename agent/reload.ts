@@ -59,6 +59,8 @@ export interface Reloader {
 
 /** Names or problems told at most. */
 const mostShown = 100;
+/** Errors of rules told at most for as long as they stand. */
+const mostStanding = 5;
 
 /** Nothing of it can be put in force. */
 class Refusal extends Error {
@@ -178,7 +180,7 @@ export function createReloader(options: ReloaderOptions): Reloader {
 			return next;
 		},
 		last: () => last,
-		problems: () => standing,
+		problems: () => [...standing, ...shown(errorsOf(detection.current().rules), mostStanding)],
 		watched: () => watched,
 	};
 }
@@ -187,6 +189,10 @@ function sameFiles(a: readonly RuleFile[], b: readonly RuleFile[]): boolean {
 	return (
 		a.length === b.length && a.every(({ path, text }, at) => path === b[at]?.path && text === b[at]?.text)
 	);
+}
+
+function errorsOf(set: RuleSet): string[] {
+	return set.problems.filter(({ level }) => level === "error").map(problemText);
 }
 
 /** Rules that can fire. */
@@ -233,10 +239,8 @@ function isSameComplaint(a: wire.Reload | undefined, b: wire.Reload): boolean {
 }
 
 /** Of a long list the beginning, and how much more there is. */
-function shown(list: readonly string[]): string[] {
-	return list.length <= mostShown
-		? [...list]
-		: [...list.slice(0, mostShown), `and ${list.length - mostShown} more`];
+function shown(list: readonly string[], most = mostShown): string[] {
+	return list.length <= most ? [...list] : [...list.slice(0, most), `and ${list.length - most} more`];
 }
 
 function shownChanges({ came, went, changed }: RuleChanges): Pick<wire.Reload, "came" | "went" | "changed"> {

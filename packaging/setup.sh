@@ -50,6 +50,10 @@ if [ $tests = yes ]; then
 	need openssl "makes the tests' certificates" have openssl
 	need conntrack "cuts connections of blocked addresses" have conntrack
 	need procps "tests look at processes" have ps
+	need cron "runs jobs on the tests' own machine" test -x /usr/sbin/cron
+	need logrotate "turns logs on the tests' own machine" test -x /usr/sbin/logrotate
+	need dropbear-bin "lets tests log in to a machine of their own" have dbclient
+	need rsync "copies files to it" have rsync
 	need qemu-system-x86 "boots other kernels in virtual machines" have qemu-system-x86_64
 	need g++-aarch64-linux-gnu "compiles the addon for arm64" have aarch64-linux-gnu-g++
 fi

@@ -99,6 +99,8 @@ export async function startEngine(options: EngineOptions = {}): Promise<Engine> 
 			PATH: process.env.PATH,
 			DOCKER_HOST: `unix://${socketPath}`,
 			DOCKER_CONFIG: join(directory, "cli"),
+			// The other builder asks a registry for images that lie here.
+			DOCKER_BUILDKIT: "0",
 		});
 	}
 

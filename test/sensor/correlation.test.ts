@@ -5,18 +5,18 @@ import { spawnSync } from "node:child_process";
 import { chmodSync, copyFileSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { SensorProcess } from "./process.ts";
 
 let folder: string;
 let sensor: SensorProcess;
 
-beforeEach(async () => {
+beforeAll(async () => {
 	folder = mkdtempSync(join(tmpdir(), "picket-correlation-"));
 	sensor = new SensorProcess({ args: ["--scope-pid", String(process.pid)] });
 	await sensor.ready();
 });
-afterEach(async () => {
+afterAll(async () => {
 	await sensor.dispose();
 	rmSync(folder, { recursive: true, force: true });
 });

@@ -1,7 +1,7 @@
 // This machine's own programs and files in a world that is thrown away: a copy-on-write root (overlay on a tmpfs), mount,
 // process and network namespaces of its own. What tests install, edit and destroy in it the machine never sees.
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -69,7 +69,12 @@ export class OwnMachine {
 		this.#pid = Number(readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1").split(" ")[0]);
 	}
 
-	/** A shell script in it, as root without a terminal or login; ends within two minutes or rejects. */
+	/** Makes or replaces a file in it. */
+	write(path: string, text: string): void {
+		writeFileSync(`/proc/${this.#pid}/root${path}`, text);
+	}
+
+	/** A shell script in it, as root without a terminal or login, in a session of its own; ends within two minutes or rejects. */
 	run(script: string, shell = "/bin/sh"): Promise<Result> {
 		const where = [
 			"--target",
@@ -87,6 +92,7 @@ export class OwnMachine {
 			HOME: "/root",
 		};
 		const child = spawn("nsenter", [...where, shell, "-c", script], {
+			detached: true,
 			stdio: ["ignore", "pipe", "pipe"],
 			env: { ...environment, LC_ALL: "C", DEBIAN_FRONTEND: "noninteractive" },
 		});
@@ -97,7 +103,7 @@ export class OwnMachine {
 			});
 		return new Promise((resolve, reject) => {
 			const late = setTimeout(() => {
-				child.kill("SIGKILL");
+				if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
 				reject(new Error(`${script}\nis still running; it said: ${out}`));
 			}, 120_000);
 			child.on("close", (status) => {

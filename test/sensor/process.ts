@@ -6,6 +6,9 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type * as wire from "../../agent/model/picket.v1.ts";
 
+/** Longer than anything takes on a machine that is busy with something else. */
+const patience = 60_000;
+
 export const cli = new URL("../../agent/main.mjs", import.meta.url).pathname;
 
 export interface Started {
@@ -61,7 +64,7 @@ export class SensorProcess {
 		await this.until("start", () => this.messages.includes("watching;"));
 	}
 
-	async until(what: string, condition: () => boolean, ms = 15_000): Promise<void> {
+	async until(what: string, condition: () => boolean, ms = patience): Promise<void> {
 		const end = Date.now() + ms;
 		while (!condition()) {
 			if (Date.now() > end || this.child.exitCode !== null) {

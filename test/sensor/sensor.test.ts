@@ -420,11 +420,13 @@ describe("rules", () => {
 		const good = await picket("rules", "check", join(folder, "rules.yaml"), "--json");
 		expect(good.status).toBe(0);
 		expect(JSON.parse(good.out)).toEqual({
+			problems: [],
 			rules: [
 				{
 					name: "Marked program",
 					source: "falco",
 					file: join(folder, "rules.yaml"),
+					line: 1,
 					status: "evaluable",
 					reasons: [],
 				},

@@ -214,7 +214,7 @@ describe("is told of under its own name, and the nearest thing is not:", () => {
 		await machine.run(miss, "/bin/bash");
 		const done = await machine.run(act, "/bin/bash");
 		await sensor
-			.until(raises, () => alertsOf(raises).some(({ summary }) => summary?.includes(shows)), 8000)
+			.until(raises, () => alertsOf(raises).some(({ summary }) => summary?.includes(shows)))
 			.catch((error) => {
 				throw new Error(`${done.out}\n${String(error).slice(0, 3000)}`);
 			});
