@@ -191,10 +191,6 @@ function sameFiles(a: readonly RuleFile[], b: readonly RuleFile[]): boolean {
 	);
 }
 
-function errorsOf(set: RuleSet): string[] {
-	return set.problems.filter(({ level }) => level === "error").map(problemText);
-}
-
 /** Rules that can fire. */
 function able(set: RuleSet): number {
 	return set.rules.filter((rule) => rule.enabled).length;
