@@ -2,7 +2,7 @@
 import type { Container } from "../model/process.ts";
 import { bool, containerId, type Field, type Fields, ofContainer, type TextField } from "./field.ts";
 import { sinceEpoch } from "./fields-process.ts";
-import { Glob, StringSequence } from "./text.ts";
+import { Glob } from "./glob.ts";
 
 /** "registry:5000/team/nginx:1.27@sha256:…" → repository, tag, digest. */
 function imageParts(image: string): { repository: string; tag: string; digest: string } {
@@ -35,12 +35,8 @@ function mountField(
 			});
 		}
 		const glob = new Glob(argument);
-		const text = new StringSequence();
 		return ofContainer(({ mounts }) => {
-			const mount = mounts.find((each) => {
-				text.text = side(each);
-				return glob.matches(text);
-			});
+			const mount = mounts.find((each) => glob.string(side(each)));
 			return mount && get(mount);
 		});
 	};
