@@ -5,7 +5,7 @@ import type { Field, FieldContext } from "./field.ts";
 import { findField } from "./fields.ts";
 import { addressField } from "./fields-socket.ts";
 import { isKnownField } from "./known-fields.ts";
-import { matcher, numberOperators, numberValue } from "./matcher.ts";
+import { matcher, matcherOf, numberOperators, numberValue } from "./matcher.ts";
 import type { Operator, Term } from "./syntax.ts";
 import { asLatin1, lowerCase, upperCase } from "./text.ts";
 
@@ -78,15 +78,12 @@ function computedComparison(
 	}
 	return (lefts, rights) => {
 		try {
-			return lefts.some(matcher(operator, rights.map(fromLatin1), all).onString);
+			return lefts.some(matcherOf(operator, rights, all).onString);
 		} catch (error) {
 			if (error instanceof CheckProblem) return false; // another field's text that is no regular expression
 			throw error;
 		}
 	};
-}
-function fromLatin1(text: string): string {
-	return Buffer.from(text, "latin1").toString("utf8");
 }
 
 /** What a term, with or without calls in it, is for an event; undefined where it is missing. Throws CheckProblem. */

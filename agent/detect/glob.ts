@@ -1,6 +1,6 @@
 // Globs in time linear to the text: between two * stands a run of signs, the first place of which is looked for with
 // all its places at once, a bit each (Baeza-Yates and Gonnet's shift-and).
-import { asBytes, latin1Bytes } from "./text.ts";
+import { latin1Bytes } from "./text.ts";
 
 /** Signs that stand next to each other. */
 class Run {
@@ -55,7 +55,7 @@ class Run {
 	}
 }
 
-/** fnmatch(3) without flags: `*` and `?` match `/` and leading dots too. */
+/** fnmatch(3) without flags: `*` and `?` match `/` and leading dots too. Patterns are latin1, as texts are. */
 export class Glob {
 	/** What stands between the *; one of them when there is no *. */
 	readonly #runs: readonly Run[];
@@ -65,7 +65,7 @@ export class Glob {
 	readonly cost: number;
 
 	constructor(pattern: string, ignoreCase = false) {
-		const runs = runsOf(asBytes(pattern), ignoreCase);
+		const runs = runsOf(Buffer.from(pattern, "latin1"), ignoreCase);
 		this.#runs = runs.map((signs) => new Run(signs));
 		this.#least = runs.reduce((sum, { length }) => sum + length, 0);
 		this.cost = 3 * Math.max(...this.#runs.slice(1, -1).map(({ words }) => words), 1);

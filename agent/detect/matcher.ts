@@ -5,7 +5,6 @@ import { Needle } from "./needle.ts";
 import { compileRegex } from "./regex.ts";
 import type { Operator } from "./syntax.ts";
 import {
-	asBytes,
 	asciiLower,
 	asLatin1,
 	ByteSet,
@@ -23,10 +22,14 @@ export interface Matcher {
 	onRange(range: Range): boolean;
 }
 
-/** What `operator` with constant values says of a text. */
+/** What `operator` with constant values, as a rule file has them, says of a text. */
 export function matcher(operator: Operator, values: readonly string[], all = false): Matcher {
-	const bytes = values.map(asBytes);
-	const texts = values.map(asLatin1);
+	return matcherOf(operator, values.map(asLatin1), all);
+}
+
+/** The same with values in latin1, as an event has them. */
+export function matcherOf(operator: Operator, texts: readonly string[], all = false): Matcher {
+	const bytes = texts.map((text) => Buffer.from(text, "latin1"));
 	/** Any (or all) of the values satisfies. */
 	const each = (
 		cost: number,
@@ -97,12 +100,12 @@ export function matcher(operator: Operator, values: readonly string[], all = fal
 		case "like": {
 			return searching(
 				10,
-				values.map((value) => bounded(new Glob(value, operator !== "glob"), value)),
+				texts.map((value) => bounded(new Glob(value, operator !== "glob"), value)),
 				all,
 			);
 		}
 		case "pmatch": {
-			const patterns = values.map((value) => bounded(new PathPattern(value), value));
+			const patterns = texts.map((value) => bounded(new PathPattern(value), value));
 			return strings(12, (text) => patterns.some((pattern) => pattern.matches(text)));
 		}
 		case "regex":
@@ -115,8 +118,8 @@ export function matcher(operator: Operator, values: readonly string[], all = fal
 		}
 		case "bcontains":
 		case "bstartswith": {
-			const raw = values.map((value) => Buffer.from(value, "hex"));
-			if (values.some((value) => !/^([0-9a-fA-F]{2})+$/.test(value))) {
+			const raw = texts.map((value) => Buffer.from(value, "hex"));
+			if (texts.some((value) => !/^([0-9a-fA-F]{2})+$/.test(value))) {
 				throw new CheckProblem(
 					`${operator} needs bytes in hexadecimal`,
 					"write pairs of digits such as cafebabe",

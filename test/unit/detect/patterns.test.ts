@@ -10,6 +10,7 @@ import { compileRegex } from "../../../agent/detect/regex.ts";
 import { Bits } from "../../../agent/detect/regex-bits.ts";
 import { Positions } from "../../../agent/detect/regex-positions.ts";
 import { Table } from "../../../agent/detect/regex-table.ts";
+import { observationOf } from "../../../agent/detect/sample.ts";
 import {
 	hostileGlobs,
 	hostilePaths,
@@ -18,7 +19,7 @@ import {
 	longTexts,
 	refusedRegexes,
 } from "../../bench/hostile.ts";
-import { errorOf, Random } from "./rig.ts";
+import { errorOf, fired, Random, ruleOf } from "./rig.ts";
 
 const letters = ["a", "b", "A", "_", " ", "\n", "-", "\xe9", "7"];
 
@@ -210,4 +211,17 @@ describe("a text in a text", () => {
 			}
 		}
 	});
+});
+
+it("a field is compared with another one by its bytes, which need not be UTF-8", () => {
+	const { set } = ruleOf("proc.name = val(proc.pname)");
+	const named = (comm: string, parent: string) => {
+		const observation = observationOf({ exec: "", process: {}, ancestors: [{}] });
+		Object.assign(observation.process ?? {}, { comm });
+		Object.assign(observation.process?.parent ?? {}, { comm: parent });
+		return fired(set, observation);
+	};
+	expect(named("\xff", "\xff")).toEqual(["r"]);
+	expect(named("\xff", "\xfe")).toEqual([]);
+	expect(named("\xc3\xa9", "\xc3\xa9")).toEqual(["r"]);
 });

@@ -31,6 +31,10 @@ const typeNames: Record<number, readonly string[]> = {
 	[EventKind.connect]: ["connect"],
 	[EventKind.fork]: ["clone", "clone3", "fork", "vfork"],
 	[EventKind.exit]: ["procexit"],
+	[EventKind.rmdir]: ["rmdir", "unlinkat"],
+	[EventKind.bind]: ["bind"],
+	[EventKind.ptrace]: ["ptrace"],
+	[EventKind.umount]: ["umount2"],
 };
 
 function read(name: string, argument: string | undefined, observation: Observation): Reading {
@@ -113,6 +117,10 @@ function read(name: string, argument: string | undefined, observation: Observati
 		}
 		case "proc.aexepath":
 			return ancestors.map(({ exe }) => exe);
+		case "proc.pid":
+			return of(process.pid);
+		case "proc.apid":
+			return ancestors.map(({ pid }) => String(pid));
 		case "user.uid":
 			return ofProcess(process.euid);
 		case "container.id":
@@ -170,11 +178,16 @@ function below(pattern: string, path: string): boolean {
 	return parts(pattern).every((part, index) => index < given.length && globs(part, given[index] ?? ""));
 }
 
-export const numeric = new Set(["evt.rawres", "fd.sport", "fd.port", "user.uid"]);
+const order = (a: string, b: string): number =>
+	Buffer.compare(Buffer.from(a, "latin1"), Buffer.from(b, "latin1"));
+
+export const numeric = new Set(["evt.rawres", "fd.sport", "fd.port", "user.uid", "proc.pid", "proc.apid"]);
 function compare(name: string, operator: string, value: string, against: string): boolean {
 	if (numeric.has(name)) {
 		const [left, right] = [Number(value), Number(against)];
 		if (operator === "<") return left < right;
+		if (operator === "<=") return left <= right;
+		if (operator === ">") return left > right;
 		if (operator === ">=") return left >= right;
 		return operator === "!=" ? left !== right : left === right;
 	}
@@ -182,9 +195,23 @@ function compare(name: string, operator: string, value: string, against: string)
 		case "!=":
 			return value !== against;
 		case "<":
-			return Buffer.compare(Buffer.from(value, "latin1"), Buffer.from(against, "latin1")) < 0;
+			return order(value, against) < 0;
+		case "<=":
+			return order(value, against) <= 0;
+		case ">":
+			return order(value, against) > 0;
 		case ">=":
-			return Buffer.compare(Buffer.from(value, "latin1"), Buffer.from(against, "latin1")) >= 0;
+			return order(value, against) >= 0;
+		case "iequals":
+			return fold(value) === fold(against);
+		case "istartswith":
+			return fold(value).slice(0, against.length) === fold(against);
+		case "iendswith":
+			return against === "" || fold(value).slice(-against.length) === fold(against);
+		case "like":
+			return globs(fold(against), fold(value));
+		case "search":
+			return new RegExp(against).test(value);
 		case "contains":
 			return value.split(against).length > 1 || against === "";
 		case "icontains":
