@@ -146,7 +146,7 @@ describe("a glob", () => {
 		}
 		expect(counts.true).toBeGreaterThan(4000);
 		expect(counts.true).toBeLessThan(36_000);
-	});
+	}, 60_000);
 
 	it("finds runs of more than 32 signs, at any place", () => {
 		for (const size of [31, 32, 33, 63, 64, 65, 200]) {
@@ -200,7 +200,7 @@ describe("a text in a text", () => {
 		}
 		expect(counts.true).toBeGreaterThan(5000);
 		expect(counts.true).toBeLessThan(15_000);
-	});
+	}, 60_000);
 
 	it("is found at the end of what it almost stands in all over", () => {
 		for (const value of hostileTexts) {

@@ -65,7 +65,7 @@ function read(name: string, argument: string | undefined, observation: Observati
 			return call === undefined ? (typeNames[event.kind] ?? none) : [call];
 		}
 		case "evt.rawres":
-			return event.kind === EventKind.fork || event.kind === EventKind.exit ? none : of(event.result);
+			return isKind("fork", "exit", "cgroup", "dns") ? none : of(event.result);
 		case "evt.is_open_read":
 			return isOpen ? of((event.openFlags & 3) === 0 || (event.openFlags & 3) === 2) : none;
 		case "evt.is_open_write":
@@ -73,6 +73,7 @@ function read(name: string, argument: string | undefined, observation: Observati
 		case "fd.nameraw":
 			return isOpen ? of(raw) : read("fd.name", undefined, observation);
 		case "fd.name": {
+			if (isKind("memfd")) return of(`memfd:${event.text(Text.name)}`);
 			if (isOpen || (isConnect && event.family === 1)) return path === "" && isOpen ? none : of(path);
 			if (!isConnect || event.family !== 2) return none;
 			const end = (start: number, port: number) => `${octets(observation, start, 2).join(".")}:${port}`;
@@ -83,6 +84,7 @@ function read(name: string, argument: string | undefined, observation: Observati
 		case "fd.directory":
 			return isOpen && cut >= 0 ? of(path.slice(0, cut) || "/") : none;
 		case "fd.filename":
+			if (isKind("memfd")) return read("fd.name", undefined, observation);
 			return isOpen && path !== "" && event.result >= 0 ? of(path.slice(cut + 1)) : none;
 		case "fd.sport":
 			return isConnect && event.family !== 1 ? of(event.remotePort) : none;
