@@ -5,9 +5,9 @@ import type { Field, FieldContext } from "./field.ts";
 import { findField } from "./fields.ts";
 import { addressField } from "./fields-socket.ts";
 import { isKnownField } from "./known-fields.ts";
-import { matcher, numberOperators, numberValue } from "./matcher.ts";
+import { matcher, matcherOf, numberOperators, numberValue } from "./matcher.ts";
 import type { Operator, Term } from "./syntax.ts";
-import { asLatin1, fromLatin1, lowerCase, upperCase } from "./text.ts";
+import { asLatin1, lowerCase, upperCase } from "./text.ts";
 
 type Computed = (observation: Observation, context: FieldContext) => readonly string[] | undefined;
 
@@ -96,7 +96,7 @@ function computedComparison(
 	}
 	return (lefts, rights) => {
 		try {
-			return lefts.some(matcher(operator, rights.map(fromLatin1), all).onString);
+			return lefts.some(matcherOf(operator, rights, all).onString);
 		} catch (error) {
 			if (error instanceof CheckProblem) return false; // another field's text that is no regular expression
 			throw error;

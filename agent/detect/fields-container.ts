@@ -2,7 +2,8 @@
 import type { Container } from "../model/process.ts";
 import { bool, containerId, type Field, type Fields, ofContainer, type TextField } from "./field.ts";
 import { sinceEpoch } from "./fields-process.ts";
-import { Glob, StringSequence } from "./text.ts";
+import { Glob } from "./glob.ts";
+import { asLatin1 } from "./text.ts";
 
 /** "registry:5000/team/nginx:1.27@sha256:…" → repository, tag, digest. */
 function imageParts(image: string): { repository: string; tag: string; digest: string } {
@@ -34,13 +35,9 @@ function mountField(
 				return mount && get(mount);
 			});
 		}
-		const glob = new Glob(argument);
-		const text = new StringSequence();
+		const glob = new Glob(asLatin1(argument));
 		return ofContainer(({ mounts }) => {
-			const mount = mounts.find((each) => {
-				text.text = side(each);
-				return glob.matches(text);
-			});
+			const mount = mounts.find((each) => glob.string(side(each)));
 			return mount && get(mount);
 		});
 	};

@@ -1,23 +1,20 @@
 // What an operator with constant values says of a text: on bytes in place and on strings, and of numbers.
-import { RE2JS } from "re2js";
 import { CheckProblem } from "./check.ts";
-import { regexLiterals } from "./regex-literals.ts";
+import { Glob, PathPattern } from "./glob.ts";
+import { Letters } from "./letters.ts";
+import { Needle } from "./needle.ts";
+import { compileRegex, type Regex } from "./regex.ts";
 import type { Operator } from "./syntax.ts";
 import {
-	asBytes,
+	asciiLower,
 	asLatin1,
 	ByteSet,
-	contains,
 	endsWith,
 	equals,
 	fromLatin1,
-	Glob,
 	hash,
 	lowerCase,
-	PathPattern,
 	type Range,
-	RangeSequence,
-	StringSequence,
 	startsWith,
 } from "./text.ts";
 
@@ -27,10 +24,14 @@ export interface Matcher {
 	onRange(range: Range): boolean;
 }
 
-/** What `operator` with constant values says of a text. */
+/** What `operator` with constant values, as a rule file has them, says of a text. */
 export function matcher(operator: Operator, values: readonly string[], all = false): Matcher {
-	const bytes = values.map(asBytes);
-	const texts = values.map(asLatin1);
+	return matcherOf(operator, values.map(asLatin1), all);
+}
+
+/** The same with values in latin1, as an event has them. */
+export function matcherOf(operator: Operator, texts: readonly string[], all = false): Matcher {
+	const bytes = texts.map((text) => Buffer.from(text, "latin1"));
 	/** Any (or all) of the values satisfies. */
 	const each = (
 		cost: number,
@@ -79,9 +80,9 @@ export function matcher(operator: Operator, values: readonly string[], all = fal
 		case "endswith":
 			return each(2, endsWith, (text, value) => text.endsWith(value));
 		case "contains":
-			return each(6, contains, (text, value) => text.includes(value));
+			return containing(bytes, all, false);
 		case "icontains":
-			return foldedContains(texts, all);
+			return containing(bytes, all, true);
 		case "iequals":
 			return foldedAt(texts, all, (size, value) => (size === value ? 0 : -1));
 		case "istartswith":
@@ -99,49 +100,40 @@ export function matcher(operator: Operator, values: readonly string[], all = fal
 		case "glob":
 		case "iglob":
 		case "like": {
-			const globs = values.map(
-				(value) => new Glob(value, { ignoreCase: operator !== "glob", characters: operator === "like" }),
+			const globs = texts.map((text) =>
+				operator === "like" ? likeOf(text) : new Glob(text, operator === "iglob"),
 			);
-			const ranges = new RangeSequence();
-			const sequence = new StringSequence();
-			const check = (on: RangeSequence | StringSequence) =>
-				all ? globs.every((glob) => glob.matches(on)) : globs.some((glob) => glob.matches(on));
-			return {
-				cost: 10,
-				onString: (text) => {
-					sequence.text = text;
-					return check(sequence);
-				},
-				onRange: (range) => {
-					ranges.range = range;
-					return check(ranges);
-				},
-			};
+			return searching(
+				10,
+				globs.map((glob, place) => bounded(glob, texts[place] as string)),
+				all,
+			);
 		}
 		case "pmatch": {
-			const patterns = values.map((value) => new PathPattern(value));
+			const patterns = texts.map((value) => bounded(new PathPattern(value), value));
 			return strings(12, (text) => patterns.some((pattern) => pattern.matches(text)));
 		}
 		case "regex":
 		case "search": {
-			const compiled = values.map((value) => compileRegex(value, operator === "regex"));
-			const check = (text: string) => (matches: (text: string) => boolean) => matches(text);
-			return strings(40, (text) => (all ? compiled.every(check(text)) : compiled.some(check(text))));
+			return searching(
+				10,
+				texts.map((text) => compileRegex(fromLatin1(text), operator === "regex")),
+				all,
+			);
 		}
 		case "bcontains":
 		case "bstartswith": {
-			const raw = values.map((value) => Buffer.from(value, "hex").toString("latin1"));
-			if (values.some((value) => !/^([0-9a-fA-F]{2})+$/.test(value))) {
+			const raw = texts.map((value) => Buffer.from(value, "hex"));
+			if (texts.some((value) => !/^([0-9a-fA-F]{2})+$/.test(value))) {
 				throw new CheckProblem(
 					`${operator} needs bytes in hexadecimal`,
 					"write pairs of digits such as cafebabe",
 				);
 			}
-			const at = (text: string, value: string) =>
-				operator === "bcontains" ? text.includes(value) : text.startsWith(value);
-			return strings(6, (text) =>
-				all ? raw.every((value) => at(text, value)) : raw.some((value) => at(text, value)),
-			);
+			if (operator === "bcontains") return containing(raw, all, false);
+			const begins = raw.map((value) => value.toString("latin1"));
+			const holds = (text: string) => (value: string) => text.startsWith(value);
+			return strings(6, (text) => (all ? begins.every(holds(text)) : begins.some(holds(text))));
 		}
 		case "exists":
 			return strings(1, () => true);
@@ -156,24 +148,44 @@ function strings(cost: number, onString: (text: string) => boolean): Matcher {
 	};
 }
 
-/** Several checks of one text follow each other: it is folded once. */
-let lastText = "";
-let lastLower = "";
-function lowerOf(text: string): string {
-	if (text !== lastText) {
-		lastText = text;
-		lastLower = lowerCase(text);
-	}
-	return lastLower;
+/** Operations that a letter of the text may take: 384 signs between two *; some 4 ms for 100 kB. */
+const mostCost = 36;
+function bounded<T extends { readonly cost: number }>(pattern: T, text: string): T {
+	if (pattern.cost <= mostCost) return pattern;
+	throw new CheckProblem(
+		`${JSON.stringify(`${text.slice(0, 100)}…`)} has too many signs between two *`,
+		"use contains for a long text, or split it",
+	);
 }
 
-function foldedContains(values: readonly string[], all: boolean): Matcher {
-	const lower = values.map(lowerCase);
-	return strings(12, (text) => {
-		const own = lowerOf(text);
-		for (let i = 0; i < lower.length; i++) if (own.includes(lower[i] as string) !== all) return !all;
-		return all;
-	});
+/** Something that looks through a text, wherever that is. */
+interface Search {
+	string(text: string): boolean;
+	bytes(bytes: Uint8Array, start: number, size: number): boolean;
+}
+
+/** Any (or all) of them find what they look for. */
+function searching(cost: number, searches: readonly Search[], all: boolean): Matcher {
+	return {
+		cost: cost + searches.length,
+		onString: (text) => {
+			for (let i = 0; i < searches.length; i++) if ((searches[i] as Search).string(text) !== all) return !all;
+			return all;
+		},
+		onRange: ({ bytes, start, size }) => {
+			for (let i = 0; i < searches.length; i++)
+				if ((searches[i] as Search).bytes(bytes, start, size) !== all) return !all;
+			return all;
+		},
+	};
+}
+
+function containing(values: readonly Buffer[], all: boolean, ignoreCase: boolean): Matcher {
+	return searching(
+		6,
+		values.map((value) => new Needle(value, ignoreCase)),
+		all,
+	);
 }
 
 /** In place, whatever the case; `place` is where a value of that size would stand, negative for nowhere. */
@@ -190,7 +202,8 @@ function foldedAt(
 				const value = lower[i] as Buffer;
 				const at = place(text.length, value.length);
 				let same = at >= 0;
-				for (let j = 0; same && j < value.length; j++) same = folded(text.charCodeAt(at + j)) === value[j];
+				for (let j = 0; same && j < value.length; j++)
+					same = asciiLower(text.charCodeAt(at + j)) === value[j];
 				if (same !== all) return same;
 			}
 			return all;
@@ -201,38 +214,25 @@ function foldedAt(
 				const at = place(size, value.length);
 				let same = at >= 0;
 				for (let j = 0; same && j < value.length; j++)
-					same = folded(bytes[start + at + j] as number) === value[j];
+					same = asciiLower(bytes[start + at + j] as number) === value[j];
 				if (same !== all) return same;
 			}
 			return all;
 		},
 	};
 }
-function folded(sign: number): number {
-	return sign >= 0x41 && sign <= 0x5a ? sign + 0x20 : sign;
-}
-
-/**
- * `whole`: the text as a whole matches, and . is any sign; else some part of it, and . is no line end. A sign is what
- * UTF-8 spells, as in RE2, and a byte only where it spells nothing.
- */
-function compileRegex(pattern: string, whole: boolean): (text: string) => boolean {
-	try {
-		const regex = RE2JS.compile(pattern, whole ? RE2JS.DOTALL : 0);
-		const matches = (bytes: string): boolean => {
-			const text = fromLatin1(bytes);
-			return whole ? regex.testExact(text) : regex.test(text);
-		};
-		const literals = regexLiterals(pattern)?.map(asLatin1);
-		if (!literals) return matches;
-		return (text) => literals.some((literal) => text.includes(literal)) && matches(text);
-	} catch (error) {
-		const reason = error instanceof Error ? error.message : String(error);
-		throw new CheckProblem(
-			`the regular expression ${JSON.stringify(pattern)} cannot be used: ${reason}`,
-			"RE2 syntax; no look-around, no back references",
-		);
-	}
+/** A glob about characters, in any case of ASCII's letters. */
+function likeOf(text: string): Regex {
+	const value = fromLatin1(text);
+	const codes = [...value].map((sign) => sign.codePointAt(0) ?? 0);
+	const letters = Letters.of(
+		codes.flatMap((code) => [code, code + 1]),
+		(code) => (codes.includes(code) ? String(code) : ""),
+	);
+	if (!letters)
+		throw new CheckProblem(`${JSON.stringify(value)} has too many different characters`, "split the pattern");
+	const pattern = String.fromCharCode(...codes.map((code) => letters.letterOf(code)));
+	return letters.over(new Glob(pattern, true));
 }
 
 export const numberOperators: Partial<Record<Operator, (a: number, b: number) => boolean>> = {

@@ -1,5 +1,5 @@
-// Literals of which every match of a regular expression holds one: looked for before the expression itself is tried,
-// which costs a hundred times as much. Knows the common part of RE2's syntax and says nothing about the rest.
+// Literals of which every match of a regular expression holds one: by them the rules are found that an event can match
+// at all. Knows the common part of RE2's syntax and says nothing about the rest.
 
 /** A text matches only if it holds one of these; undefined: nothing is known. */
 type Required = readonly string[] | undefined;

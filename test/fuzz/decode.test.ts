@@ -4,8 +4,9 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { describe, expect, it } from "vitest";
 import { readRules } from "../../agent/content.ts";
+import { at, observationsOf, type Step } from "../../agent/detect/correlation/sample.ts";
 import type { RuleSet } from "../../agent/detect/load.ts";
-import type { Sample } from "../../agent/detect/sample.ts";
+import { observationOf, type Sample } from "../../agent/detect/sample.ts";
 import { eventNames } from "../../agent/model/event.ts";
 import { Random } from "../unit/detect/rig.ts";
 import { limitMs, seed, soak, tell, timeout } from "./counts.ts";
@@ -15,6 +16,8 @@ import { createStages, type Fuzzed } from "./stages.ts";
 import { Watch } from "./watch.ts";
 
 const wanted = soak ? 1_000_000 : 20_000;
+/** ns. */
+const hour = 3600e9;
 const memoryBytes = 256 * 1024;
 const cgroupOf = (place: number): number => 1000 + place;
 
@@ -27,16 +30,22 @@ function heapMb(): number {
 /** Stories of our signatures, their containers made known. */
 function sampleStories({ enrichment }: Fuzzed, rules: RuleSet): Story[] {
 	const samples = rules.rules.flatMap(
-		({ samples: given }) => (given as { positive?: Sample[] } | undefined)?.positive ?? [],
+		({ samples: given }) => (given as { positive?: (Sample | Step[])[] } | undefined)?.positive ?? [],
 	);
+	let firstPid = 10_000;
 	return samples.map((sample, place) => {
-		const container = containerOf(sample);
-		if (container) {
-			enrichment.replay({ name: "container", value: container });
-			const path = `/docker/${container.id}`;
-			enrichment.replay({ name: "cgroup", value: { id: cgroupOf(place), path } });
-		}
-		return storyOf(sample, 10_000 + 8 * place, cgroupOf(place));
+		const acts = Array.isArray(sample) ? observationsOf(sample) : [observationOf(sample)];
+		const container = containerOf(acts[0]);
+		if (container) enrichment.replay({ name: "container", value: container });
+		// Correlations group by container, and of a cgroup nobody knows it is not known whether it is one.
+		const path = container ? `/docker/${container.id}` : `/system.slice/${place}.service`;
+		enrichment.replay({ name: "cgroup", value: { id: cgroupOf(place), path } });
+		return acts.flatMap((act) => {
+			firstPid += 8;
+			// An hour after the sample before: what that has left in a correlation's window is gone.
+			at(act, act.event.time + place * hour, firstPid);
+			return storyOf(act, firstPid, cgroupOf(place));
+		});
 	});
 }
 
@@ -80,14 +89,18 @@ describe("a mutated record", () => {
 			const random = new Random(seed);
 			const rules = readRules([], true);
 			const stages = createStages(rules);
-			const { pipeline, engine, sent } = stages;
+			const { pipeline, engine, found, sent } = stages;
 			const feeder = new Feeder(stages, random);
 			const samples = sampleStories(stages, rules);
 			const others = everyKind(random);
 			const begun = performance.now();
 			for (const story of samples) for (const record of story) feeder.feed(record, false);
 			// Every signature has something to find before anything is changed.
-			const silent = rules.rules.filter(({ name }) => !engine.matches.has(name));
+			const silent = rules.rules.filter(
+				// Correlations that others are made of find something when these do.
+				({ name, samples, correlation }) =>
+					!found.has(name) && !engine.matches.has(name) && !(correlation && !samples),
+			);
 			expect(silent.map(({ name }) => name)).toEqual([]);
 
 			let warm = 0;

@@ -1,6 +1,5 @@
 // Valid records to begin with: of every kind, and the samples of our signatures with the executions before them, so
 // that rules have something to find.
-import { observationOf, type Sample } from "../../agent/detect/sample.ts";
 import { type EventName, eventName, eventNames, type Observation, Text } from "../../agent/model/event.ts";
 import * as layout from "../../agent/model/layout.ts";
 import type { ContainerFacts, Process, StandardStream } from "../../agent/model/process.ts";
@@ -62,8 +61,8 @@ function startOf(pid: number): bigint {
 	return BigInt(100 * second + pid);
 }
 
-function headerOf(pid: number, cgroupId: number, flags: number): Record<string, Value> {
-	return { time: BigInt(1000 * second), start: startOf(pid), cgroupId, pid, tid: pid, flags };
+function headerOf(time: number, pid: number, cgroupId: number, flags: number): Record<string, Value> {
+	return { time: BigInt(time), start: startOf(pid), cgroupId, pid, tid: pid, flags };
 }
 
 function streamOf({ type, inode, family, remotePort, localPort, remoteAddress }: StandardStream): Buffer {
@@ -78,12 +77,24 @@ function streamOf({ type, inode, family, remotePort, localPort, remoteAddress }:
 	return stream;
 }
 
-function execOf(process: Process, pid: number, cgroupId: number, flags: number): Buffer {
-	const { uid, gid, euid, egid, loginUid, sessionId, tty } = process;
+function execOf(process: Process, time: number, pid: number, cgroupId: number, flags: number): Buffer {
+	const { uid, gid, euid, egid, loginUid, sessionId, sessionLeader, processGroup, tty } = process;
 	return recordOf("exec", {
-		...headerOf(pid, cgroupId, flags),
+		...headerOf(time, pid, cgroupId, flags),
 		...{ parentPid: pid - 1, parentStart: startOf(pid - 1), namespacePid: pid },
-		...{ uid, gid, euid, egid, loginUid, sessionId, tty, inode: 7, capabilities: 0x1ff_ffff_ffffn },
+		...{
+			uid,
+			gid,
+			euid,
+			egid,
+			loginUid,
+			sessionId,
+			session: sessionLeader,
+			processGroup,
+			tty,
+			inode: 7,
+			capabilities: 0x1ff_ffff_ffffn,
+		},
 		...{ comm: process.comm, path: process.exe, raw: process.rawPath, cwd: process.cwd },
 		args: process.args.map((argument) => `${argument}\0`).join(""),
 		stream: Buffer.concat(process.streams.map(streamOf)),
@@ -95,7 +106,10 @@ function actOf({ event }: Observation, pid: number, cgroupId: number): Buffer | 
 	const name = eventName(event.kind);
 	if (name === undefined || name === "exec") return undefined;
 	const record = Buffer.from(event.bytes);
-	const header = recordOf(name, { ...headerOf(pid, cgroupId, event.flags), syscall: event.syscall });
+	const header = recordOf(name, {
+		...headerOf(event.time, pid, cgroupId, event.flags),
+		syscall: event.syscall,
+	});
 	header.copy(record, 0, 0, layout.eventHeader.bytes);
 	for (const [text, field] of Object.entries(Text)) {
 		const at = structs[name][text];
@@ -107,21 +121,20 @@ function actOf({ event }: Observation, pid: number, cgroupId: number): Buffer | 
 }
 
 /** The records after which the engine should see what the sample shows. */
-export function storyOf(sample: Sample, firstPid: number, cgroupId: number): Story {
-	const observation = observationOf(sample);
+export function storyOf(observation: Observation, firstPid: number, cgroupId: number): Story {
 	const line: Process[] = [];
 	for (let each = observation.process; each; each = each.parent) line.unshift(each);
 	const records = line.map((process, index) => {
 		const flags = index === line.length - 1 ? observation.event.flags : 0;
-		return execOf(process, firstPid + index, cgroupId, flags);
+		return execOf(process, observation.event.time, firstPid + index, cgroupId, flags);
 	});
 	const act = actOf(observation, firstPid + line.length - 1, cgroupId);
 	return act ? [...records, act] : records;
 }
 
 /** The container a sample lives in, as its runtime would tell of it. */
-export function containerOf(sample: Sample): ContainerFacts | undefined {
-	const container = observationOf(sample).process?.cgroup?.container;
+export function containerOf(observation: Observation | undefined): ContainerFacts | undefined {
+	const container = observation?.process?.cgroup?.container;
 	if (!container) return undefined;
 	const { id, runtime, name, image, labels, privileged = false } = container;
 	return { id, runtime, name, image, labels, privileged };

@@ -103,6 +103,8 @@ export interface Fuzzed {
 	readonly pipeline: Pipeline;
 	readonly enrichment: Enrichment;
 	readonly engine: Engine;
+	/** Rules that were found to match and correlations that were completed. */
+	readonly found: ReadonlySet<string>;
 	/** What stages threw, each once. */
 	readonly thrown: string[];
 	readonly sent: { events: number; alerts: number; actions: number; bytes: number };
@@ -113,6 +115,7 @@ export interface Fuzzed {
 
 export function createStages(rules: RuleSet): Fuzzed {
 	const thrown: string[] = [];
+	const found = new Set<string>();
 	const sent = { events: 0, alerts: 0, actions: 0, bytes: 0 };
 	const model = createModel(createTheme(8));
 	const enrichment = createEnrichment({
@@ -147,7 +150,13 @@ export function createStages(rules: RuleSet): Fuzzed {
 		cgroups: enrichment.cgroups,
 		peerNames,
 		detectors: [
-			engine,
+			{
+				evaluate: (seen, onFinding) =>
+					engine.evaluate(seen, (finding) => {
+						found.add(finding.rule);
+						onFinding(finding);
+					}),
+			},
 			{ evaluate: (seen, onFinding) => policyEngine.violations(seen, onFinding) },
 			{ evaluate: (seen) => readEverything(seen.event as RecordView) },
 			{ evaluate: askEveryField },
@@ -173,7 +182,7 @@ export function createStages(rules: RuleSet): Fuzzed {
 		logger: { error: ({ error }: { error: string }) => thrown.push(error) } as unknown as Logger,
 	});
 	return {
-		...{ pipeline, enrichment, engine, thrown, sent },
+		...{ pipeline, enrichment, engine, found, thrown, sent },
 		draw() {
 			for (const line of renderFrame(model, 120, 40, Date.now())) insist(!line.includes("\n"), "two lines");
 		},

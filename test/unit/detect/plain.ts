@@ -33,6 +33,10 @@ const typeNames: Record<number, readonly string[]> = {
 	[EventKind.connect]: ["connect"],
 	[EventKind.fork]: ["clone", "clone3", "fork", "vfork"],
 	[EventKind.exit]: ["procexit"],
+	[EventKind.rmdir]: ["rmdir", "unlinkat"],
+	[EventKind.bind]: ["bind"],
+	[EventKind.ptrace]: ["ptrace"],
+	[EventKind.umount]: ["umount2"],
 };
 
 function read(name: string, argument: string | undefined, observation: Observation): Reading {
@@ -63,7 +67,7 @@ function read(name: string, argument: string | undefined, observation: Observati
 			return call === undefined ? (typeNames[event.kind] ?? none) : [call];
 		}
 		case "evt.rawres":
-			return event.kind === EventKind.fork || event.kind === EventKind.exit ? none : of(event.result);
+			return isKind("fork", "exit", "cgroup", "dns") ? none : of(event.result);
 		case "evt.is_open_read":
 			return isOpen ? of((event.openFlags & 3) === 0 || (event.openFlags & 3) === 2) : none;
 		case "evt.is_open_write":
@@ -71,6 +75,7 @@ function read(name: string, argument: string | undefined, observation: Observati
 		case "fd.nameraw":
 			return isOpen ? of(raw) : read("fd.name", undefined, observation);
 		case "fd.name": {
+			if (isKind("memfd")) return of(`memfd:${event.text(Text.name)}`);
 			if (isOpen || (isConnect && event.family === 1)) return path === "" && isOpen ? none : of(path);
 			if (!isConnect || event.family !== 2) return none;
 			const end = (start: number, port: number) => `${octets(observation, start, 2).join(".")}:${port}`;
@@ -81,6 +86,7 @@ function read(name: string, argument: string | undefined, observation: Observati
 		case "fd.directory":
 			return isOpen && cut >= 0 ? of(path.slice(0, cut) || "/") : none;
 		case "fd.filename":
+			if (isKind("memfd")) return read("fd.name", undefined, observation);
 			return isOpen && path !== "" && event.result >= 0 ? of(path.slice(cut + 1)) : none;
 		case "fd.sport":
 			return isConnect && event.family !== 1 ? of(event.remotePort) : none;
@@ -115,6 +121,10 @@ function read(name: string, argument: string | undefined, observation: Observati
 		}
 		case "proc.aexepath":
 			return ancestors.map(({ exe }) => exe);
+		case "proc.pid":
+			return of(process.pid);
+		case "proc.apid":
+			return ancestors.map(({ pid }) => String(pid));
 		case "user.uid":
 			return ofProcess(process.euid);
 		case "container.id":
@@ -172,11 +182,16 @@ function below(pattern: string, path: string): boolean {
 	return parts(pattern).every((part, index) => index < given.length && globs(part, given[index] ?? ""));
 }
 
-export const numeric = new Set(["evt.rawres", "fd.sport", "fd.port", "user.uid"]);
+const order = (a: string, b: string): number =>
+	Buffer.compare(Buffer.from(a, "latin1"), Buffer.from(b, "latin1"));
+
+export const numeric = new Set(["evt.rawres", "fd.sport", "fd.port", "user.uid", "proc.pid", "proc.apid"]);
 function compare(name: string, operator: string, value: string, against: string): boolean {
 	if (numeric.has(name)) {
 		const [left, right] = [Number(value), Number(against)];
 		if (operator === "<") return left < right;
+		if (operator === "<=") return left <= right;
+		if (operator === ">") return left > right;
 		if (operator === ">=") return left >= right;
 		return operator === "!=" ? left !== right : left === right;
 	}
@@ -184,9 +199,23 @@ function compare(name: string, operator: string, value: string, against: string)
 		case "!=":
 			return value !== against;
 		case "<":
-			return Buffer.compare(Buffer.from(value, "latin1"), Buffer.from(against, "latin1")) < 0;
+			return order(value, against) < 0;
+		case "<=":
+			return order(value, against) <= 0;
+		case ">":
+			return order(value, against) > 0;
 		case ">=":
-			return Buffer.compare(Buffer.from(value, "latin1"), Buffer.from(against, "latin1")) >= 0;
+			return order(value, against) >= 0;
+		case "iequals":
+			return fold(value) === fold(against);
+		case "istartswith":
+			return fold(value).slice(0, against.length) === fold(against);
+		case "iendswith":
+			return against === "" || fold(value).slice(-against.length) === fold(against);
+		case "like":
+			return globs(fold(against), fold(value));
+		case "search":
+			return new RegExp(against).test(value);
 		case "contains":
 			return value.split(against).length > 1 || against === "";
 		case "icontains":

@@ -1,6 +1,6 @@
 // Random conditions and events for the tests that hold the engine against the plain evaluator.
 import type { Sample } from "../../../agent/detect/sample.ts";
-import { type Observation, Text } from "../../../agent/model/event.ts";
+import { type EventName, eventNames, type Observation, Text } from "../../../agent/model/event.ts";
 import { numeric } from "./plain.ts";
 import type { Random } from "./rig.ts";
 
@@ -87,7 +87,7 @@ function randomCall(random: Random, value: () => string): string {
 			`tolower(${field()}) ${some} ${random.pick(["anyof", "allof"])} (${random.several(0, 3, value).join(", ")})`,
 		() => `${field()} ${some} val(${field()})`,
 		() => `${call()} ${some} ${call()}`,
-		() => `len(${field()}) ${random.pick(["=", "!=", "<", ">="])} ${random.below(6)}`,
+		() => `len(${field()}) ${random.pick(["=", "!=", "<", "<=", ">", ">="])} ${random.below(6)}`,
 		() => `${call()} exists`,
 	])();
 }
@@ -123,6 +123,10 @@ function randomCheck(random: Random): string {
 			"rename",
 			"chmod",
 			"personality",
+			"rmdir",
+			"bind",
+			"ptrace",
+			"umount2",
 		];
 		const [first, second] = [random.pick(types), random.pick(types)];
 		return random.pick([`evt.type = ${first}`, `evt.type in (${first}, ${second})`, `evt.type != ${first}`]);
@@ -135,7 +139,7 @@ function randomCheck(random: Random): string {
 		const field = random.pick([...numeric]);
 		const value = () => random.pick(["0", "3", "-2", "443", "0x50", "1000"]);
 		return random.pick([
-			`${field} ${random.pick(["=", "!=", "<", ">="])} ${value()}`,
+			`${field} ${random.pick(["=", "!=", "<", "<=", ">", ">="])} ${value()}`,
 			`${field} in (${random.several(0, 3, value).join(", ")})`,
 			`${field} exists`,
 		]);
@@ -163,7 +167,7 @@ function randomCheck(random: Random): string {
 	const some = ["=", "!=", "contains", "icontains", "startswith", "endswith"];
 	if (random.chance(0.15)) return randomCall(random, value);
 	return random.pick([
-		() => `${field} ${random.pick([...some, "<", ">="])} ${value()}`,
+		() => `${field} ${random.pick([...some, "<", "<=", ">", ">="])} ${value()}`,
 		() => `${field} ${random.pick(some)} ${random.pick(["oneof", "anyof", "allof"])} ${list(value)}`,
 		() => `${field} ${random.pick(["iglob", "glob"])} ${random.pick(["oneof", "allof"])} ${list(pattern)}`,
 		() => `${field} bstartswith ${random.pick(["61", "2f", "2f61", "c3a9"])}`,
@@ -195,12 +199,16 @@ export function randomCondition(random: Random, depth = 0): string {
 	])();
 }
 
+const shown: readonly EventName[] = ["exec", "open", "rename", "chmod", "mkdir", "unlink", "connect"];
+const others = eventNames.filter((name) => !shown.includes(name));
+
 export function randomSample(random: Random): Sample {
 	const process = () => ({
 		exe: randomPath(random),
 		comm: random.pick(comms),
 		args: ["0", ...random.several(0, 3, () => randomText(random))],
 		uid: random.pick(["0", "3", "1000"]),
+		pid: random.pick(["3", "443", "1000"]),
 	});
 	/** Some records tell their system call, and both architectures have these. */
 	const call = (...names: string[]) => (random.chance(0.5) ? { syscall: random.pick(names) } : {});
@@ -235,6 +243,9 @@ export function randomSample(random: Random): Sample {
 			connect: { address: random.pick(["10.0.0.1", "9.9.9.9"]), port: random.pick(["443", "80"]) },
 		}),
 		(): Sample => ({ connect: { path: randomPath(random) } }),
+		// All others, of which only what every event has is asked.
+		(): Sample => ({ [random.pick(others)]: {} }),
+		(): Sample => ({ [random.pick(others)]: {} }),
 	]);
 	return {
 		...what(),
@@ -253,4 +264,39 @@ export function disturb(random: Random, { event }: Observation): void {
 	event.bytes[event.textStart(Text.path) + 1 + random.below(size - 1)] = random.pick([
 		0xff, 0xc3, 0xa9, 0x41,
 	]);
+}
+
+/** Of one sort of event about a file or a peer that it names, so that the kernel need not be asked for all of them. */
+export function boundedCondition(random: Random): string {
+	const part = () => random.pick(["a", "b", "ab", "é"]);
+	const path = (field: string): string =>
+		random.pick([
+			() => `${field} startswith ${quote(`/${part()}`)}`,
+			() => `${field} endswith ${quote(`/${part()}`)}`,
+			() => `${field} in ("/", ${quote(`/${part()}`)}, ${quote(`/${part()}/${part()}`)})`,
+			() => `${field} = ${quote(`/${part()}`)}`,
+			() => `${field} glob ${quote(`/${part()}*`)}`,
+			() => `${field} pmatch (${quote(`/${part()}`)})`,
+		])();
+	const opened = (): string =>
+		random.pick([
+			() => path("fd.name"),
+			() => path("fs.path.name"),
+			() => `fd.directory = ${quote(`/${part()}`)}`,
+			() => `fd.filename in (${quote(part())}, ${quote(part())})`,
+		])();
+	const opens = "evt.type in (open, openat, openat2, creat, open_by_handle_at)";
+	const condition = random.pick([
+		() => `${opens} and ${opened()}`,
+		() =>
+			`${opens} and evt.is_open_write = ${random.pick(["true", "false"])} and (${opened()} or ${opened()})`,
+		() => `${opens} and evt.rawres ${random.pick([">=", "<"])} 0 and ${opened()}`,
+		() =>
+			`evt.type in (rename, renameat, renameat2) and (${path("evt.arg.oldpath")} or ${path("evt.arg.newpath")})`,
+		() => `evt.type in (rename, renameat2) and (${path("fs.path.source")} or ${path("fs.path.target")})`,
+		() => `evt.type in (unlink, unlinkat, mkdir, chmod) and ${path("fs.path.name")}`,
+		() => `evt.type = connect and fd.sport ${random.pick(["= 443", "in (80, 8080)", "!= 80"])}`,
+		() => `evt.type = connect and fd.name startswith ${quote(`/${part()}`)}`,
+	])();
+	return random.chance(0.5) ? condition : `(${condition}) and (${randomCondition(random, 3)})`;
 }
