@@ -63,7 +63,7 @@ export function findingToAlert(finding: Finding, observation: Observation, extra
 		origin: originNames[finding.origin],
 		severity: severityNames[finding.severity],
 		priority: finding.priority,
-		summary: showText(finding.summary),
+		summary: shownShort(finding.summary),
 	};
 	if (finding.description !== "") alert.description = finding.description;
 	if (finding.tactics.length > 0) alert.tactics = [...finding.tactics];
@@ -80,7 +80,7 @@ export function findingToAlert(finding: Finding, observation: Observation, extra
 	if (ancestors.length > 0) alert.ancestors = [...ancestors];
 	const fields = Object.entries(finding.fields);
 	if (fields.length > 0) {
-		alert.fields = Object.fromEntries(fields.map(([name, value]) => [name, showText(value)]));
+		alert.fields = Object.fromEntries(fields.map(([name, value]) => [name, shownShort(value)]));
 	}
 	alert.dedupKey =
 		finding.evidence === undefined
@@ -92,6 +92,17 @@ export function findingToAlert(finding: Finding, observation: Observation, extra
 	alert.eventsLost = String(extra.eventsLost);
 	if (finding.evidence !== undefined) alert.correlation = correlationToWire(finding.evidence, extra.context);
 	return alert;
+}
+
+/** Bytes of a summary and of each field: who reads an alert wants no 50 kB of arguments there, and the event has them. */
+const mostShown = 4096;
+
+function shownShort(text: string): string {
+	if (text.length <= mostShown) return showText(text);
+	let end = mostShown;
+	// Not within a character.
+	while (end > mostShown - 4 && (text.charCodeAt(end) & 0xc0) === 0x80) end--;
+	return `${showText(text.slice(0, end))}… (${text.length} bytes)`;
 }
 
 function correlationToWire(evidence: Evidence, context: WireContext): wire.Correlation {

@@ -1,6 +1,7 @@
 import { constants } from "node:os";
 import { describe, expect, test } from "vitest";
 import { findField } from "../../../agent/detect/fields.ts";
+import { asLatin1 } from "../../../agent/detect/text.ts";
 import { showIpv6 } from "../../../agent/model/address-text.ts";
 import { capabilityNames } from "../../../agent/model/capabilities.ts";
 import { EventFlag, eventNames } from "../../../agent/model/event.ts";
@@ -356,6 +357,18 @@ describe("alerts", () => {
 		expect(alert.id).toMatch(/^0a1b2c3d-7-[0-9a-f]{8}$/);
 		const codec = codecOf("Alert", { strict: true });
 		expect(codec.decode(codec.encode(alert))).toEqual(alert);
+	});
+
+	test("have texts that are cut where they are too long to read, with their length, and not within a character", () => {
+		const long = asLatin1(`${"a".repeat(4095)}é${"b".repeat(9000)}`);
+		const finding = { ...fakeFinding(), summary: long, fields: { "proc.args": long, "proc.name": "sh" } };
+		const { summary, fields } = findingToAlert(
+			finding,
+			{ event: fakeEvent("exec"), process: undefined },
+			{ context, responses: [], eventsLost: 0 },
+		);
+		const shown = `${"a".repeat(4095)}… (13097 bytes)`;
+		expect([summary, fields]).toEqual([shown, { "proc.args": shown, "proc.name": "sh" }]);
 	});
 
 	describe("tell who started whom, whatever the kernel's parents are", () => {
