@@ -9,13 +9,19 @@ export interface KernelChoice {
 	readonly name: string;
 	/** Start of the version. */
 	readonly series: string;
+	/** Settings of PICKET_OFF with which its tests are run. */
+	readonly variants: readonly string[];
 }
 
+/** As the kernel is, and without the tiers that are preferred. */
+const both = ["", "fentry"];
+
 export const kernels: readonly KernelChoice[] = [
-	{ name: "bullseye", series: "5.10." },
-	{ name: "bookworm", series: "6.1." },
-	{ name: "bookworm", series: "6.12." },
-	{ name: "sid", series: "7." },
+	{ name: "bullseye", series: "5.10.", variants: both },
+	{ name: "bookworm", series: "6.1.", variants: both },
+	// Without them it has the programs of its neighbours, which are tried so.
+	{ name: "bookworm", series: "6.12.", variants: [""] },
+	{ name: "sid", series: "7.", variants: both },
 ];
 
 /** The newest of a series wins, in whichever of these it is. */
@@ -26,9 +32,6 @@ export const suites: readonly Suite[] = [
 	{ archive: "security", suite: "bookworm-security", architectures: ["amd64", "arm64"] },
 	{ archive: "main", suite: "sid", architectures: ["amd64", "arm64"] },
 ];
-
-/** Settings of PICKET_OFF with which each kernel is run: as it is, and without the tiers that are preferred. */
-export const variants = ["", "fentry"] as const;
 
 /** Compares versions such as 6.1.192-2 and 6.12.117-1~deb12u1 by their numbers. */
 function byVersion(a: Package, b: Package): number {

@@ -8,7 +8,7 @@ import { parseArgs } from "node:util";
 import { DebianArchive } from "./archive.ts";
 import { checkArm64 } from "./arm64.ts";
 import { buildInitramfs } from "./initramfs.ts";
-import { type KernelChoice, kernelNames, kernels, newestImage, suites, variants } from "./kernels.ts";
+import { type KernelChoice, kernelNames, kernels, newestImage, suites } from "./kernels.ts";
 import { boot, type Outcome } from "./machine.ts";
 import { type Report, type Run, sortOut, tiersOf } from "./results.ts";
 import { unfit } from "./unfit.ts";
@@ -53,7 +53,7 @@ async function tryKernel(archive: DebianArchive, choice: KernelChoice, initramfs
 		return { choice };
 	}
 	const log = join(work, choice.series);
-	const settings = values.record ? [] : variants;
+	const settings = values.record ? [] : choice.variants;
 	const outcome = await boot({ kernel, initramfs, variants: settings, log, timeoutMs });
 	const report = sortOut(outcome, settings);
 	const failed = report.runs.flatMap((run) => run.tests).filter((test) => test.state === "fail").length;

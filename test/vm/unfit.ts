@@ -6,7 +6,8 @@ export interface Unfit {
 	readonly reason: string;
 }
 
-const manyEntries = "thousands of entries of a table take an emulated processor 20 s to write; no kernel differs in that";
+const manyEntries =
+	"thousands of entries of a table take an emulated processor 20 s to write; no kernel differs in that";
 
 export const unfit: readonly Unfit[] = [
 	{ test: "stays bounded when only the sum of both is too much for the tables", reason: manyEntries },
