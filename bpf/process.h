@@ -148,7 +148,8 @@ static __always_inline __u32 leader_of(struct task_struct *task, int type)
 }
 
 /* False when this was told already. */
-static __always_inline bool told_first(__u32 kind, struct task_struct *task, __u32 image)
+static __always_inline struct told_key told_key_of(__u32 kind, struct task_struct *task,
+                                                   __u32 image)
 {
     const __u64 pid = BPF_CORE_READ(task, tgid);
     const struct told_key key = {
@@ -156,6 +157,12 @@ static __always_inline bool told_first(__u32 kind, struct task_struct *task, __u
         .kind = kind,
         .image = image,
     };
+    return key;
+}
+
+static __always_inline bool told_first(__u32 kind, struct task_struct *task, __u32 image)
+{
+    const struct told_key key = told_key_of(kind, task, image);
     /* An entry that is refused costs ten times as much as one that is found. */
     if (bpf_map_lookup_elem(&told, &key))
         return false;
@@ -170,16 +177,18 @@ struct exec_call {
     __u32 slot;
 };
 
-static __always_inline void exec_report(struct task_struct *task, const struct exec_call *call)
+/* Returns false when this execution was told already. */
+static __always_inline bool exec_report(struct task_struct *task, const struct exec_call *call)
 {
     const __u32 slot = call->slot;
     const struct settings *settings = settings_get();
-    if (!wanted(settings, EVENT_EXEC) || !in_scope(settings) ||
-        !told_first(EVENT_EXEC, task, BPF_CORE_READ(task, self_exec_id)))
-        return;
+    if (!wanted(settings, EVENT_EXEC) || !in_scope(settings))
+        return true;
+    if (!told_first(EVENT_EXEC, task, BPF_CORE_READ(task, self_exec_id)))
+        return false;
     struct scratch *scratch = scratch_get(slot);
     if (!scratch)
-        return;
+        return true;
     struct exec_event *event = &scratch->exec;
     struct tail tail = {.scratch = scratch, .at = sizeof(*event)};
     header_fill(&event->header, EVENT_EXEC);
@@ -246,11 +255,34 @@ static __always_inline void exec_report(struct task_struct *task, const struct e
     __u32 size = tail.at;
     if (size <= sizeof(*scratch))
         record_submit(settings, &event->header, size, false);
+    return true;
 }
 
-/* How many threads are within on_exec() on this CPU: while there is one, others are skipped. Which
- * of the two programs comes first depends on who else listens there, and the second one does not
- * know the interpreter, so that it must leave to the first what that will see. */
+/* Which of the two programs comes first depends on who else listens there, and the second one does
+ * not know the interpreter: when it comes first it must leave to the other what that will see. Both
+ * find out by whether the other has told the execution before. */
+enum exec_order { ORDER_UNKNOWN, ORDER_FIRST_ONE_FIRST, ORDER_SECOND_ONE_FIRST };
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, __u32);
+} exec_order SEC(".maps");
+
+static __always_inline __u32 *exec_order_get(void)
+{
+    __u32 zero = 0;
+    return bpf_map_lookup_elem(&exec_order, &zero);
+}
+
+/* Only where it changes: all processors read it. */
+static __always_inline void exec_order_set(__u32 *order, __u32 found)
+{
+    if (*order != found)
+        *order = found;
+}
+
+/* How many threads are within on_exec() on this CPU: while there is one, others are skipped. */
 struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
     __uint(max_entries, 1);
@@ -272,10 +304,12 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
                                    .interpreter = BPF_CORE_READ(bprm, interp),
                                    .slot = SCRATCH_EXEC};
     __u64 *busy = exec_busy_here();
-    if (!busy)
+    __u32 *order = exec_order_get();
+    if (!busy || !order)
         return 0;
     __sync_fetch_and_add(busy, 1);
-    exec_report(task, &call);
+    if (!exec_report(task, &call))
+        exec_order_set(order, ORDER_SECOND_ONE_FIRST);
     __sync_fetch_and_add(busy, -1);
     return 0;
 }
@@ -283,11 +317,21 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 SEC("tracepoint/sched/sched_process_exec")
 int on_exec_again(struct trace_event_raw_sched_process_exec *context)
 {
+    struct task_struct *task = current_task();
     const struct settings *settings = settings_get();
     const __u64 *busy = exec_busy_here();
-    if (!settings || !busy || (!*busy && !settings->exec_alone))
+    __u32 *order = exec_order_get();
+    if (!settings || !busy || !order)
         return 0;
-    struct task_struct *task = current_task();
+    const struct told_key key = told_key_of(EVENT_EXEC, task, BPF_CORE_READ(task, self_exec_id));
+    if (bpf_map_lookup_elem(&told, &key)) {
+        exec_order_set(order, ORDER_FIRST_ONE_FIRST);
+        return 0;
+    }
+    /* Where the first one comes first it was skipped; where it may come later only when another
+     * thread is within it now. */
+    if (*order != ORDER_FIRST_ONE_FIRST && !*busy && !settings->exec_alone)
+        return 0;
     const struct exec_call call = {.file = BPF_CORE_READ(task, mm, exe_file),
                                    .filename = (const char *)context +
                                                (context->__data_loc_filename & 0xffff),
