@@ -2,6 +2,7 @@
 // means the same when its condition is written out from what was understood of it.
 import { isDeepStrictEqual } from "node:util";
 import { describe, expect, it } from "vitest";
+import { parse } from "yaml";
 import { loadRules } from "../../agent/detect/load.ts";
 import { type Node, parseCondition, type Term } from "../../agent/detect/syntax.ts";
 import { generatedFiles, signatureFiles } from "../bench/rules.ts";
@@ -85,7 +86,7 @@ function bases(): string[] {
 		return items.flatMap((_, index) => (index % 3 === 0 ? [items.slice(index, index + 3).join("")] : []));
 	});
 	const made = generatedFiles(300).flatMap(({ text }) => {
-		const items = JSON.parse(text) as unknown[];
+		const items = parse(text, { schema: "failsafe" }) as unknown[];
 		return items.flatMap((_, index) =>
 			index % 3 === 0 ? [JSON.stringify(items.slice(index, index + 3), undefined, 1)] : [],
 		);

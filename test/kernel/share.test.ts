@@ -122,7 +122,8 @@ describe("a cgroup that sends more than its share", () => {
 		// A kernel that can be preempted within a program skips it for whoever comes next on that CPU, and tells us.
 		expect(counts.generated + harness.capture.skipped()).toBeGreaterThanOrEqual(20_000);
 		expect(counts.submitted).toBeGreaterThan(1900);
-		expect(counts.submitted).toBeLessThan(2000 + 100 * seconds + 200);
+		// Besides what both processes may: what the test itself has opened since the harness was made.
+		expect(counts.submitted).toBeLessThan(2000 + 100 * seconds + 1000);
 		// An emulated processor takes a minute for what another does in a second.
 		expect(counts.limited).toBeGreaterThan(10_000);
 		for (const kind of ["exec", "fork", "exit"] as const)
