@@ -13,7 +13,10 @@ export default defineConfig({
 	root,
 	test: {
 		projects: [
-			{ root, test: { name: "unit", include: ["test/unit/**/*.test.ts"], testTimeout: 60_000 } },
+			{
+				root,
+				test: { name: "unit", include: ["test/unit/**/*.test.ts"], testTimeout: 60_000, maxWorkers: 2 },
+			},
 			{ root, test: { name: "kernel", include: ["test/kernel/**/*.test.ts"], ...serial } },
 			{ root, test: { name: "network", include: ["test/network/**/*.test.ts"], ...serial } },
 			{ root, test: { name: "sensor", include: ["test/sensor/**/*.test.ts"], ...patient } },

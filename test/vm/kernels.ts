@@ -17,9 +17,10 @@ export interface KernelChoice {
 const both = ["", "fentry"];
 
 export const kernels: readonly KernelChoice[] = [
-	{ name: "bullseye", series: "5.10.", variants: both },
-	{ name: "bookworm", series: "6.1.", variants: both },
-	// Without them it has the programs of its neighbours, which are tried so.
+	// It has none of those.
+	{ name: "bullseye", series: "5.10.", variants: [""] },
+	// Without them they have the programs that the oldest and the newest are tried with.
+	{ name: "bookworm", series: "6.1.", variants: [""] },
 	{ name: "bookworm", series: "6.12.", variants: [""] },
 	{ name: "sid", series: "7.", variants: both },
 ];
