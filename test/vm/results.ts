@@ -27,6 +27,8 @@ export interface Run {
 	done: boolean;
 	/** Test files left out: an earlier run had the same programs for what they are about. */
 	notRepeated: string[];
+	/** How often Node ended itself by a failed check of V8's. */
+	restarts: number;
 	/** What is wrong besides tests that failed. */
 	readonly problems: string[];
 }
@@ -56,6 +58,10 @@ export function sortOut(outcome: Outcome, variants: readonly string[]): Report {
 		} else if ("run" in line) {
 			run = newRun(String(line.run));
 			report.runs.push(run);
+		} else if (run && "again" in line) {
+			// Node crashed, and everything was run once more.
+			run.tests.length = 0;
+			run.restarts++;
 		} else if (!run) stray.push(JSON.stringify(line));
 		else if ("capabilities" in line) Object.assign(run, line);
 		else if ("test" in line) run.tests.push(line as unknown as Test);
@@ -84,6 +90,7 @@ function newRun(off: string): Run {
 		seconds: 0,
 		done: false,
 		notRepeated: [],
+		restarts: 0,
 		problems: [],
 	};
 }

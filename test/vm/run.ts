@@ -109,6 +109,7 @@ function tellRun(name: string, run: Run): void {
 	for (const { name: capability, available, lost } of run.capabilities) {
 		if (!available) say(`  ${label}: no ${capability}: ${lost}`);
 	}
+	if (run.restarts > 0) say(`  ${label}: begun again, for V8 ended Node by a failed check of its own`);
 	check(`${label}: complete, nothing amiss in the kernel's log`, run.problems);
 }
 
