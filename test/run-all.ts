@@ -1,5 +1,5 @@
-// `npm test`: the static checks, then every suite after the other, so that none disturbs another's timing; the virtual
-// machines beside those suites that wait for the most part. The last line is the sum.
+// `npm test`: the static checks, then every suite after the other, so that none disturbs another's timing. The last
+// line is the sum.
 import { spawn, spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { bin, failures, root, run, say, suite, sum, tellFailures } from "./suites.ts";
@@ -25,7 +25,7 @@ async function check(name: string, command: string, args: readonly string[]): Pr
 	say(`${status === 0 ? "✓" : "✗"} ${name} (${((Date.now() - begun) / 1000).toFixed(1)} s)`);
 }
 
-/** The kernel tests in virtual machines, which count by themselves; their last line is their sum. Told at the end. */
+/** The kernel tests in virtual machines, which count by themselves; their last line is their sum. */
 async function virtualMachines(): Promise<void> {
 	const child = spawn(process.execPath, ["test/vm/run.ts"], {
 		cwd: root,
@@ -33,13 +33,13 @@ async function virtualMachines(): Promise<void> {
 	});
 	let text = "";
 	child.stdout.setEncoding("utf8").on("data", (part: string) => {
+		process.stdout.write(part);
 		text += part;
 	});
 	const status = await new Promise<number>((resolve) => {
 		child.on("error", () => resolve(127));
 		child.on("close", (code) => resolve(code ?? 1));
 	});
-	process.stdout.write(text);
 	const [, passed, failed, skipped] =
 		/(\d+) passed, (\d+) failed, (\d+) skipped\n$/.exec(text)?.map(Number) ?? [];
 	failures.push(...(text.match(/^✗ .*$/gm) ?? []).map((line) => line.slice(2)));
@@ -73,11 +73,8 @@ await check("clang-format", "clang-format", [
 	"--Werror",
 	...sources("bpf", "native", "test/trigger", "test/vm", "test/bench", "test/fuzz"),
 ]);
-for (const name of ["unit", "fuzz", "kernel"]) await suite(name);
-say("the virtual machines have been started; what they say comes behind the suites");
-const machines = virtualMachines();
-for (const name of ["network", "sensor", "container"]) await suite(name);
-await machines;
+for (const name of ["unit", "kernel", "network", "sensor", "container", "fuzz"]) await suite(name);
+await virtualMachines();
 
 tellFailures();
 say(`${sum.passed} passed, ${sum.failed} failed, ${sum.skipped} skipped`);

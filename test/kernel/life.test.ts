@@ -54,7 +54,7 @@ describe("processes that live for a moment", () => {
 			expect(harness.capture.skipped()).toBe(0);
 		} else {
 			// Where programs are preempted both of an execution's may be skipped, when a map is being written on that CPU:
-			// 2 of 600 on an emulated processor with two others beside it. Without the second one it is dozens.
+			// 2 of 600 on an emulated processor with two others and more beside it.
 			expect({ ...told, execs: 0 }).toEqual({ ...done, execs: 0 });
 			expect(told.execs).toBeGreaterThanOrEqual(done.execs - 6);
 			expect(told.execs).toBeLessThanOrEqual(done.execs);
