@@ -129,8 +129,8 @@ function alertOf(rule: string, told: string): wire.Alert {
 		description:
 			"A rule costs the host more CPU time than it may. What it looks for is not seen meanwhile; look at what made " +
 			`it so dear, for an attacker may have wanted that, and ${remedy}.`,
-		tactics: ["defense-evasion"],
-		techniques: ["T1562.001"],
+		tactics: ["defense-impairment"],
+		techniques: ["T1685"],
 		fields: { rule },
 		dedupKey: `suspended ${rule}`,
 		count: 1,

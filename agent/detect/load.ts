@@ -180,24 +180,9 @@ function compile(
 		silent: false,
 		correlation: undefined,
 	};
-	const broken = (message: string, at: Place & { file: string }, remedy: string): LoadedRule => {
-		problems.push({ ...at, where: `rule ${name}`, message, remedy, level: "error" });
-		return {
-			...base,
-			status: "error",
-			reasons: [message],
-			enabled: false,
-			events: [],
-			interest: undefined,
-			plans: new Map(),
-			finding: () => {
-				throw new Error(`rule ${name} has an error and cannot match`);
-			},
-		};
-	};
-	const asleep = (reason: string): LoadedRule => ({
+	const dead = (status: "error" | "not-evaluable", reason: string): LoadedRule => ({
 		...base,
-		status: "not-evaluable",
+		status,
 		reasons: [reason],
 		enabled: false,
 		events: [],
@@ -207,13 +192,17 @@ function compile(
 			throw new Error(`rule ${name} cannot match: ${reason}`);
 		},
 	});
+	const broken = (message: string, at: Place & { file: string }, remedy: string): LoadedRule => {
+		problems.push({ ...at, where: `rule ${name}`, message, remedy, level: "error" });
+		return dead("error", message);
+	};
 	/** The rule is lost to a mistake in one of its texts; what is no mistake of the rule's is thrown on. */
 	const mistaken = (error: unknown, key: "condition" | "output"): LoadedRule => {
 		if (error instanceof RangeError)
 			return broken("nested too deeply", source.placeOf(key), "use fewer levels");
 		if (!(error instanceof SyntaxProblem) && !(error instanceof CheckProblem)) throw error;
 		if (source.skipUnknown && error instanceof CheckProblem && error.unknown)
-			return asleep(`${error.message}, and the rule asks to be passed over then`);
+			return dead("not-evaluable", `${error.message}, and the rule asks to be passed over then`);
 		const { message, remedy, at = 0 } = error;
 		if (key === "output") return broken(message, source.placeOf(key, source.output.slice(0, at)), remedy);
 		if (at === inExceptions) return broken(message, source.placeOf("exceptions"), remedy);
@@ -231,7 +220,7 @@ function compile(
 			source.placeOf("priority"),
 			`known: ${Object.keys(priorities).join(", ")}`,
 		);
-	if (source.unable !== undefined) return asleep(source.unable);
+	if (source.unable !== undefined) return dead("not-evaluable", source.unable);
 	let neverSet: readonly string[];
 	try {
 		neverSet = parseTemplate(source.output).missing;
