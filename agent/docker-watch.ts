@@ -50,7 +50,7 @@ const maxAttempts = 3;
 const maxRunning = 16_384;
 const parallelExecs = 16;
 /** ms before each look for an exec's pid. */
-const execDelays = [50, 100, 200, 400, 800];
+const execDelays = [50, 100, 200, 400, 800, 1600, 3200];
 // A rename too: an inspection under way may still bring the old name.
 const inspected: ReadonlySet<string> = new Set(["create", "start", "update", "rename"]);
 

@@ -79,7 +79,10 @@ export function createContainerExecs(options: ContainerExecsOptions): ContainerE
 				entry.process = undefined;
 			}
 			// An engine in a pid namespace of its own counts otherwise: the container must be the one it said.
-			if (!entry.process && process?.cgroup?.container?.id === exec.containerId) start(entry, process);
+			if (entry.process || process?.cgroup?.container?.id !== exec.containerId) return;
+			// By its command alone another may have been taken for it: that one waits for its own pid.
+			for (const each of pending.values()) if (each.process === process) each.process = undefined;
+			start(entry, process);
 		},
 	};
 

@@ -104,6 +104,19 @@ describe("a process that the engine starts in a container", () => {
 		expect(started.get(first)).toBeUndefined();
 		expect(started.get(running.get(21) as Process)).toMatchObject({ execId });
 	});
+
+	it("keeps what its own pid has told, when another exec had been taken for it before", () => {
+		told("sh");
+		const second = entered(21, "sh");
+		expect(started.get(second)).toMatchObject({ execId });
+		const secondId = "e2".repeat(32);
+		told("sh", 0, secondId);
+		told("sh", 21, secondId);
+		const first = entered(20, "sh");
+		told("sh", 20);
+		expect(started.get(second)).toMatchObject({ execId: secondId });
+		expect(started.get(first)).toMatchObject({ execId });
+	});
 });
 
 describe("nothing is said of", () => {

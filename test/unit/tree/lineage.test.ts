@@ -1,4 +1,5 @@
 // Who started whom and as whom, when attackers and the kernel make it hard: orphans, threads, reused pids, gaps.
+import { spawn } from "node:child_process";
 import { describe, expect, it } from "vitest";
 import { Pool } from "../../../agent/enrich/pool.ts";
 import { readProcess } from "../../../agent/enrich/proc.ts";
@@ -61,16 +62,23 @@ describe("an image has", () => {
 
 	it("the same from /proc, as far as that shows it", () => {
 		const { tree } = rig();
-		const facts = readProcess(process.pid);
-		if (!facts) throw new Error("no facts of ourselves");
-		tree.seed(facts, 0);
-		const own = tree.get(process.pid);
-		expect(own?.sessionLeader).toBeGreaterThan(0);
-		expect(own?.processGroup).toBeGreaterThan(0);
-		expect(own?.streams.length).toBe(3);
-		expect((own?.fileMode ?? 0) & 0o170111).toBe(0o100111);
-		expect(own?.fileModified).toBeGreaterThan(1e18);
-		expect(own?.capabilitiesPermitted).toBe(BigInt(`0x${facts.capabilitiesPermitted}`));
+		// Leads a session of its own; what runs this test may be in the one of the kernel's first process, which is 0.
+		const leader = spawn("sleep", ["60"], { detached: true, stdio: ["pipe", "pipe", "pipe"] });
+		try {
+			const pid = leader.pid ?? 0;
+			const facts = readProcess(pid);
+			if (!facts) throw new Error(`no facts of the process ${pid}`);
+			tree.seed(facts, 0);
+			const image = tree.get(pid);
+			expect(image?.sessionLeader).toBe(pid);
+			expect(image?.processGroup).toBe(pid);
+			expect(image?.streams.length).toBe(3);
+			expect((image?.fileMode ?? 0) & 0o170111).toBe(0o100111);
+			expect(image?.fileModified).toBeGreaterThan(1e17);
+			expect(image?.capabilitiesPermitted).toBe(BigInt(`0x${facts.capabilitiesPermitted}`));
+		} finally {
+			leader.kill();
+		}
 	});
 });
 
