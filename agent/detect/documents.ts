@@ -1,10 +1,13 @@
 // The YAML of Sigma files: one document a rule, a correlation or a filter, several in one file. Scalars are text, as in
 // Falco files, except null. What a document means is decided by whoever compiles it.
 import { isMap, isNode, isScalar, isSeq, type Node, type Scalar } from "yaml";
-import type { Problem } from "../model/verdict.ts";
+import type { Priority, Problem } from "../model/verdict.ts";
 import { offsetIn, type Place, placesIn, type Spot, spotOf } from "./rule-file.ts";
 import { parseYaml } from "./yaml-steps.ts";
 import { type Value, YamlReader, YamlRefusal, yamlErrors } from "./yaml-values.ts";
+
+/** Keys and places in lists that lead to a value. */
+export type Path = readonly (string | number)[];
 
 export interface Document {
 	readonly is: "sigma" | "correlation" | "filter";
@@ -15,8 +18,31 @@ export interface Document {
 	 * Of the value at that path of keys and indexes, or of the nearest one above it that is there; of a text, of what
 	 * stands in it behind `skip` characters that are no space.
 	 */
-	placeOf(path: readonly (string | number)[], skip?: number): Place;
+	placeOf(path: Path, skip?: number): Place;
 }
+
+/** A mistake in a document, and where in it. */
+export class DocumentProblem extends Error {
+	readonly path: Path;
+	readonly remedy: string;
+	/** Signs of the text there that come before the place and are no space. */
+	readonly skip: number;
+	constructor(message: string, path: Path, remedy: string, skip = 0) {
+		super(message);
+		this.path = path;
+		this.remedy = remedy;
+		this.skip = skip;
+	}
+}
+
+/** What Sigma's levels are among Falco's priorities. */
+export const levels: ReadonlyMap<string, Priority> = new Map([
+	["informational", "Informational"],
+	["low", "Notice"],
+	["medium", "Warning"],
+	["high", "Error"],
+	["critical", "Critical"],
+]);
 
 /** What a file is, by how its first document begins: Falco's are lists, Sigma's are maps. */
 export function languageOf(text: string): "falco" | "sigma" {

@@ -1,7 +1,7 @@
 // A correlation document read and checked, but for what depends on other rules: see resolve.ts.
 import type { Problem, Severity } from "../../model/verdict.ts";
 import { severities } from "../../model/verdict.ts";
-import type { Document } from "../documents.ts";
+import { type Document, DocumentProblem, type Path } from "../documents.ts";
 import { asList, asMap, asText, type Value } from "../yaml-values.ts";
 import {
 	type Comparison,
@@ -12,19 +12,6 @@ import {
 	type Thresholds,
 } from "./condition.ts";
 import { largestThreshold } from "./runtime.ts";
-
-type Path = readonly (string | number)[];
-
-/** A mistake that costs the document. */
-export class DocumentProblem extends Error {
-	readonly path: Path;
-	readonly remedy: string;
-	constructor(path: Path, message: string, remedy: string) {
-		super(message);
-		this.path = path;
-		this.remedy = remedy;
-	}
-}
 
 export interface Draft {
 	readonly document: Document;
@@ -69,7 +56,7 @@ export function parseCorrelation(document: Document, problems: Problem[]): Draft
 		});
 	};
 	if (asText(values.title) === "")
-		throw new DocumentProblem(["title"], "the document has no title", "write title: and what it detects");
+		throw new DocumentProblem("the document has no title", ["title"], "write title: and what it detects");
 	for (const key of Object.keys(values)) {
 		if (documentKeys.has(key) || key.startsWith("picket_")) continue;
 		warn([key], `unknown key ${key}`, `known: ${[...documentKeys].join(", ")}`);
@@ -78,8 +65,8 @@ export function parseCorrelation(document: Document, problems: Problem[]): Draft
 	for (const key of Object.keys(given)) {
 		if (correlationKeys.has(key)) continue;
 		throw new DocumentProblem(
-			["correlation", key],
 			`unknown key ${key}`,
+			["correlation", key],
 			`known: ${[...correlationKeys].join(", ")}`,
 		);
 	}
@@ -87,21 +74,21 @@ export function parseCorrelation(document: Document, problems: Problem[]): Draft
 	const references = textsOf(given.rules, ["correlation", "rules"], "the id, name or title of a rule");
 	if (references.length === 0)
 		throw new DocumentProblem(
-			["correlation", "rules"],
 			"no rules are listed",
+			["correlation", "rules"],
 			"write rules: with the id, name or title of each",
 		);
 	if (references.length > mostRules)
 		throw new DocumentProblem(
-			["correlation", "rules"],
 			`${references.length} rules are listed`,
+			["correlation", "rules"],
 			`list at most ${mostRules}; join several in a correlation of their own`,
 		);
 	const double = references.findIndex((each, index) => references.indexOf(each) < index);
 	if (double >= 0 && type !== "temporal_ordered")
 		throw new DocumentProblem(
-			["correlation", "rules", double],
 			`${references[double]} is listed twice`,
+			["correlation", "rules", double],
 			"list each rule once",
 		);
 	const groupBy = textsOf(given["group-by"], ["correlation", "group-by"], "the name of a field");
@@ -135,8 +122,8 @@ function typeOf(given: Readonly<Record<string, Value>>): CorrelationType {
 	const type = correlationTypes.find((each) => each === given.type);
 	if (type) return type;
 	throw new DocumentProblem(
-		["correlation", "type"],
 		given.type === undefined ? "the correlation has no type" : `unknown type ${shown(given.type)}`,
+		["correlation", "type"],
 		`known: ${correlationTypes.join(", ")}`,
 	);
 }
@@ -148,22 +135,22 @@ function shown(value: Value | undefined): string {
 /** One text or a list of them; none when there is nothing. */
 function textsOf(value: Value | undefined, path: Path, what: string): string[] {
 	if (typeof value === "object" && value !== null && !Array.isArray(value))
-		throw new DocumentProblem(path, "a map stands where a list belongs", "put - before each, without :");
+		throw new DocumentProblem("a map stands where a list belongs", path, "put - before each, without :");
 	return asList(value).map((each, index) => {
 		if (typeof each === "string" && each !== "") return each;
-		throw new DocumentProblem([...path, index], `${shown(each)} is no text`, `write ${what}`);
+		throw new DocumentProblem(`${shown(each)} is no text`, [...path, index], `write ${what}`);
 	});
 }
 
 function timespanOf(value: Value | undefined): number {
 	const path = ["correlation", "timespan"];
 	const remedy = "write a number and s, m, h or d, as in timespan: 5m";
-	if (value === undefined) throw new DocumentProblem(path, "the correlation has no timespan", remedy);
+	if (value === undefined) throw new DocumentProblem("the correlation has no timespan", path, remedy);
 	const [, digits = "", unit = ""] = /^(\d{1,9})([smhd])$/.exec(asText(value)) ?? [];
 	const length = Number(digits) * (seconds[unit as keyof typeof seconds] ?? 0);
-	if (length === 0) throw new DocumentProblem(path, `${shown(value)} is no timespan`, remedy);
+	if (length === 0) throw new DocumentProblem(`${shown(value)} is no timespan`, path, remedy);
 	if (length > longest)
-		throw new DocumentProblem(path, `${shown(value)} is longer than 30 days`, "write at most 30d");
+		throw new DocumentProblem(`${shown(value)} is longer than 30 days`, path, "write at most 30d");
 	return length * 1e9;
 }
 
@@ -176,15 +163,15 @@ function conditionOf(type: CorrelationType, value: Value | undefined, rules: num
 		return { thresholds: [{ comparison: "gte", limit: rules }], fields: [], percentile: 0 };
 	if (typeof value !== "object" || value === null || Array.isArray(value))
 		throw new DocumentProblem(
-			path,
 			value === undefined ? "the correlation has no condition" : "the condition is no map",
+			path,
 			"write what is compared, as in condition: {gte: 10}",
 		);
 	const given = asMap(value);
 	for (const key of Object.keys(given)) {
 		if (key === "field" || key === "percentile" || comparisonNames.includes(key as Comparison)) continue;
 		const known = [...comparisonNames, "field", "percentile"].join(", ");
-		throw new DocumentProblem([...path, key], `unknown key ${key}`, `known: ${known}`);
+		throw new DocumentProblem(`unknown key ${key}`, [...path, key], `known: ${known}`);
 	}
 	const thresholds = comparisonNames.flatMap((comparison) => {
 		const written = given[comparison];
@@ -193,19 +180,19 @@ function conditionOf(type: CorrelationType, value: Value | undefined, rules: num
 			: [{ comparison, limit: limitOf(type, written, [...path, comparison]) }];
 	});
 	if (thresholds.length === 0)
-		throw new DocumentProblem(path, "the condition compares nothing", "write gt, gte, lt, lte, eq or neq");
+		throw new DocumentProblem("the condition compares nothing", path, "write gt, gte, lt, lte, eq or neq");
 	return { thresholds, ...fieldsOf(type, given) };
 }
 
 function limitOf(type: CorrelationType, value: Value, path: Path): number {
 	const limit = Number(asText(value));
 	if (!/^-?\d+(\.\d+)?$/.test(asText(value)))
-		throw new DocumentProblem(path, `${shown(value)} is no number`, "write a number");
+		throw new DocumentProblem(`${shown(value)} is no number`, path, "write a number");
 	const counts = !/^value_(sum|avg|percentile|median)$/.test(type);
 	if (counts && (!Number.isInteger(limit) || limit < 0 || limit > largestThreshold))
 		throw new DocumentProblem(
-			path,
 			`${shown(value)} cannot be counted to`,
+			path,
 			`write a whole number from 0 to ${largestThreshold}`,
 		);
 	return limit;
@@ -219,24 +206,24 @@ function fieldsOf(
 	const fields = textsOf(given.field, path, "the name of a field");
 	const ofField = type.startsWith("value_");
 	if (ofField && fields.length === 0)
-		throw new DocumentProblem(path, `${type} has no field`, "write field: and whose values are meant");
+		throw new DocumentProblem(`${type} has no field`, path, "write field: and whose values are meant");
 	if (!ofField && fields.length > 0)
-		throw new DocumentProblem(path, `${type} has no use for a field`, "leave it out, or use value_count");
+		throw new DocumentProblem(`${type} has no use for a field`, path, "leave it out, or use value_count");
 	if (fields.length > 1 && type !== "value_count")
-		throw new DocumentProblem(path, `${type} is of one field`, "name one");
+		throw new DocumentProblem(`${type} is of one field`, path, "name one");
 	if (type !== "value_percentile") {
 		if (given.percentile === undefined) return { fields, percentile: 0 };
 		throw new DocumentProblem(
-			["correlation", "condition", "percentile"],
 			`${type} has no use for a percentile`,
+			["correlation", "condition", "percentile"],
 			"leave it out, or use value_percentile",
 		);
 	}
 	const percentile = Number(asText(given.percentile));
 	if (!/^\d+(\.\d+)?$/.test(asText(given.percentile)) || percentile > 100)
 		throw new DocumentProblem(
-			["correlation", "condition", "percentile"],
 			given.percentile === undefined ? "the percentile is missing" : "that is no percentile",
+			["correlation", "condition", "percentile"],
 			"write percentile: and a number from 0 to 100",
 		);
 	return { fields, percentile };
@@ -250,12 +237,12 @@ function aliasesOf(value: Value | undefined): Draft["aliases"] {
 	const path = ["correlation", "aliases"];
 	const aliases = new Map<string, ReadonlyMap<string, string>>();
 	if (value !== undefined && (typeof value !== "object" || value === null || Array.isArray(value)))
-		throw new DocumentProblem(path, "aliases is no map", "write alias: {rule: field}");
+		throw new DocumentProblem("aliases is no map", path, "write alias: {rule: field}");
 	for (const [alias, mapping] of Object.entries(asMap(value))) {
 		const fields = Object.entries(asMap(mapping));
 		for (const [rule, field] of fields) {
 			if (asText(field) === "")
-				throw new DocumentProblem([...path, alias, rule], "that is no field", "write the name of a field");
+				throw new DocumentProblem("that is no field", [...path, alias, rule], "write the name of a field");
 		}
 		aliases.set(alias, new Map(fields.map(([rule, field]) => [rule, asText(field)])));
 	}
@@ -266,12 +253,12 @@ function switchOf(value: Value | undefined, atTop: boolean): boolean {
 	if (value === undefined || value === null) return false;
 	if (/^(true|false|yes|no|on|off)$/i.test(asText(value))) return /^(true|yes|on)$/i.test(asText(value));
 	const path = atTop ? ["generate"] : ["correlation", "generate"];
-	throw new DocumentProblem(path, `${shown(value)} is neither true nor false`, "write true or false");
+	throw new DocumentProblem(`${shown(value)} is neither true nor false`, path, "write true or false");
 }
 
 function levelOf(value: Value | undefined): Severity {
 	if (value === undefined || value === null) return "medium";
 	const level = severities.find((each) => each === asText(value).toLowerCase());
 	if (level) return level;
-	throw new DocumentProblem(["level"], `unknown level ${shown(value)}`, `known: ${severities.join(", ")}`);
+	throw new DocumentProblem(`unknown level ${shown(value)}`, ["level"], `known: ${severities.join(", ")}`);
 }

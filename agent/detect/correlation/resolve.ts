@@ -2,15 +2,15 @@
 // host judged by what its rules can. Rules that feed a correlation fall silent, unless it says generate: true.
 import type { EventName } from "../../model/event.ts";
 import { eventNames } from "../../model/event.ts";
-import type { Priority, Problem, Severity } from "../../model/verdict.ts";
+import type { Problem } from "../../model/verdict.ts";
 import { attackOf } from "../attack.ts";
-import type { Document } from "../documents.ts";
+import { type Document, DocumentProblem, levels } from "../documents.ts";
 import type { LoadedRule } from "../load.ts";
 import { nearest } from "../suggest.ts";
 import { asList, asText } from "../yaml-values.ts";
 import { satisfies } from "./condition.ts";
 import { findText } from "./fields.ts";
-import { DocumentProblem, type Draft, parseCorrelation, titleOf } from "./parse.ts";
+import { type Draft, parseCorrelation, titleOf } from "./parse.ts";
 import { type Correlation, correlationText, type Feed, type Getter } from "./runtime.ts";
 
 export interface CorrelationDocument {
@@ -24,14 +24,6 @@ export interface Named {
 	readonly id: string;
 	readonly shortName: string;
 }
-
-const priorityOf: Readonly<Record<Severity, Priority>> = {
-	informational: "Informational",
-	low: "Notice",
-	medium: "Warning",
-	high: "Error",
-	critical: "Critical",
-};
 
 /** One document on its way to a rule. */
 interface Node extends Named {
@@ -189,30 +181,30 @@ class Resolver {
 		if (!target) {
 			const near = nearest(reference, this.#targets.keys());
 			throw new DocumentProblem(
-				path,
 				`there is no rule ${reference}`,
+				path,
 				near === "" ? "write the id, name or title of a rule that is loaded too" : `did you mean ${near}?`,
 			);
 		}
 		if (second)
 			throw new DocumentProblem(
-				path,
 				`${targets.length} rules are called ${reference}`,
+				path,
 				"write the rule's id",
 			);
 		if ("rule" in target) return target.rule;
 		const { rule } = target.node;
 		if (!rule)
 			throw new DocumentProblem(
-				path,
 				`${reference} is made of this correlation itself`,
+				path,
 				"leave out one of the references that make the circle",
 			);
 		node.levels = Math.max(node.levels, 1 + target.node.levels);
 		if (node.levels > mostLevels)
 			throw new DocumentProblem(
-				path,
 				`correlations stand on each other more than ${mostLevels} deep`,
+				path,
 				"refer to the rules themselves",
 			);
 		return rule;
@@ -228,8 +220,8 @@ class Resolver {
 				if (found.is === "found") return found.get;
 				if (found.is === "unknown")
 					throw new DocumentProblem(
-						path,
 						`there is no field ${field}`,
+						path,
 						"write a Falco or Sigma field's name",
 					);
 				missing.add(field);
@@ -308,14 +300,14 @@ function aliasesOf(
 			);
 			if (positions.length === 0)
 				throw new DocumentProblem(
-					[...path, name],
 					`${name} is none of the listed rules`,
+					[...path, name],
 					`listed: ${draft.references.join(", ")}`,
 				);
 			if (findText(field).is === "unknown")
 				throw new DocumentProblem(
-					[...path, name],
 					`there is no field ${field}`,
+					[...path, name],
 					"write a Falco or Sigma field's name",
 				);
 			for (const position of positions) fields.set(position, field);
@@ -323,8 +315,8 @@ function aliasesOf(
 		const lacking = draft.references.find((_, index) => !fields.has(index));
 		if (lacking !== undefined && findText(alias).is === "unknown")
 			throw new DocumentProblem(
-				path,
 				`the alias ${alias} has no field for ${lacking}`,
+				path,
 				`add ${lacking}: and the field that is meant there`,
 			);
 		found.set(alias, fields);
@@ -355,7 +347,7 @@ function baseOf({ source, draft, name, id, shortName }: Node) {
 		origin,
 		file,
 		line: place.line,
-		priority: priorityOf[severity],
+		priority: levels.get(severity) ?? "Warning",
 		severity,
 		tags,
 		...attackOf(tags),

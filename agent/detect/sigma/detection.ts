@@ -2,7 +2,7 @@
 // events of one sort.
 import { parseNetwork } from "../../model/address.ts";
 import { CheckProblem } from "../check.ts";
-import type { Document } from "../documents.ts";
+import { type Document, DocumentProblem, type Path } from "../documents.ts";
 import { findField } from "../fields.ts";
 import { matcher, numberOperators } from "../matcher.ts";
 import type { FieldRef, Node, Operator, Term } from "../syntax.ts";
@@ -11,8 +11,6 @@ import { type Ask, ModifierProblem, type Modifiers, parseModifiers } from "./mod
 import { hasForeignCase, ordinary, regexOfGlob } from "./pattern.ts";
 import type { Mapped, Variant } from "./taxonomy.ts";
 import { always, never } from "./text.ts";
-
-export type Path = readonly (string | number)[];
 
 /** A field with what is asked of it; without a field, of the event's whole text. */
 export interface Item {
@@ -32,20 +30,6 @@ export type Selection =
 export interface Where {
 	readonly document: Document;
 	readonly path: Path;
-}
-
-/** A mistake in a document, and where in it. */
-export class DocumentProblem extends Error {
-	readonly path: Path;
-	readonly remedy: string;
-	/** Signs of the text there that come before the place and are no space. */
-	readonly skip: number;
-	constructor(message: string, path: Path, remedy: string, skip = 0) {
-		super(message);
-		this.path = path;
-		this.remedy = remedy;
-		this.skip = skip;
-	}
 }
 
 /** Throws DocumentProblem. */

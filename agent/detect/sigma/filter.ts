@@ -1,10 +1,10 @@
 // Sigma filters: what a site has added to rules that others wrote. A filter's condition must hold too for each of the
 // rules it names.
 import type { Problem } from "../../model/verdict.ts";
-import type { Document } from "../documents.ts";
+import { type Document, DocumentProblem } from "../documents.ts";
 import { asList, asMap, asText } from "../yaml-values.ts";
 import type { Condition } from "./condition.ts";
-import { DocumentProblem } from "./detection.ts";
+
 import { checkLogSource, detectionOf, logSourceOf, type Parsed } from "./parsed.ts";
 import type { LogSource } from "./taxonomy.ts";
 

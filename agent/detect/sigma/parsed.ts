@@ -1,9 +1,10 @@
 // What rules and filters have in common: a log source, selections and a condition.
 
+import { DocumentProblem, type Path } from "../documents.ts";
 import { SyntaxProblem } from "../syntax.ts";
 import { asMap, asText, type Value } from "../yaml-values.ts";
 import { type Condition, parseSigmaCondition } from "./condition.ts";
-import { DocumentProblem, type Path, parseSelection, type Selection } from "./detection.ts";
+import { parseSelection, type Selection } from "./detection.ts";
 import type { LogSource } from "./taxonomy.ts";
 
 export interface Parsed {

@@ -1,27 +1,20 @@
 // A Sigma document as a rule like any other: who wrote it, how bad it is, and its detection as one condition over our
 // events, one part for each sort of event that its log source stands for.
-import type { Priority, Problem } from "../../model/verdict.ts";
+import type { Problem } from "../../model/verdict.ts";
 import type { RuleSource } from "../collect.ts";
-import type { Document } from "../documents.ts";
+import { type Document, DocumentProblem, levels } from "../documents.ts";
 import { eventTypes } from "../event-types.ts";
 import { matcher } from "../matcher.ts";
 import { type Node, parseCondition } from "../syntax.ts";
 import { asList, asMap, asText, type Value } from "../yaml-values.ts";
 import type { Condition } from "./condition.ts";
-import { Binder, DocumentProblem, type Item, itemsOf, type Selection, type Where } from "./detection.ts";
+import { Binder, type Item, itemsOf, type Selection, type Where } from "./detection.ts";
 import { type Filter, filtersOf } from "./filter.ts";
 import { outputOf } from "./output.ts";
 import { checkLogSource, detectionOf, logSourceOf, type Parsed } from "./parsed.ts";
 import { type Variant, variantsOf } from "./taxonomy.ts";
 import { simplified, textOf } from "./text.ts";
 
-const levels: ReadonlyMap<string, Priority> = new Map([
-	["informational", "Informational"],
-	["low", "Notice"],
-	["medium", "Warning"],
-	["high", "Error"],
-	["critical", "Critical"],
-]);
 const statuses = ["stable", "test", "experimental", "deprecated", "unsupported"];
 const callNames: ReadonlySet<string> = new Set(Object.values(eventTypes).flat());
 
