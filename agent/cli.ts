@@ -198,7 +198,7 @@ respond("block <address>", "block", "block an address or network", (address, fla
 	address,
 	ttlSeconds: flags.ttl ?? 0,
 	reason: flags.reason,
-})).option("--ttl <time>", "for how long, 30m or 2h (default: respond.block_ttl_seconds)", seconds);
+})).option("--ttl <time>", "for how long, 30m or 2h (default: respond.ttl_seconds)", seconds);
 respond("unblock <address>", "unblock", "let it through again", (address) => ({ address }));
 respond("pause <container>", "pause", "freeze a container", (container, flags) => ({
 	container,

@@ -35,33 +35,39 @@ export function ordersFor(
 	const context: OrderContext = {
 		requester: "policy",
 		reason: finding.rule,
+		rule: finding.rule,
 		alertId: alert.id ?? "",
 		eventTime: bootTimeMs + observation.event.time / 1e6,
+		evidence: [alert.event?.id ?? "", ...(alert.correlation?.eventIds ?? [])].filter((id) => id !== ""),
 	};
-	const orders: { order: Order; context: OrderContext }[] = [];
-	for (const response of responses) {
-		switch (response.act) {
-			case "alert":
-				break;
-			case "block":
-				orders.push({
-					order: { kind: "block", address: peerOf(observation), ttlSeconds: response.ttlSeconds },
-					context,
-				});
-				break;
-			case "pause":
-				orders.push({
-					order: { kind: "pause", container: observation.process?.cgroup?.container?.id ?? "" },
-					context,
-				});
-				break;
-			case "kill":
-				orders.push({
-					order: { kind: "kill", pid: observation.event.pid, start: observation.event.start },
-					context,
-				});
-				break;
+	return responses.flatMap((response) => {
+		const order = orderFor(response, observation);
+		return order === undefined ? [] : [{ order, context }];
+	});
+}
+
+function orderFor(response: Response, observation: Observation): Order | undefined {
+	const { event, process } = observation;
+	const container = process?.cgroup?.container?.id ?? "";
+	switch (response.act) {
+		case "alert":
+			return undefined;
+		case "block": {
+			const { ttlSeconds, direction } = response;
+			return { kind: "block", address: peerOf(observation), ttlSeconds, direction };
 		}
+		case "pause":
+		case "disconnect":
+		case "refuseEgress":
+			return { kind: response.act, container, ttlSeconds: response.ttlSeconds };
+		case "refuseExec":
+			return { kind: "refuseExec", program: process?.exe ?? "", container, ttlSeconds: response.ttlSeconds };
+		case "stop":
+		case "restart":
+		case "remove":
+			return { kind: response.act, container };
+		case "kill":
+		case "killTree":
+			return { kind: "kill", pid: event.pid, start: event.start, tree: response.act === "killTree" };
 	}
-	return orders;
 }

@@ -163,7 +163,7 @@ export function startSensor(options: SensorOptions): Sensor {
 			addresses: [...config.protect.addresses, ...consoleHost(config.console.address)],
 		}),
 		settings: {
-			blockTtlSeconds: config.respond.block_ttl_seconds,
+			ttlSeconds: config.respond.ttl_seconds,
 			actionsPerMinute: config.limits.actions_per_minute,
 		},
 		permitted: (order, context) => consoleRefusal(policy().policy, context.requester, order.kind),

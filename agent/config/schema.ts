@@ -183,9 +183,9 @@ export const configSchema = z.strictObject({
 		.describe("Bounds on memory and on haste."),
 	respond: z
 		.strictObject({
-			block_ttl_seconds: between(1, 86_400)
-				.default(1800)
-				.describe("How long an address is blocked when nobody says how long, in seconds."),
+			ttl_seconds: between(1, 86_400)
+				.default(3600)
+				.describe("How long a response lasts when nobody says how long, in seconds."),
 		})
 		.prefault({})
 		.describe("How the sensor acts."),

@@ -476,6 +476,7 @@ export interface Action {
 	secondsToEffect?: number;
 	steps?: string[];
 	undo?: string;
+	evidence?: string[];
 }
 
 export type ActionKind =
@@ -484,7 +485,19 @@ export type ActionKind =
 	| "KIND_UNBLOCK"
 	| "KIND_PAUSE"
 	| "KIND_RESUME"
-	| "KIND_KILL";
+	| "KIND_KILL"
+	| "KIND_KILL_TREE"
+	| "KIND_STOP"
+	| "KIND_START"
+	| "KIND_RESTART"
+	| "KIND_REMOVE"
+	| "KIND_DISCONNECT"
+	| "KIND_RECONNECT"
+	| "KIND_REFUSE_EGRESS"
+	| "KIND_PERMIT_EGRESS"
+	| "KIND_REFUSE_EXEC"
+	| "KIND_PERMIT_EXEC"
+	| "KIND_CUT";
 
 export type ActionOutcome =
 	| "OUTCOME_UNSPECIFIED"

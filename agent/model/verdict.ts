@@ -65,21 +65,51 @@ export interface Credit {
 	readonly falsePositives: readonly string[];
 }
 
-/** What a policy line asks for. */
+/** Which packets of a blocked address are dropped, as this host and its containers see them. */
+export type Direction = "in" | "out" | "both";
+
+/** What a policy line asks for; 0 seconds stand for the configured time to live. */
 export type Response =
 	| { readonly act: "alert" }
-	| { readonly act: "block"; readonly ttlSeconds: number }
-	| { readonly act: "pause" }
-	| { readonly act: "kill" };
+	| { readonly act: "block"; readonly ttlSeconds: number; readonly direction: Direction }
+	| { readonly act: "pause" | "disconnect" | "refuseEgress" | "refuseExec"; readonly ttlSeconds: number }
+	| { readonly act: "stop" | "restart" | "remove" | "kill" | "killTree" };
 
 /** A wanted act with its target, as given by policy, the CLI or a console. Nothing here is trusted. */
 export type Order =
-	| { readonly kind: "block"; readonly address: string; readonly ttlSeconds: number }
+	| {
+			readonly kind: "block";
+			readonly address: string;
+			/** 0 for the configured time; permanent ones come from the local admin only. */
+			readonly ttlSeconds: number;
+			readonly direction?: Direction;
+			readonly permanent?: boolean;
+	  }
 	| { readonly kind: "unblock"; readonly address: string }
-	| { readonly kind: "pause"; readonly container: string }
-	| { readonly kind: "resume"; readonly container: string }
-	/** start: ns since boot as in Process.start. */
-	| { readonly kind: "kill"; readonly pid: number; readonly start: number };
+	/** Ends the established flows with an address without blocking it. */
+	| { readonly kind: "cut"; readonly address: string }
+	/** By id or name. pause and disconnect (from its networks) end after their time, 0 for the configured one. */
+	| { readonly kind: "pause" | "disconnect"; readonly container: string; readonly ttlSeconds?: number }
+	| {
+			readonly kind: "resume" | "stop" | "start" | "restart" | "remove" | "reconnect";
+			readonly container: string;
+	  }
+	/** start: ns since boot as in Process.start. tree: with all it has started. */
+	| { readonly kind: "kill"; readonly pid: number; readonly start: number; readonly tree?: boolean }
+	/** Refused in the kernel: everything a container sends. */
+	| { readonly kind: "refuseEgress"; readonly container: string; readonly ttlSeconds: number }
+	| { readonly kind: "permitEgress"; readonly container: string }
+	/**
+	 * Refused in the kernel: executions of `program` in a container, or on the whole host where that is "". A program is
+	 * an absolute path as the process sees it, "inode:<device>:<inode>", "not-from-image" or "any".
+	 */
+	| {
+			readonly kind: "refuseExec";
+			readonly program: string;
+			readonly container: string;
+			readonly ttlSeconds: number;
+	  }
+	| { readonly kind: "permitExec"; readonly program: string; readonly container: string };
 
 export interface OrderContext {
 	/** "policy", "cli", "console:<name>". */
@@ -88,6 +118,12 @@ export interface OrderContext {
 	readonly alertId: string;
 	/** Unix ms of the event that led here; undefined for orders by hand. */
 	readonly eventTime: number | undefined;
+	/** Ids of the events that led here. */
+	readonly evidence?: readonly string[];
+	/** The rule that asks, which has a share of the acts; absent for orders by hand. */
+	readonly rule?: string;
+	/** Holds back what the configuration permits: the mode of the policy's line. */
+	readonly mode?: "observe" | "enforce";
 }
 
 /** Carries out orders; every call ends in exactly one Action, whatever happens. */

@@ -194,9 +194,11 @@ function peerOf(text: string): Peer {
 function compileResponses(given: PolicyFile["responses"][number]["do"]): Response[] {
 	const acts = given.flatMap((one): Response[] => {
 		if (one === "alert") return [];
-		if (one === "block") return [{ act: "block", ttlSeconds: 0 }];
+		if (one === "block") return [{ act: "block", ttlSeconds: 0, direction: "both" }];
+		if (one === "pause") return [{ act: "pause", ttlSeconds: 0 }];
 		if (typeof one === "string") return [{ act: one }];
-		return [{ act: "block", ttlSeconds: one.block.ttl === undefined ? 0 : (ttlSeconds(one.block.ttl) ?? 0) }];
+		const ttl = one.block.ttl === undefined ? 0 : (ttlSeconds(one.block.ttl) ?? 0);
+		return [{ act: "block", ttlSeconds: ttl, direction: "both" }];
 	});
 	return [{ act: "alert" }, ...acts];
 }

@@ -83,6 +83,18 @@ const verbs: Readonly<Record<wire.ActionKind, readonly [string, string]>> = {
 	KIND_PAUSE: ["pause", "paused"],
 	KIND_RESUME: ["resume", "resumed"],
 	KIND_KILL: ["kill", "killed"],
+	KIND_KILL_TREE: ["kill with all it started", "killed with all it started"],
+	KIND_STOP: ["stop", "stopped"],
+	KIND_START: ["start", "started"],
+	KIND_RESTART: ["restart", "restarted"],
+	KIND_REMOVE: ["remove", "removed"],
+	KIND_DISCONNECT: ["take off its networks", "took off its networks"],
+	KIND_RECONNECT: ["put back on its networks", "put back on its networks"],
+	KIND_REFUSE_EGRESS: ["refuse all that is sent by", "refused all that is sent by"],
+	KIND_PERMIT_EGRESS: ["permit what is sent by", "permitted what is sent by"],
+	KIND_REFUSE_EXEC: ["refuse executions of", "refused executions of"],
+	KIND_PERMIT_EXEC: ["permit executions of", "permitted executions of"],
+	KIND_CUT: ["cut the connections with", "cut the connections with"],
 };
 
 /** One sentence of what was done, would have been done or went wrong. `time`: Unix ms of the record. */

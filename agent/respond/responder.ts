@@ -7,7 +7,8 @@ import { join } from "node:path";
 import type { Logger } from "pino";
 import type * as wire from "../model/picket.v1.ts";
 import type { Order, OrderContext, Responder } from "../model/verdict.ts";
-import { type Act, type ActDeps, prepareAct } from "./acts.ts";
+import type { Act, ActDeps } from "./act.ts";
+import { prepareAct } from "./acts.ts";
 import { type Audit, openAudit } from "./audit.ts";
 import { createRunner, type RunCommand } from "./command.ts";
 import type { ContainerRuntime } from "./containers.ts";
@@ -16,7 +17,7 @@ import { createFirewall, type FirewallOptions } from "./firewall.ts";
 import type { ProcessSignaller } from "./kill.ts";
 import { type Entry, openLedger } from "./ledger.ts";
 import { createRateLimit } from "./limit.ts";
-import { actionKinds, defaultSettings, parseOrder, type Settings, targetOf } from "./orders.ts";
+import { actionKindOf, defaultSettings, parseOrder, type Settings, targetOf } from "./orders.ts";
 import { createProtection, type ProtectedExtra } from "./protect.ts";
 import { createTimers } from "./timers.ts";
 
@@ -109,7 +110,7 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 		const steps: string[] = [];
 		const action: wire.Action = {
 			id: randomUUID(),
-			kind: actionKinds[given.kind] ?? "KIND_UNSPECIFIED",
+			kind: actionKindOf(given),
 			outcome: "OUTCOME_FAILED",
 			target: targetOf(given),
 			targetName: "",
@@ -119,6 +120,7 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 			secondsToEffect: 0,
 			steps,
 			undo: "",
+			evidence: [...(context.evidence ?? [])],
 		};
 		try {
 			await decide(given, context, action, steps);

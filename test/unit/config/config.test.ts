@@ -25,7 +25,7 @@ describe("the configuration", () => {
 			paths: { run: "/run/picket", state: "/var/lib/picket" },
 			capture: { ring_bytes: 4194304, drain_ms: 10 },
 			limits: { actions_per_minute: 30 },
-			respond: { block_ttl_seconds: 1800 },
+			respond: { ttl_seconds: 3600 },
 			output: { events: "none" },
 		});
 	});

@@ -97,7 +97,7 @@ describe("the README", () => {
 
 	it("states the limits of actions as they are", () => {
 		expect(readme).toContain(`at most ${defaultSettings.maxActiveBlocks} blocks at a time`);
-		expect(defaultSettings.maxBlockTtlSeconds, "no block longer than a day").toBe(86_400);
+		expect(defaultSettings.maxTtlSeconds, "no block longer than a day").toBe(86_400);
 	});
 
 	it("shows a picture of a neutral host", () => {

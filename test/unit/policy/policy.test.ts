@@ -329,7 +329,11 @@ describe("responses", () => {
 	});
 
 	it("say how long a block lasts", () => {
-		expect(ask("responses: [{do: [{block: {ttl: 30m}}]}]")[1]).toEqual({ act: "block", ttlSeconds: 1800 });
+		expect(ask("responses: [{do: [{block: {ttl: 30m}}]}]")[1]).toEqual({
+			act: "block",
+			ttlSeconds: 1800,
+			direction: "both",
+		});
 		expect(ask("responses: [{do: [block, pause]}]")).toEqual([
 			{ act: "alert" },
 			{ act: "block", ttlSeconds: 0 },

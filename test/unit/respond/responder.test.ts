@@ -122,7 +122,7 @@ describe("a block", () => {
 
 	it("takes the default time to live for 0 and is cut to the longest allowed", async () => {
 		const { responder, tools } = makeResponder({
-			settings: { blockTtlSeconds: 77, maxBlockTtlSeconds: 100 },
+			settings: { ttlSeconds: 77, maxTtlSeconds: 100 },
 		});
 		await responder.order(block("203.0.113.1", 0), byHand);
 		const long = await responder.order(block("203.0.113.2", 1e9), byHand);

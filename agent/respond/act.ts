@@ -1,0 +1,71 @@
+// What an act is to the order in which every action runs: what it is aimed at, what speaks against it, and the doing
+// with its check. Each sort of act has a file of its own, acts-*.ts; the order itself is kept in responder.ts.
+import type * as wire from "../model/picket.v1.ts";
+import type { OrderContext } from "../model/verdict.ts";
+import type { RunCommand } from "./command.ts";
+import type { ContainerRuntime } from "./containers.ts";
+import type { Firewall } from "./firewall.ts";
+import type { KillDeps } from "./kill.ts";
+import type { Entry, Ledger } from "./ledger.ts";
+import type { Settings } from "./orders.ts";
+import type { Protection } from "./protect.ts";
+
+export interface Effect {
+	readonly outcome: wire.ActionOutcome;
+	/** Unix ms at which the check afterwards saw the effect. */
+	readonly seenAt: number;
+}
+
+export interface Act {
+	/** Canonical: network, container id or "pid:start". */
+	readonly target: string;
+	readonly targetName: string;
+	/** Command that takes it back, "" when nothing can. */
+	readonly undo: string;
+	/** Acts of one lane run one after the other. */
+	readonly lane: string;
+	/** Taking back what we did ourselves is allowed in every mode, at any rate, and with a full disk. */
+	readonly takesBack: boolean;
+	/** Unix ms, 0 when it does not end by itself. As of now: asked when its turn in the lane has come. */
+	expires(): number;
+	/** For observe mode: "drop all traffic with 1.2.3.4". */
+	readonly description: string;
+	readonly protectedBecause: string | undefined;
+	/** Is there nothing to do? Only looks. Says so in steps. */
+	unchanged(steps: string[]): Promise<boolean>;
+	run(steps: string[]): Promise<Effect>;
+}
+
+export interface ActDeps {
+	readonly settings: Settings;
+	readonly clock: () => number;
+	readonly run: RunCommand;
+	readonly firewall: Firewall;
+	readonly docker: () => ContainerRuntime | undefined;
+	readonly kill: KillDeps;
+	readonly ledger: Ledger;
+	readonly protection: Protection;
+}
+
+/** What the ledger remembers of who asked. */
+export interface Origin extends OrderContext {
+	readonly actionId: string;
+}
+
+export const outcomes = {
+	done: "OUTCOME_VERIFIED",
+	unchanged: "OUTCOME_UNCHANGED",
+	"no effect": "OUTCOME_NO_EFFECT",
+} as const;
+
+export function entryOf(
+	kind: Entry["kind"],
+	target: string,
+	targetName: string,
+	origin: Origin,
+	since: number,
+	expires: number,
+): Entry {
+	const { actionId, requester, reason, alertId } = origin;
+	return { kind, target, targetName, actionId, requester, reason, alertId, since, expires };
+}
