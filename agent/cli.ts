@@ -6,6 +6,7 @@ import type { Page } from "./commands/page.ts";
 import type { Outcome } from "./commands/rules.ts";
 import type { SchemaName } from "./detect/rule-schema.ts";
 import { failureText } from "./failure.ts";
+import type { Order } from "./model/verdict.ts";
 import { neutralise } from "./report/shown.ts";
 import { append, type CaptureFlags, eventList, wholeNumber } from "./settings.ts";
 import { version } from "./version.ts";
@@ -179,43 +180,88 @@ const seconds = (value: string): number => {
 	);
 };
 
-type Params = Record<string, unknown>;
+interface ActFlags {
+	readonly socket: string;
+	readonly json?: boolean;
+	readonly reason: string;
+	readonly [option: string]: unknown;
+}
+/** A response by hand: `params` is the order without its kind. */
 function respond(
 	name: string,
-	method: string,
+	kind: Order["kind"],
 	description: string,
-	params: (target: string, flags: Params) => Params,
+	params: (target: string, flags: ActFlags) => Record<string, unknown>,
 ): Command {
 	return withSocket(program.command(name))
 		.description(description)
 		.option("--reason <text>", "goes into the audit", "by hand")
-		.action(async (target: string, flags) => {
+		.action(async (target: string, flags: ActFlags) => {
 			const { act } = await import("./commands/respond.ts");
-			end(await act(method, params(target, flags), flags));
+			end(await act({ kind, ...params(target, flags), reason: flags.reason }, flags));
 		});
 }
-respond("block <address>", "block", "block an address or network", (address, flags) => ({
-	address,
-	ttlSeconds: flags.ttl ?? 0,
-	reason: flags.reason,
-})).option("--ttl <time>", "for how long, 30m or 2h (default: respond.ttl_seconds)", seconds);
-respond("unblock <address>", "unblock", "let it through again", (address) => ({ address }));
-respond("pause <container>", "pause", "freeze a container", (container, flags) => ({
+function withTtl(command: Command): Command {
+	return command.option("--ttl <time>", "for how long, 30m or 2h (default: respond.ttl_seconds)", seconds);
+}
+const toAddress = (address: string) => ({ address });
+const toContainer = (container: string) => ({ container });
+const toContainerFor = (container: string, { ttl = 0 }: ActFlags) => ({ container, ttlSeconds: ttl });
+
+withTtl(
+	respond("block <address>", "block", "drop all packets of an address or network", (address, flags) => ({
+		address,
+		ttlSeconds: flags.ttl ?? 0,
+		direction: flags.direction,
+		permanent: flags.permanent === true,
+	})),
+)
+	.addOption(
+		new Option("--direction <which>", "which packets").choices(["in", "out", "both"]).default("both"),
+	)
+	.option("--permanent", "until somebody unblocks it");
+respond("unblock <address>", "unblock", "let them through again", toAddress);
+respond("cut <address>", "cut", "end the established connections with an address", toAddress);
+withTtl(respond("pause <container>", "pause", "freeze a container", toContainerFor));
+respond("resume <container>", "resume", "let it run again", toContainer);
+respond("stop <container>", "stop", "stop a container", toContainer);
+respond("start-container <container>", "start", "start it again", toContainer);
+respond("restart <container>", "restart", "restart a container", toContainer);
+respond("remove <container>", "remove", "remove a container for good; its volumes stay", toContainer);
+withTtl(respond("disconnect <container>", "disconnect", "take a container off its networks", toContainerFor));
+respond("reconnect <container>", "reconnect", "put it back on them", toContainer);
+withTtl(
+	respond(
+		"refuse-egress <container>",
+		"refuseEgress",
+		"refuse in the kernel whatever a container sends, open connections included",
+		toContainerFor,
+	),
+);
+respond("permit-egress <container>", "permitEgress", "let it send again", toContainer);
+withTtl(
+	respond(
+		"refuse-exec <program>",
+		"refuseExec",
+		"refuse in the kernel that a program is executed: a path, inode:DEVICE:INODE, not-from-image or any",
+		(program, { container = "", ttl = 0 }) => ({ program, container, ttlSeconds: ttl }),
+	),
+).option("--container <container>", "in this container (default: on the whole host)");
+respond("permit-exec <program>", "permitExec", "let it be executed again", (program, { container = "" }) => ({
+	program,
 	container,
-	reason: flags.reason,
-}));
-respond("resume <container>", "resume", "let it run again", (container) => ({ container }));
+})).option("--container <container>", "in this container (default: on the whole host)");
 respond("kill <pid>", "kill", "end a process", (pid, flags) => ({
 	pid: wholeNumber(pid),
-	reason: flags.reason,
-}));
+	tree: flags.tree === true,
+})).option("--tree", "with all it has started");
 
 withSocket(program.command("actions"))
-	.description("what is blocked and paused now")
+	.description("which responses are in force now")
 	.action(async (flags) => (await import("./commands/respond.ts")).actions(flags));
 
 withSocket(program.command("undo <target>"))
-	.description("undo what is in force on an address or a container")
+	.description("undo what is in force on an address, a container or a program")
 	.action(async (target: string, flags) =>
 		end(await (await import("./commands/respond.ts")).undo(target, flags)),
 	);

@@ -10,20 +10,33 @@ import { consoleRefusal } from "../policy/load.ts";
 import { processToWire } from "../report/wire.ts";
 import type { Sensor } from "../sensor.ts";
 
-const blockParams = z.strictObject({
-	address: z.string().max(200),
-	ttlSeconds: z.number().int().min(0).max(86_400).default(0),
-	reason: z.string().max(500).default("by hand"),
-});
-const addressParams = z.strictObject({ address: z.string().max(200) });
-const containerParams = z.strictObject({
-	container: z.string().max(300),
-	reason: z.string().max(500).default("by hand"),
-});
-const killParams = z.strictObject({
-	pid: z.number().int().min(1).max(4_194_304),
-	reason: z.string().max(500).default("by hand"),
-});
+const reason = z.string().max(500).default("by hand");
+const ttlSeconds = z.number().int().min(0).max(86_400).default(0);
+const container = z.string().max(300);
+const address = z.string().max(200);
+const program = z.string().max(4200);
+const pid = z.number().int().min(1).max(4_194_304);
+/** What can be asked for by hand; `reason` goes into the audit. Only shapes: the responder judges the rest. */
+const orderParams = z.discriminatedUnion("kind", [
+	z.strictObject({
+		kind: z.literal("block"),
+		address,
+		ttlSeconds,
+		direction: z.enum(["in", "out", "both"]).default("both"),
+		permanent: z.boolean().default(false),
+		reason,
+	}),
+	z.strictObject({ kind: z.enum(["unblock", "cut"]), address, reason }),
+	z.strictObject({ kind: z.enum(["pause", "disconnect", "refuseEgress"]), container, ttlSeconds, reason }),
+	z.strictObject({
+		kind: z.enum(["resume", "stop", "start", "restart", "remove", "reconnect", "permitEgress"]),
+		container,
+		reason,
+	}),
+	z.strictObject({ kind: z.literal("kill"), pid, tree: z.boolean().default(false), reason }),
+	z.strictObject({ kind: z.literal("refuseExec"), program, container, ttlSeconds, reason }),
+	z.strictObject({ kind: z.literal("permitExec"), program, container, reason }),
+]);
 
 function contextOf(requester: string, reason: string): OrderContext {
 	return { requester, reason, alertId: "", eventTime: undefined };
@@ -45,27 +58,12 @@ export function controlHandlers(sensor: Sensor): Record<string, Handler> {
 			if (!sensor.reloader) throw new CommandError("this sensor does not reload", "restart it");
 			return sensor.reloader.reload("cli");
 		},
-		block: (params) => {
-			const { address, ttlSeconds, reason } = blockParams.parse(params);
-			return order(sensor, { kind: "block", address, ttlSeconds }, byHand(reason));
-		},
-		unblock: (params) =>
-			order(sensor, { kind: "unblock", address: addressParams.parse(params).address }, byHand("by hand")),
-		pause: (params) => {
-			const { container, reason } = containerParams.parse(params);
-			return order(sensor, { kind: "pause", container }, byHand(reason));
-		},
-		resume: (params) =>
-			order(
-				sensor,
-				{ kind: "resume", container: containerParams.parse(params).container },
-				byHand("by hand"),
-			),
-		kill: (params) => {
-			const { pid, reason } = killParams.parse(params);
-			const known = sensor.enrichment.tree.get(pid);
-			if (!known) throw new CommandError(`no process ${pid} is known`, "look for it with `ps` and try again");
-			return order(sensor, { kind: "kill", pid, start: known.start }, byHand(reason));
+		order: (params) => {
+			const { reason, ...wanted } = orderParams.parse(params);
+			if (wanted.kind !== "kill") return order(sensor, wanted, byHand(reason));
+			const known = sensor.enrichment.tree.get(wanted.pid);
+			if (known) return order(sensor, { ...wanted, start: known.start }, byHand(reason));
+			throw new CommandError(`no process ${wanted.pid} is known`, "look for it with `ps` and try again");
 		},
 		actions: () => sensor.responder.active(),
 		release: async () => {

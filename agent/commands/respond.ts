@@ -33,12 +33,8 @@ function show(action: wire.Action, json: boolean | undefined): number {
 }
 
 /** Asks the sensor for one action and prints its outcome. Exit status 1 when it was refused or had no effect. */
-export async function act(
-	method: string,
-	params: Record<string, unknown>,
-	flags: SocketFlags,
-): Promise<number> {
-	const action = (await callControl(flags.socket, method, params, actTimeoutMs)) as wire.Action;
+export async function act(order: Record<string, unknown>, flags: SocketFlags): Promise<number> {
+	const action = (await callControl(flags.socket, "order", order, actTimeoutMs)) as wire.Action;
 	return show(action, flags.json);
 }
 
@@ -66,8 +62,8 @@ export async function undo(target: string, flags: SocketFlags): Promise<number> 
 	);
 	if (!found) throw new CommandError(`nothing is in force on ${target}`, "`picket actions` lists what is", 1);
 	return found.kind === "block"
-		? act("unblock", { address: found.target }, flags)
-		: act("resume", { container: found.target }, flags);
+		? act({ kind: "unblock", address: found.target }, flags)
+		: act({ kind: "resume", container: found.target }, flags);
 }
 
 export interface ReleaseFlags extends SocketFlags {
