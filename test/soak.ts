@@ -1,11 +1,11 @@
 // `npm run soak`: what takes minutes. Ten million mutated records through the reader of the ring, a million through
 // the decoder and all behind it, 200,000 mutated recordings, the races for the truth at full length, reloads, ordinary work in
-// several orders, the flood. Each
+// several orders, the flood, every test on every kernel. Each
 // suite prints its figures; the last line is the sum. `npm run soak -- fuzz` runs one of them, PICKET_SEED chooses
 // where the fuzzers begin.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { root, say, suite, sum, tellFailures } from "./suites.ts";
+import { root, run, say, suite, sum, tellFailures } from "./suites.ts";
 
 const long = { PICKET_SOAK: "1" };
 const truth = "test/kernel/truth.test.ts";
@@ -24,6 +24,11 @@ const parts: Readonly<Record<string, () => Promise<void>>> = {
 	reload: () => suite("sensor", ["test/sensor/reload.test.ts"], long),
 	quiet: () => suite("sensor", ["test/sensor/quiet.test.ts"], long),
 	flood: () => suite("soak", [], long),
+	machines: async () => {
+		const status = await run(process.execPath, ["test/vm/run.ts", "--whole"]);
+		if (status === 0) sum.passed++;
+		else sum.failed++;
+	},
 };
 const wanted = process.argv.slice(2);
 const unknown = wanted.filter((name) => !Object.hasOwn(parts, name));

@@ -2,6 +2,11 @@
 // that changes the programs which report these kinds; a file that is not named here is run in every setting.
 import type { EventName } from "../../agent/model/event.ts";
 
+/**
+ * About our own tables and counters rather than about what a kernel does: run on the oldest kernel and on the newest.
+ */
+export const onEnds: readonly string[] = ["interest.test.ts", "loss.test.ts", "share.test.ts"];
+
 export const about: Readonly<Record<string, readonly EventName[]>> = {
 	"act.test.ts": [
 		"setuid",

@@ -11,6 +11,8 @@ export interface KernelChoice {
 	readonly series: string;
 	/** Settings of PICKET_OFF with which its tests are run. */
 	readonly variants: readonly string[];
+	/** Neither the oldest nor the newest: test files of `onEnds` are left out, but when it is asked for by itself. */
+	readonly between: boolean;
 }
 
 /** As the kernel is, and without the tiers that are preferred. */
@@ -18,11 +20,11 @@ const both = ["", "fentry"];
 
 export const kernels: readonly KernelChoice[] = [
 	// It has none of those.
-	{ name: "bullseye", series: "5.10.", variants: [""] },
+	{ name: "bullseye", series: "5.10.", variants: [""], between: false },
 	// Without them they have the programs that the oldest and the newest are tried with.
-	{ name: "bookworm", series: "6.1.", variants: [""] },
-	{ name: "bookworm", series: "6.12.", variants: [""] },
-	{ name: "sid", series: "7.", variants: both },
+	{ name: "bookworm", series: "6.1.", variants: [""], between: true },
+	{ name: "bookworm", series: "6.12.", variants: [""], between: true },
+	{ name: "sid", series: "7.", variants: both, between: false },
 ];
 
 /** The newest of a series wins, in whichever of these it is. */

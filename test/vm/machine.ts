@@ -8,6 +8,8 @@ export interface Boot {
 	readonly initramfs: string;
 	/** A run of the tests for each: settings of PICKET_OFF. */
 	readonly variants: readonly string[];
+	/** Leaves out what is run on the oldest and the newest kernel only. */
+	readonly between: boolean;
 	/** Start of the names of the files in which console and results are kept. */
 	readonly log: string;
 	readonly timeoutMs: number;
@@ -28,7 +30,7 @@ process.on("exit", () => {
 });
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
 
-export async function boot({ kernel, initramfs, variants, log, timeoutMs }: Boot): Promise<Outcome> {
+export async function boot({ kernel, initramfs, variants, between, log, timeoutMs }: Boot): Promise<Outcome> {
 	const parameters = [
 		"console=ttyS0",
 		"loglevel=5", // warnings and worse
@@ -37,6 +39,7 @@ export async function boot({ kernel, initramfs, variants, log, timeoutMs }: Boot
 		// This machine may be busy with other things; that is no lockup of the guest.
 		"rcupdate.rcu_cpu_stall_timeout=120",
 		"sysctl.kernel.watchdog_thresh=60",
+		...(between ? ["picket.between"] : []),
 		...(variants.length > 0 ? [`picket.off=:${variants.join("|")}`] : []),
 	];
 	const machine = [

@@ -25,7 +25,7 @@ export interface Run {
 	tiers: string[];
 	seconds: number;
 	done: boolean;
-	/** Test files left out: an earlier run had the same programs for what they are about. */
+	/** Test files left out: an earlier run, or the kernels around it, had the same programs for what they are about. */
 	notRepeated: string[];
 	/** How often Node ended itself by a failed check of V8's. */
 	restarts: number;
@@ -111,7 +111,7 @@ function judge(run: Run, release: string): void {
 			`this kernel ${offers ? "can" : "cannot"} do fentry, and it is ${offers ? "not " : ""}used`,
 		);
 	}
-	if (!run.done || run.off !== "") return;
+	if (!run.done || run.off !== "" || run.notRepeated.length > 0) return;
 	for (const { test } of unfit) {
 		if (!run.tests.some((each) => each.test.endsWith(test) && each.state === "skip")) {
 			run.problems.push(`test/vm/unfit.ts names a test that is not there: ${test}`);

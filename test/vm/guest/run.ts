@@ -6,7 +6,7 @@ import { startTests } from "vitest/internal/browser";
 import type { VitestRunner } from "vitest/runtime";
 import { capabilities as known } from "../../../agent/capture/hooks.ts";
 import type { EventName } from "../../../agent/model/event.ts";
-import { about } from "../about.ts";
+import { about, onEnds } from "../about.ts";
 import { unfit } from "../unfit.ts";
 import { probe } from "./probe.ts";
 
@@ -136,7 +136,8 @@ try {
 	const files = readdirSync(tests)
 		.filter((name) => name.endsWith(".test.ts"))
 		.sort();
-	const notRepeated = doneBefore(files, found);
+	const between = readFileSync("/proc/cmdline", "utf8").includes("picket.between");
+	const notRepeated = [...doneBefore(files, found), ...(between ? onEnds : [])];
 	report({ notRepeated });
 	await runTests(files.filter((name) => !notRepeated.includes(name)));
 } catch (error) {
