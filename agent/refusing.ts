@@ -1,0 +1,116 @@
+// Keeps in the kernel what the policy wants refused there, and brings back what was. What is in force has a deadline in
+// the kernel that is moved on while the sensor lives: with the sensor dead it ends by itself.
+import type { Logger } from "pino";
+import type { Refusal, RefusalRule, Refuser } from "./model/refusal.ts";
+
+export type StandingRule = Omit<RefusalRule, "deadline">;
+
+export interface Refusing {
+	/** Policy, mode or containers are others: the kernel learns of it in this turn of the event loop. */
+	changed(): void;
+	/** Made at its first use, since it loads programs. Throws an Error with a remedy when there can be none. */
+	refuser(): Refuser;
+	/** Rules of the policy that the kernel holds now. */
+	readonly standing: number;
+	/** Why the policy is not in force in the kernel; "" when it is, or asks for nothing there. */
+	readonly problem: string;
+	/** Lets go; what is in force stays until its deadline. */
+	close(): void;
+}
+
+export interface RefusingDeps {
+	/** Throws when the kernel cannot. */
+	make(): Refuser;
+	/** What the policy asks for, of the containers that are there. */
+	rules(): readonly StandingRule[];
+	mode(): "observe" | "enforce";
+	told(refusal: Refusal): void;
+	/** So many more were refused, and there was no room to tell of them. */
+	lost(count: number): void;
+	readonly logger: Logger;
+	/** Unix ms. */
+	readonly clock: () => number;
+}
+
+/** How long the kernel goes on by itself, ms: through a restart or an upgrade, not through a forgotten night. */
+const leaseMs = 600_000;
+const renewMs = 60_000;
+/** Between two looks at what was refused, and at the mode. */
+const lookMs = 100;
+
+export function createRefusing(deps: RefusingDeps): Refusing {
+	const { clock, logger } = deps;
+	let made: Refuser | undefined;
+	let standing = 0;
+	let problem = "";
+	let renewAt = 0;
+	let mode = deps.mode();
+	let scheduled: NodeJS.Immediate | undefined;
+
+	function refuser(): Refuser {
+		made ??= deps.make();
+		return made;
+	}
+
+	function put(): void {
+		mode = deps.mode();
+		renewAt = clock() + renewMs;
+		const rules = deps.rules();
+		if (rules.length === 0 && standing === 0) {
+			problem = "";
+			return;
+		}
+		const deadline = clock() + leaseMs;
+		const held = rules.map((rule) =>
+			mode === "observe" ? { ...rule, mode, deadline } : { ...rule, deadline },
+		);
+		try {
+			refuser().put("policy", held);
+			standing = rules.length;
+			problem = "";
+		} catch (error) {
+			const reason = error instanceof Error ? error.message : String(error);
+			if (reason !== problem)
+				logger.error({ reason }, "the kernel does not refuse what the policy wants refused");
+			problem = reason;
+		}
+	}
+
+	function look(): void {
+		if ((standing > 0 || problem !== "") && (clock() >= renewAt || deps.mode() !== mode)) put();
+		if (!made) return;
+		const { refusals, lost } = made.drain();
+		for (const refusal of refusals) deps.told(refusal);
+		if (lost > 0) deps.lost(lost);
+	}
+
+	const timer = setInterval(() => {
+		try {
+			look();
+		} catch (error) {
+			logger.error({ err: error }, "refusals of the kernel cannot be read");
+		}
+	}, lookMs).unref();
+
+	return {
+		changed() {
+			scheduled ??= setImmediate(() => {
+				scheduled = undefined;
+				put();
+			});
+		},
+		refuser,
+		get standing() {
+			return standing;
+		},
+		get problem() {
+			return problem;
+		},
+		close() {
+			clearInterval(timer);
+			clearImmediate(scheduled);
+			if (made) look();
+			made?.close();
+		},
+	};
+}
