@@ -17,12 +17,14 @@ import type * as wire from "../model/picket.v1.ts";
 import type { Problem } from "../model/verdict.ts";
 import { createStreamSink } from "../report/lines.ts";
 import { canShowLive, createLiveView, type LiveView } from "../report/live.ts";
+import { startMetricsServer } from "../report/metrics-server.ts";
 import { recordLine } from "../report/record.ts";
 import type { Sink } from "../report/sinks.ts";
 import { recordText } from "../report/text.ts";
 import { isFolder, type Reading, readAgain } from "../rule-files.ts";
 import { type Sensor, startSensor } from "../sensor.ts";
 import { type CaptureFlags, eventKindsOf, mergeFlags, timerMs } from "../settings.ts";
+import { configuredSinks } from "../sinks.ts";
 import { version } from "../version.ts";
 import { type Reloading, startReloading } from "./reloading.ts";
 import { controlHandlers, onCommand } from "./requests.ts";
@@ -203,6 +205,21 @@ async function runSensor(
 		});
 		const { publish } = control;
 		sensor.output.add(publishSink(publish));
+		for (const sink of configuredSinks(config.sinks, {
+			report: sensor.output.gap,
+			unixDatagram: (path, text) => addon().notify(path, text),
+			clock: Date.now,
+			logger,
+		}))
+			sensor.output.add(sink);
+		if (config.metrics.listen !== "") {
+			const metrics = await startMetricsServer({
+				...listenOf(config.metrics.listen),
+				status: sensor.board.status,
+				policyHash: () => sensor.policy().hash,
+			});
+			closers.push(() => metrics.close());
+		}
 		if (flags.embedded) {
 			const address = `unix:${join(config.paths.run, "console.sock")}`;
 			const { startConsole } = await import("../console/console.ts");
@@ -277,6 +294,12 @@ function liveSink(live: LiveView): Sink {
 }
 
 /** For `picket watch`. */
+/** Of "127.0.0.1:9469" or "[::1]:9469", as the configuration has checked it. */
+function listenOf(address: string): { host: string; port: number } {
+	const at = address.lastIndexOf(":");
+	return { host: address.slice(0, at).replace(/^\[|\]$/g, ""), port: Number(address.slice(at + 1)) };
+}
+
 function publishSink(publish: Awaited<ReturnType<typeof startControl>>["publish"]): Sink {
 	let sent = 0;
 	return {

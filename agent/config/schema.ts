@@ -3,6 +3,7 @@
 import { z } from "zod";
 import { parseNetwork } from "../model/address.ts";
 import { eventNames } from "../model/event.ts";
+import { sinksSchema } from "./sinks.ts";
 
 const path = (words: string) => z.string().regex(/^\//, "must be an absolute path").describe(words);
 const list = (words: string) => z.array(z.string().min(1)).default([]).describe(words);
@@ -137,6 +138,19 @@ export const configSchema = z.strictObject({
 		.prefault({})
 		.describe("Where containers are looked up."),
 	console: consoleSection.prefault({}).describe("Where to report, besides the local log."),
+	sinks: sinksSchema,
+	metrics: z
+		.strictObject({
+			listen: z
+				.string()
+				.refine((text) => text === "" || (splitHostPort(text) !== undefined && isLocal(text)), {
+					message: "must be HOST:PORT of a loopback address",
+				})
+				.default("")
+				.describe("Address for /metrics (Prometheus) and /healthz, such as 127.0.0.1:9469; empty for none."),
+		})
+		.prefault({})
+		.describe("The sensor's account of itself over HTTP."),
 	output: z
 		.strictObject({
 			events: z

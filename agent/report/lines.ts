@@ -1,6 +1,6 @@
-// Sinks that write a line a record: to standard output (or any writable stream) and to a file. A reader that
-// does not keep up fills a bounded queue, not the memory and not the event loop.
-import { type FileHandle, open, stat } from "node:fs/promises";
+// Sinks that write a line a record: to standard output (or any writable stream), to a file, and to whatever else a
+// target is made for. A reader that does not keep up fills a bounded queue, not the memory and not the event loop.
+import { type FileHandle, open, rename, rm, stat } from "node:fs/promises";
 import type { Writable } from "node:stream";
 import type { Logger } from "pino";
 import type * as wire from "../model/picket.v1.ts";
@@ -24,10 +24,10 @@ export interface LineSinkOptions {
 	readonly lossDelayMs?: number;
 }
 
-/** Where chunks of whole lines go. */
-interface Target {
-	/** Resolves when the next chunk may come. Rejects when this one did not get through. */
-	write(chunk: string): Promise<void>;
+/** Where lines go, some at a time. */
+export interface Target {
+	/** Resolves when the next ones may come. Rejects when these did not get through. */
+	write(lines: readonly string[]): Promise<void>;
 	/** After a failure: ms until the next try, undefined for never. */
 	readonly retryMs: number | undefined;
 	close(): Promise<void>;
@@ -36,7 +36,8 @@ interface Target {
 const chunkBytes = 64 * 1024;
 const closeMs = 2000;
 
-function createLineSink(name: string, target: Target, options: LineSinkOptions): Sink {
+/** Never throws; what the target does not take is kept as far as there is room. */
+export function createLineSink(name: string, target: Target, options: LineSinkOptions): Sink {
 	const format = options.format ?? recordLine;
 	const losses = createLosses({
 		where: `sink:${name}`,
@@ -61,7 +62,7 @@ function createLineSink(name: string, target: Target, options: LineSinkOptions):
 			const items = queue.take(1000, chunkBytes);
 			if (items.length === 0) return;
 			try {
-				await target.write(`${items.map((item) => item.payload).join("\n")}\n`);
+				await target.write(items.flatMap((item) => item.payload ?? []));
 				sent += items.length;
 				queue.release(items);
 				if (problem !== "") options.logger.info({ sink: name }, "sink works again");
@@ -152,10 +153,10 @@ export function createStreamSink(target: StreamTarget, options: LineSinkOptions)
 		target.name,
 		{
 			retryMs: undefined,
-			write: (chunk) =>
+			write: (lines) =>
 				new Promise((resolve, reject) => {
 					if (gone !== undefined) return reject(gone);
-					stream.write(chunk, (error) => (error ? reject(error) : resolve()));
+					stream.write(chunkOf(lines), (error) => (error ? reject(error) : resolve()));
 				}),
 			close: async () => {},
 		},
@@ -168,9 +169,18 @@ export interface FileTarget {
 	readonly path: string;
 	/** ms between tries when the file cannot be written; 10,000 by default. */
 	readonly retryMs?: number;
+	/** Before the file is larger than this it becomes `path`.1, and `path`.`keep` is the oldest that stays. */
+	readonly rotate?: { readonly bytes: number; readonly keep: number };
 }
 
-/** Lines appended to a file, which is made when missing (0640). A full disk is waited out. */
+function chunkOf(lines: readonly string[]): string {
+	return `${lines.join("\n")}\n`;
+}
+
+/**
+ * Lines appended to a file, which is made when missing (0640). A full disk is waited out. Rotates by itself when asked
+ * to, and follows a rotation by another.
+ */
 export function createFileSink(target: FileTarget, options: LineSinkOptions): Sink {
 	let file: FileHandle | undefined;
 	/** Bytes of whole lines, to cut off a line that a full disk has left half written. */
@@ -184,12 +194,20 @@ export function createFileSink(target: FileTarget, options: LineSinkOptions): Si
 		target.name,
 		{
 			retryMs: target.retryMs ?? 10_000,
-			async write(chunk) {
+			async write(lines) {
+				const chunk = chunkOf(lines);
 				try {
 					// Log rotation renames the file away: the lines belong into the new one.
 					if (file !== undefined && !(await isSame(file, target.path))) await drop();
 					file ??= await open(target.path, "a", 0o640);
 					whole = (await file.stat()).size;
+					const { rotate } = target;
+					if (rotate !== undefined && whole > 0 && whole + Buffer.byteLength(chunk) > rotate.bytes) {
+						await drop();
+						await moveAside(target.path, rotate.keep);
+						file = await open(target.path, "a", 0o640);
+						whole = 0;
+					}
 					await file.appendFile(chunk);
 				} catch (error) {
 					await file?.truncate(whole).catch(() => {});
@@ -204,6 +222,17 @@ export function createFileSink(target: FileTarget, options: LineSinkOptions): Si
 		},
 		options,
 	);
+}
+
+/** path → path.1 → path.2 …; what is left half done by a crash is gone on with the next time. */
+async function moveAside(path: string, keep: number): Promise<void> {
+	await rm(keep === 0 ? path : `${path}.${keep}`, { force: true });
+	for (let number = keep - 1; number >= 0; number--) {
+		const from = number === 0 ? path : `${path}.${number}`;
+		await rename(from, `${path}.${number + 1}`).catch((error: NodeJS.ErrnoException) => {
+			if (error.code !== "ENOENT") throw error;
+		});
+	}
 }
 
 async function isSame(file: FileHandle, path: string): Promise<boolean> {

@@ -84,6 +84,12 @@ describe("a mistake", () => {
 		["protect: {addresses: [10.0.0.1/8]}\n", 1, "protect.addresses[0]", "must be an address"],
 		["console: {cert: /a}\n", 1, "console.key", "certificate and key go together"],
 		["console: {address: nowhere}\n", 1, "console.address", "must be host:port"],
+		["sinks: [{syslog: loghost}]\n", 1, "sinks[0].syslog", "must be unix:/dev/log"],
+		["sinks: [{file: a.log}]\n", 1, "sinks[0].file", "must be an absolute path"],
+		["sinks:\n  - severity: high\n", 2, "sinks[0].file", "give either file or syslog"],
+		["sinks: [{syslog: 'tcp:h:1', ca: /a}]\n", 1, "sinks[0].ca", "over tls"],
+		["sinks: [{file: /a, facility: kern}]\n", 1, "sinks[0].facility", "must be one of user"],
+		["metrics: {listen: '0.0.0.0:9469'}\n", 1, "metrics.listen", "of a loopback address"],
 		["- a\n", 1, "", "must be a section"],
 	])("in %j names line %i and %s", (text, line, where, message) => {
 		const found = problem(text);
