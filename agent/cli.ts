@@ -6,7 +6,7 @@ import type { Page } from "./commands/page.ts";
 import type { Outcome } from "./commands/rules.ts";
 import type { SchemaName } from "./detect/rule-schema.ts";
 import { failureText } from "./failure.ts";
-import type { Order } from "./model/verdict.ts";
+import { type Order, severities } from "./model/verdict.ts";
 import { neutralise } from "./report/shown.ts";
 import { append, type CaptureFlags, eventList, wholeNumber } from "./settings.ts";
 import { version } from "./version.ts";
@@ -87,6 +87,18 @@ withSocket(program.command("watch"))
 withSocket(program.command("status"))
 	.description("health, loss and lag of a running sensor")
 	.action(async (flags) => (await import("./commands/inspect.ts")).status(flags));
+
+withSocket(program.command("alerts"))
+	.description("the newest alerts, actions and losses that a running sensor knows")
+	.option("-f, --follow", "go on with those that come")
+	.addOption(
+		new Option("--severity <least>", "of alerts those of at least this severity").choices(severities),
+	)
+	.action(async (flags) => (await import("./commands/inspect.ts")).alerts(flags));
+
+withSocket(program.command("events"))
+	.description("the events that a running sensor reports, as they come")
+	.action(async (flags) => (await import("./commands/inspect.ts")).events(flags));
 
 program
 	.command("doctor")

@@ -13,8 +13,11 @@ import { readHost, readMachine } from "../health/host.ts";
 import { renderReload } from "../health/reload.ts";
 import { judge, renderStatus } from "../health/status.ts";
 import type * as wire from "../model/picket.v1.ts";
+import type { Severity } from "../model/verdict.ts";
+import { filtered } from "../report/filtered.ts";
 import { canShowLive, createLiveView } from "../report/live.ts";
-import { recordLine } from "../report/record.ts";
+import { type RecordKind, recordLine } from "../report/record.ts";
+import type { Sink } from "../report/sinks.ts";
 import { recordText } from "../report/text.ts";
 import { version } from "../version.ts";
 
@@ -92,6 +95,56 @@ export async function watch({ socket, json }: SocketFlags): Promise<void> {
 		const summary = live?.close();
 		if (summary !== undefined) print(summary);
 	}
+	if (problem) throw problem;
+}
+
+export interface FollowFlags extends SocketFlags {
+	readonly follow?: boolean;
+	readonly severity?: Severity;
+}
+
+/** The newest alerts, actions and gaps that the sensor still knows; with `follow` those that come as well. */
+export async function alerts({
+	socket,
+	json,
+	follow,
+	severity = "informational",
+}: FollowFlags): Promise<void> {
+	const kinds = ["alert", "incident", "action", "gap"] as const;
+	const show = filtered(printer(json), { kinds: new Set(kinds), severity }).push;
+	const old = (await callControl(socket, "recent", {}, callTimeoutMs)) as wire.OutputRecord[];
+	for (const record of old) show(record);
+	if (follow) await stream(socket, show, kinds);
+	else if (old.length === 0 && !json) print("no alerts since the sensor started");
+}
+
+/** The events that the sensor reports, as they come. */
+export async function events({ socket, json }: SocketFlags): Promise<void> {
+	if (!json)
+		process.stderr.write("picket: events as output.events or --events asks for them; Ctrl-C ends this\n");
+	await stream(socket, printer(json).push, ["event"]);
+}
+
+function printer(json: boolean | undefined): Pick<Sink, "push"> {
+	const colour = process.stdout.isTTY;
+	return { push: (record) => print(json ? recordLine(record) : recordText(record, { colour })) };
+}
+
+/** Until the sensor or the user ends it. */
+async function stream(
+	socket: string,
+	show: (record: wire.OutputRecord) => void,
+	kinds: readonly RecordKind[],
+): Promise<void> {
+	const stop = Promise.withResolvers<undefined>();
+	for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => stop.resolve(undefined));
+	const records = await subscribeControl(socket, show, {
+		kinds,
+		onMissed: (count) =>
+			process.stderr.write(`picket: ${count} records were not shown: this reader is too slow\n`),
+	});
+	const problem = await Promise.race([records.ended, stop.promise]);
+	records.close();
 	if (problem) throw problem;
 }
 

@@ -18,6 +18,7 @@ import type { Problem } from "../model/verdict.ts";
 import { createStreamSink } from "../report/lines.ts";
 import { canShowLive, createLiveView, type LiveView } from "../report/live.ts";
 import { startMetricsServer } from "../report/metrics-server.ts";
+import { createRecent, type Recent } from "../report/recent.ts";
 import { recordLine } from "../report/record.ts";
 import type { Sink } from "../report/sinks.ts";
 import { recordText } from "../report/text.ts";
@@ -198,13 +199,14 @@ async function runSensor(
 	});
 	try {
 		sensor.output.add(localSink(sensor, live, json, logger, stop));
+		const recent = createRecent();
 		control = await startControl({
 			path: join(config.paths.run, "picket.sock"),
-			handlers: controlHandlers(sensor),
+			handlers: { ...controlHandlers(sensor), recent: recent.list },
 			logger,
 		});
 		const { publish } = control;
-		sensor.output.add(publishSink(publish));
+		sensor.output.add(publishSink(publish, recent));
 		for (const sink of configuredSinks(config.sinks, {
 			report: sensor.output.gap,
 			unixDatagram: (path, text) => addon().notify(path, text),
@@ -293,19 +295,20 @@ function liveSink(live: LiveView): Sink {
 	};
 }
 
-/** For `picket watch`. */
 /** Of "127.0.0.1:9469" or "[::1]:9469", as the configuration has checked it. */
 function listenOf(address: string): { host: string; port: number } {
 	const at = address.lastIndexOf(":");
 	return { host: address.slice(0, at).replace(/^\[|\]$/g, ""), port: Number(address.slice(at + 1)) };
 }
 
-function publishSink(publish: Awaited<ReturnType<typeof startControl>>["publish"]): Sink {
+/** For `picket watch`, `alerts` and `events`. */
+function publishSink(publish: Awaited<ReturnType<typeof startControl>>["publish"], recent: Recent): Sink {
 	let sent = 0;
 	return {
 		name: "control",
 		push(record) {
 			sent++;
+			recent.push(record);
 			for (const kind of ["event", "alert", "incident", "action", "gap", "status"] as const) {
 				if (record[kind] !== undefined) publish(kind, () => record);
 			}

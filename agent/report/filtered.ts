@@ -9,7 +9,7 @@ export interface SinkFilter {
 	readonly severity: Severity;
 }
 
-export function filtered(sink: Sink, { kinds, severity }: SinkFilter): Sink {
+export function filtered<S extends Pick<Sink, "push">>(sink: S, { kinds, severity }: SinkFilter): S {
 	const least = severities.indexOf(severity);
 	return {
 		...sink,
