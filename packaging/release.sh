@@ -53,7 +53,7 @@ did() { # did KIND TARGET OUTCOME WHAT
 # --- audit and ledger ---
 
 # Goes on with the audit's hash chain; without sha256sum the chain cannot be continued and stays as it is.
-note() { # note KIND TARGET OUTCOME WHAT, all of it plain text without quotes and backslashes
+note() { # note KIND TARGET OUTCOME WHAT
 	[ -w "$audit" ] && have sha256sum || return 0
 	end_line "$audit"
 	last=$(tail -n 50 "$audit" | grep '^{"number":[0-9]*,.*,"hash":"[0-9a-f]\{64\}"}$' | tail -n 1)
@@ -61,11 +61,15 @@ note() { # note KIND TARGET OUTCOME WHAT, all of it plain text without quotes an
 	hash=$(printf %s "$last" | sed 's/.*,"hash":"\([0-9a-f]*\)"}$/\1/')
 	[ -n "$last" ] || hash=$(printf '%064d' 0)
 	body=$(printf '{"number":%d,"time":"%s","previous":"%s","stage":"note","requester":"picket-release","kind":"%s","target":"%s","outcome":"%s","message":"%s"}' \
-		"$((${number:-0} + 1))" "$(date -u +%Y-%m-%dT%H:%M:%S.000Z)" "$hash" "$1" "$2" "$3" "$4")
+		"$((${number:-0} + 1))" "$(date -u +%Y-%m-%dT%H:%M:%S.000Z)" "$hash" \
+		"$(plain "$1")" "$(plain "$2")" "$(plain "$3")" "$(plain "$4")")
 	hash=$(printf %s "$body" | sha256sum | cut -c1-64)
 	printf '%s,"hash":"%s"}\n' "${body%\}}" "$hash" >>"$audit"
 	sync "$audit" 2>/dev/null || :
 }
+
+# What JSON takes as it stands: without quotes, backslashes and control characters.
+plain() { printf %s "$1" | tr -cd ' !#-[]-~'; }
 
 # A crash may have torn the last line; what is appended must not become a part of it.
 end_line() {
@@ -302,7 +306,8 @@ keep() {
 	# Without flock a second keeper does no harm: what is undone already is left alone.
 	if have flock; then
 		exec 9>>"$state/keeper.lock"
-		flock -n 9 || exit 0
+		# One that is about to end has not seen what was put into the ledger since.
+		flock -w 15 9 || exit 0
 	fi
 	while :; do
 		waiting=$(entries pause disconnect stop | awk '$2 > 0')
@@ -312,9 +317,10 @@ keep() {
 		while read -r kind expires target networks; do
 			due=$(((expires + 999) / 1000))
 			if [ $dead = yes ] && { [ $due -le "$now" ] || [ -e "$switch" ]; }; then
-				undo "$kind" "$target" "$networks" 9>&-
-			elif [ $due -gt "$now" ] && [ $((due - now)) -lt $pause ]; then
-				pause=$((due - now))
+				undo "$kind" "$target" "$networks" 9>&- && pause=0
+			elif [ $((due - now)) -lt $pause ]; then
+				# Overdue while the sensor lives: it is about to end it, or about to die.
+				pause=$((due > now ? due - now : 1))
 			fi
 		done <<-END
 			$waiting
