@@ -36,7 +36,9 @@ export interface Entry {
 	readonly since: number;
 	/** Unix ms; 0 for never. */
 	readonly expires: number;
-	/** Of a disconnect: what to connect it to again. */
+	/** What the act has to know to be taken back, as it wrote it: JSON. */
+	readonly detail?: string;
+	/** Of a disconnect, for the shell: what to connect it to again. */
 	readonly networks?: readonly Membership[];
 	/** The order that takes it back, where kind and target do not say it all. */
 	readonly undo?: Order;
@@ -183,6 +185,7 @@ function isEntry(value: unknown): value is Entry {
 		texts.every((name) => typeof entry[name] === "string") &&
 		Number.isFinite(entry.since) &&
 		Number.isFinite(entry.expires) &&
+		(entry.detail === undefined || typeof entry.detail === "string") &&
 		(entry.networks === undefined || (Array.isArray(entry.networks) && entry.networks.every(isMembership))) &&
 		(entry.undo === undefined || typeof (entry.undo as { kind?: unknown } | null)?.kind === "string")
 	);

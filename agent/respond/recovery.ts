@@ -8,7 +8,7 @@ import type { Interrupted } from "./audit-read.ts";
 import { describeError } from "./failure.ts";
 import type { Firewall } from "./firewall.ts";
 import type { Entry, Ledger } from "./ledger.ts";
-import { beginOf, inverseOf, takesBack } from "./undo.ts";
+import { inverseOf, takesBack } from "./undo.ts";
 
 export interface RecoveryDeps {
 	readonly clock: () => number;
@@ -58,11 +58,16 @@ async function finish(deps: RecoveryDeps, interrupted: Interrupted): Promise<wir
 	return [ended, ...further];
 }
 
-/** A block counts as in force for what is left of its time, which is less than was ordered. */
+/** What stands counts as in force for what is left of its time, which is less than was ordered. */
 function asItStands({ ledger, clock }: RecoveryDeps, { order, action }: Interrupted): Order {
-	const expires = order.kind === "block" ? (ledger.find("block", action.target ?? "")?.expires ?? 0) : 0;
-	if (order.kind !== "block" || expires === 0) return order;
-	return { ...order, ttlSeconds: Math.max(1, Math.floor((expires - clock()) / 1000)) };
+	const { kind } = order;
+	if (kind !== "block" && kind !== "pause") return order;
+	const expires = ledger.find(kind, action.target ?? "")?.expires ?? 0;
+	return expires === 0 ? order : { ...order, ttlSeconds: secondsLeft(expires, clock) };
+}
+
+function secondsLeft(expires: number, clock: () => number): number {
+	return Math.max(1, Math.floor((expires - clock()) / 1000));
 }
 
 async function inForce(
@@ -115,15 +120,18 @@ async function compareBlocks({ ledger, firewall, clock, record }: RecoveryDeps):
 
 /** Somebody else may have resumed a container: then it is not ours to undo. */
 async function compareContainers(deps: RecoveryDeps): Promise<wire.Action[]> {
+	const { ledger, clock } = deps;
 	const actions: wire.Action[] = [];
-	for (const entry of deps.ledger.entries()) {
-		const begin = entry.kind === "pause" || entry.kind === "disconnect" ? beginOf(entry) : undefined;
-		if (begin === undefined) continue;
-		const steps: string[] = [];
-		if ((await inForce(deps, begin, contextOf("looking what is in force"), steps)) !== false) continue;
-		deps.ledger.remove(entry.kind, entry.target);
-		const kind = entry.kind === "pause" ? "KIND_RESUME" : "KIND_RECONNECT";
-		const action = correction(entry, kind, "it is not in force any more: somebody else took it back");
+	for (const entry of ledger.entries()) {
+		const { kind, target, expires } = entry;
+		const overdue = expires > 0 && expires <= clock();
+		if ((kind !== "pause" && kind !== "disconnect") || overdue) continue;
+		const ttlSeconds = expires === 0 ? 0 : secondsLeft(expires, clock);
+		const context = contextOf("looking what is in force");
+		if ((await inForce(deps, { kind, container: target, ttlSeconds }, context, [])) !== false) continue;
+		ledger.remove(kind, target);
+		const taken = kind === "pause" ? "KIND_RESUME" : "KIND_RECONNECT";
+		const action = correction(entry, taken, "it is not in force any more: somebody else took it back");
 		await deps.record(action);
 		actions.push(action);
 	}

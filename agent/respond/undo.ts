@@ -57,19 +57,3 @@ const takingBack: ReadonlySet<Order["kind"]> = new Set<Order["kind"]>([
 export function takesBack(order: Order): boolean {
 	return takingBack.has(order.kind);
 }
-
-/** The order that would begin what an entry says; undefined where an entry does not say enough. */
-export function beginOf({ kind, target }: Entry): Order | undefined {
-	switch (kind) {
-		case "pause":
-		case "disconnect":
-			return { kind, container: target };
-		case "stop":
-			return { kind, container: target };
-		case "refuseEgress":
-			return { kind, container: target, ttlSeconds: 0 };
-		case "block":
-		case "refuseExec":
-			return undefined;
-	}
-}

@@ -55,7 +55,8 @@ export async function crashRounds(network: Network, count: number, seed: number)
 			await killedAt([stateDir, root, network.name("host"), String(seed + round), String(point)]);
 			// A command that was under way goes on without its parent; a service manager waits as long.
 			await wait(300);
-			await restart(network, stateDir, root, tally, `seed ${seed}, round ${round}, point ${point}`);
+			const where = `seed ${seed}, round ${round}, point ${point}`;
+			await restart(network, { stateDir, root, where, anew: round % 2 === 0 }, tally);
 		}
 	} finally {
 		rmSync(root, { recursive: true, force: true });
@@ -72,12 +73,25 @@ function killedAt(args: readonly string[]): Promise<void> {
 	return new Promise((resolve, reject) => {
 		running.once("exit", (code, signal) => {
 			if (signal === "SIGKILL") resolve();
-			else reject(new Error(`ended with ${code}: ${said}`));
+			else reject(new Error(`ended with ${code ?? signal}: ${said}`));
 		});
 	});
 }
 
-async function restart(network: Network, stateDir: string, root: string, tally: Tally, where: string) {
+interface Round {
+	readonly stateDir: string;
+	readonly root: string;
+	/** For messages. */
+	readonly where: string;
+	/** Leave nothing in force for the next round. */
+	readonly anew: boolean;
+}
+
+async function restart(
+	network: Network,
+	{ stateDir, root, where, anew }: Round,
+	tally: Tally,
+): Promise<void> {
 	const audit = join(stateDir, "audit.jsonl");
 	const open = interruptedActs(audit).length;
 	const responder = createResponder({
@@ -106,6 +120,8 @@ async function restart(network: Network, stateDir: string, root: string, tally: 
 	}
 	expect(interruptedActs(audit), where).toEqual([]);
 	if (open > 0) expect(verifyAudit(readFileSync(audit, "utf8")).broken, where).toBeUndefined();
+	// The next one has to build everything anew: more can be left half done.
+	if (anew) await responder.release();
 	await responder.close();
 	tally.interrupted += open;
 	tally.verified += actions.filter(isFinished("OUTCOME_VERIFIED")).length;
