@@ -129,12 +129,13 @@ export function createBreakers(deps: BreakersDeps): Breakers {
 	return { take, open };
 }
 
-function standing({ rule, reason, until }: Breaker): Answer {
+export function breakerText({ rule, reason, until }: Breaker): string {
 	const who = rule === "" ? "all rules" : `the rule "${rule}"`;
-	return {
-		refused: `only alerts from ${who} until ${new Date(until).toISOString()}: ${reason}`,
-		breaker: true,
-	};
+	return `only alerts from ${who} until ${new Date(until).toISOString()}: ${reason}`;
+}
+
+function standing(breaker: Breaker): Answer {
+	return { refused: breakerText(breaker), breaker: true };
 }
 
 type Window = ReturnType<typeof createWindow>;

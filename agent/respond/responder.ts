@@ -12,7 +12,7 @@ import { prepareAct } from "./acts.ts";
 import { type Audit, type AuditEntry, openAudit } from "./audit.ts";
 import { interruptedActs } from "./audit-read.ts";
 import { createBatch } from "./batch.ts";
-import { type Breaker, createBreakers, type Request, type Slot } from "./breakers.ts";
+import { type Breaker, breakerText, createBreakers, type Request, type Slot } from "./breakers.ts";
 import { createRunner, type RunCommand } from "./command.ts";
 import type { ContainerRuntime } from "./containers.ts";
 import { createExpiry } from "./expiry.ts";
@@ -73,6 +73,8 @@ export interface HostResponder extends Responder {
 	breakers(): readonly Breaker[];
 	/** Path of the kill switch while it is there. */
 	disabledBy(): string | undefined;
+	/** Both in a sentence each, for the status. */
+	problems(): string[];
 	/** Waits for running acts; later orders are refused. What is in force stays, with its time to live. */
 	close(): Promise<void>;
 }
@@ -230,7 +232,8 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 
 	/** Why nothing is to be done but to tell; undefined when it is to be done. Asked right before the act. */
 	function heldBack(context: OrderContext): string | undefined {
-		if (killSwitch.on()) return `enforcement is disabled by ${killSwitch.path}`;
+		const file = disabledBy();
+		if (file !== undefined) return `enforcement is disabled by ${file}`;
 		if (deps.mode() === "observe") return "observe mode";
 		return context.mode === "observe" ? "observe mode of this line of the policy" : undefined;
 	}
@@ -311,6 +314,10 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 		});
 	}
 
+	function disabledBy(): string | undefined {
+		return killSwitch.on() ? killSwitch.path : undefined;
+	}
+
 	async function releaseForSwitch(): Promise<void> {
 		if (ledger.entries().length === 0) return;
 		for (const action of await release("kill switch")) deps.onAction?.(action);
@@ -329,7 +336,16 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 		release,
 		active: () => ledger.entries(),
 		breakers: () => breakers.open(),
-		disabledBy: () => (killSwitch.on() ? killSwitch.path : undefined),
+		disabledBy,
+		problems: () => {
+			const file = disabledBy();
+			return [
+				...(file === undefined
+					? []
+					: [`nothing is enforced: ${file} is there; to enforce again: rm ${file}`]),
+				...breakers.open().map(breakerText),
+			];
+		},
 		async close() {
 			closed = true;
 			killSwitch.close();
