@@ -28,32 +28,28 @@ const script = fileURLToPath(new URL("../../packaging/release.sh", import.meta.u
 const needed: ReadonlySet<EntryKind> = new Set<EntryKind>(["pause", "disconnect", "stop"]);
 
 /** Does the end of this entry need somebody who lives? */
-export function needsKeeper({ kind, expires }: Pick<Entry, "kind" | "expires">): boolean {
+function needsKeeper({ kind, expires }: Pick<Entry, "kind" | "expires">): boolean {
 	return expires > 0 && needed.has(kind);
 }
 
-/** The returned function has the script watch over what is in the ledger; call it when something is put there. */
-export function createKeeper(deps: KeeperDeps): () => void {
+/** The returned function is to be called with what was just put into the ledger, before the act. Never throws. */
+export function createKeeper(deps: KeeperDeps): (entries: readonly Entry[]) => void {
 	const { stateDir, root, self, socket, leaveCgroup, logger } = deps;
 	let child: ChildProcess | undefined;
+	let signed = false;
 
-	/** The script leaves alone what belongs to a living sensor; a pid alone would soon be another's. */
+	/** The script treats what belongs to a living sensor otherwise; a pid alone would soon be another's. */
 	function sign(): void {
 		const start = readIdentity(root, self)?.startTicks ?? 0;
 		mkdirSync(stateDir, { recursive: true, mode: 0o700 });
 		const file = join(stateDir, "sensor.pid");
 		writeFileSync(`${file}.new`, `${self} ${start}\n`, { mode: 0o600 });
 		renameSync(`${file}.new`, file);
+		signed = true;
 	}
 
-	function guard(): void {
+	function watch(): void {
 		if (child !== undefined) return;
-		try {
-			sign();
-		} catch (error) {
-			logger.warn({ err: error }, "the keeper cannot be told that the sensor lives");
-			return;
-		}
 		const args = [script, "keep", "--state-dir", stateDir];
 		if (socket !== "") args.push("--docker-socket", socket);
 		if (leaveCgroup) args.push("--leave-cgroup");
@@ -70,9 +66,17 @@ export function createKeeper(deps: KeeperDeps): () => void {
 		if (error !== undefined) {
 			logger.warn({ err: error }, "the keeper does not run: what is paused ends only while the sensor lives");
 		} else if (deps.entries().some(needsKeeper)) {
-			guard();
+			watch();
 		}
 	}
 
-	return guard;
+	return (entries) => {
+		try {
+			if (!signed && entries.length > 0) sign();
+		} catch (error) {
+			logger.warn({ err: error }, "the release script cannot be told that the sensor lives");
+			return;
+		}
+		if (entries.some(needsKeeper)) watch();
+	};
 }

@@ -18,7 +18,7 @@ import type { ContainerRuntime } from "./containers.ts";
 import { createExpiry } from "./expiry.ts";
 import { describeError, type FailureCode, RespondError } from "./failure.ts";
 import { createFirewall, type FirewallOptions } from "./firewall.ts";
-import { createKeeper, type KeeperOptions, needsKeeper } from "./keeper.ts";
+import { createKeeper, type KeeperOptions } from "./keeper.ts";
 import type { ProcessSignaller } from "./kill.ts";
 import { watchKillSwitch } from "./kill-switch.ts";
 import { type Entry, type Ledger, openLedger } from "./ledger.ts";
@@ -95,9 +95,12 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 	const ledger: Ledger = {
 		...stored,
 		put(entry) {
-			stored.put(entry);
+			ledger.putAll([entry]);
+		},
+		putAll(entries) {
+			stored.putAll(entries);
 			// Before the act: whatever happens to us from here on, somebody ends it.
-			if (needsKeeper(entry)) guard?.();
+			guard?.(entries);
 		},
 	};
 	const resolve = deps.resolve ?? lookupAll;
@@ -132,7 +135,7 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 	});
 	if (stored.notice !== undefined) logger.warn(stored.notice);
 	for (const entry of ledger.entries()) expiry.arm(entry);
-	if (ledger.entries().some(needsKeeper)) guard?.();
+	guard?.(ledger.entries());
 
 	/** Opened late: a sensor that only observes needs no directory to write to. */
 	function writeAudit(entries: readonly AuditEntry[]): void {

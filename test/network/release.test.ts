@@ -5,12 +5,14 @@ import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
+import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { parseNetwork } from "../../agent/model/address.ts";
 import { openAudit } from "../../agent/respond/audit.ts";
 import { verifyAudit } from "../../agent/respond/audit-read.ts";
 import { createRunner } from "../../agent/respond/command.ts";
 import { createFirewall } from "../../agent/respond/firewall.ts";
+import { createKeeper } from "../../agent/respond/keeper.ts";
 import { type Entry, openLedger } from "../../agent/respond/ledger.ts";
 import { readIdentity } from "../../agent/respond/procfs.ts";
 import { addresses, createNetwork, type Network } from "./namespaces.ts";
@@ -350,6 +352,53 @@ describe("the keeper", () => {
 		expect(await ended).toBe(0);
 		expect(host.calls()).toContain(`network connect shop ${web}`);
 		expect(host.entries()).toEqual([]);
+	});
+
+	it("is started by the sensor with the first entry that needs it, and takes over when it dies", async () => {
+		const host = makeHost();
+		host.container(web, true);
+		const child = spawn("sleep", ["60"]);
+		const dead = new Promise((resolve) => child.once("exit", resolve));
+		onTestFinished(async () => {
+			child.kill("SIGKILL");
+			await dead;
+		});
+		const { PATH } = process.env;
+		process.env.PATH = host.environment.PATH;
+		onTestFinished(() => {
+			process.env.PATH = PATH;
+		});
+		const told = createKeeper({
+			...{ stateDir: host.state, root: "/", self: child.pid ?? 0, socket: "", leaveCgroup: false },
+			entries: host.entries,
+			logger: pino({ level: "silent" }),
+		});
+		const lock = join(host.state, "keeper.lock");
+		const put = (entry: Entry) => {
+			host.ledger.put(entry);
+			told([entry]);
+		};
+		put(entryOf("block", "203.0.113.9"));
+		expect(fs.readFileSync(join(host.state, "sensor.pid"), "utf8")).toContain(`${child.pid} `);
+		put(entryOf("pause", shop, { expires: 0 }));
+		await wait(500);
+		expect(fs.existsSync(lock)).toBe(false);
+		put(entryOf("pause", web, { expires: Date.now() + 1000 }));
+		await expect.poll(() => fs.existsSync(lock), later).toBe(true);
+		await wait(2500);
+		expect(host.paused(web)).toBe(true);
+		child.kill("SIGKILL");
+		await expect.poll(() => host.paused(web), later).toBe(false);
+		await expect
+			.poll(
+				() =>
+					host
+						.entries()
+						.map(({ kind }) => kind)
+						.sort(),
+				later,
+			)
+			.toEqual(["block", "pause"]);
 	});
 
 	it("does not stay in the cgroup of the sensor when it is to leave it", async () => {
