@@ -286,6 +286,19 @@ withSocket(program.command("release"))
 	.action(async (flags) => end(await (await import("./commands/respond.ts")).release(flags)));
 
 program
+	.command("audit")
+	.description("the record of everything that changed this host")
+	.command("verify [file]")
+	.description("walk its hash chain and say where it is broken (default: the audit of the state folder)")
+	.option("--config <file>", "configuration")
+	.option("--state-dir <folder>", "state folder of the sensor")
+	.option("--json", "print JSON")
+	.addHelpText("after", "\nExit status: 0 the chain holds; 1 it is broken; 2 the file cannot be read.")
+	.action(async (file: string | undefined, flags) =>
+		say(await (await import("./commands/audit.ts")).verify(file, flags)),
+	);
+
+program
 	.command("console")
 	.description("the reference console: receives the streams of sensors")
 	.option("--listen <address>", "host:port or unix:/path", "127.0.0.1:7443")

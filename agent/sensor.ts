@@ -146,6 +146,8 @@ export function startSensor(options: SensorOptions): Sensor {
 	});
 	for (const container of enrichment.containers.values()) lookup.ask(container);
 	enrichment.containers.onUnknown(lookup.ask);
+	/** Ids, paused ones included. */
+	const running = new Set<string>();
 	const responder = createResponder({
 		mode,
 		stateDir: config.paths.state,
@@ -168,6 +170,8 @@ export function startSensor(options: SensorOptions): Sensor {
 		},
 		permitted: (order, context) => consoleRefusal(policy().policy, context.requester, order.kind),
 		onAction: (action) => output.emit({ action }),
+		runningContainers: () => running.size,
+		...(!recorder && { keeper: { socket: config.docker.socket, leaveCgroup: true } }),
 	});
 
 	const interestWith = (content: Content): Interest => {
@@ -263,6 +267,7 @@ export function startSensor(options: SensorOptions): Sensor {
 		config,
 		content: detection.current,
 		reload: () => reloader?.last(),
+		responseProblems: responder.problems,
 		contentProblems: () => [
 			...(reloader?.problems() ?? []),
 			...demotion.problems(),
@@ -287,10 +292,22 @@ export function startSensor(options: SensorOptions): Sensor {
 	const watch = docker?.watch(
 		enrichment.containerFacts,
 		({ id, state }) => {
+			if (state === "running" || state === "paused") running.add(id);
+			else running.delete(id);
 			if (state === "removed") enrichment.containers.destroyed(id);
 		},
 		enrichment.containerExec,
 	);
+
+	// Only a sensor that may act puts right what an earlier one left; `record` leaves it as it is.
+	if (!recorder) {
+		responder.recover().then(
+			(actions) => {
+				for (const action of actions) output.emit({ action });
+			},
+			(error) => logger.error({ err: error }, "what an earlier sensor left in force is not known"),
+		);
+	}
 
 	const loss = watchLoss({
 		capture,

@@ -22,6 +22,8 @@ export interface BoardParts {
 	content(): Content;
 	/** The newest change of rules and policy. */
 	reload(): wire.Reload | undefined;
+	/** What holds responses back: open breakers, the kill switch. */
+	responseProblems(): readonly string[];
 	/** What is wrong on disk and therefore not in force, and which rules are not evaluated for now. */
 	contentProblems(): readonly string[];
 	readonly capture: LiveCapture;
@@ -99,7 +101,7 @@ export function createStatusBoard(parts: BoardParts): StatusBoard {
 	const capabilities = () => [...capture.capabilities(), ...hostCapabilities(parts.docker)];
 
 	const problems = (): string[] => {
-		const found: string[] = [...parts.contentProblems()];
+		const found: string[] = [...parts.contentProblems(), ...parts.responseProblems()];
 		for (const capability of capture.capabilities()) {
 			if (!capability.available) found.push(`not captured: ${capability.lost}; needed: ${capability.remedy}`);
 		}

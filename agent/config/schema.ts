@@ -190,8 +190,8 @@ export const configSchema = z.strictObject({
 					"Of one core, over a minute: a rule that costs more is suspended for a while, and tried again.",
 				),
 			actions_per_minute: between(1, 1000)
-				.default(30)
-				.describe("Blocks, pauses and kills in a minute; more are refused."),
+				.default(60)
+				.describe("Targets acted on in a minute; where rules want more, there are only alerts for a while."),
 		})
 		.prefault({})
 		.describe("Bounds on memory and on haste."),

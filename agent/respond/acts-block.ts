@@ -16,7 +16,7 @@ export async function prepareBlock(
 	const { ledger, firewall, settings, clock } = deps;
 	const target = formatNetwork(network);
 	const known = ledger.find("block", target);
-	const blocks = ledger.entries().filter((entry) => entry.kind === "block").length;
+	const blocks = ledger.count("block");
 	if (known === undefined && blocks >= settings.maxActiveBlocks) {
 		throw new RespondError(
 			"PICKET_NOT_PERMITTED",

@@ -1,6 +1,6 @@
 // Blocks addresses: two ipsets with a time-out in the kernel and three chains of our own. Touches no rule that
 // is not ours, and nothing at all before the first block. Which address may be blocked is decided elsewhere.
-import { formatNetwork, type Network } from "../model/address.ts";
+import { formatNetwork, type Network, parseNetwork } from "../model/address.ts";
 import type { CommandResult, RunCommand } from "./command.ts";
 import { RespondError } from "./failure.ts";
 import {
@@ -23,6 +23,8 @@ export interface Firewall {
 	unblock(network: Network, steps: string[]): Promise<boolean>;
 	/** Is it in the set, itself or as part of a wider network? False on a host that never blocked anything. */
 	holds(network: Network): Promise<boolean>;
+	/** Seconds left (0: for ever) of everything in our sets, by canonical text; undefined where there is no ipset. */
+	held(): Promise<ReadonlyMap<string, number> | undefined>;
 	/** Is it dropped right now: in the set, and every rule in its place? */
 	inForce(network: Network, steps: string[]): Promise<boolean>;
 	/** Takes chains and sets away; true when nothing of ours is left. */
@@ -148,8 +150,22 @@ export function createFirewall({ run, variant = "" }: FirewallOptions): Firewall
 		}
 	}
 
+	async function held(): Promise<ReadonlyMap<string, number> | undefined> {
+		const names = await setNames();
+		if (names === undefined) return undefined;
+		const found = new Map<string, number>();
+		for (const { set } of families.filter((family) => names.includes(family.set))) {
+			for (const line of (await must("ipset", ["save", set])).stdout.split("\n")) {
+				const [, network = "", seconds] = /^add \S+ (\S+)(?: timeout (\d+))?/.exec(line) ?? [];
+				if (network !== "") found.set(formatNetwork(parseNetwork(network)), Number(seconds ?? 0));
+			}
+		}
+		return found;
+	}
+
 	return {
 		holds,
+		held,
 		inForce,
 
 		async block(network, ttlSeconds, steps) {

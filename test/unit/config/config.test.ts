@@ -24,7 +24,7 @@ describe("the configuration", () => {
 			mode: "observe",
 			paths: { run: "/run/picket", state: "/var/lib/picket" },
 			capture: { ring_bytes: 4194304, drain_ms: 10 },
-			limits: { actions_per_minute: 30 },
+			limits: { actions_per_minute: 60 },
 			respond: { ttl_seconds: 3600 },
 			output: { events: "none" },
 		});

@@ -1,9 +1,10 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type * as wire from "../../../agent/model/picket.v1.ts";
 import type { Order } from "../../../agent/model/verdict.ts";
-import { verifyAudit } from "../../../agent/respond/audit.ts";
+import { interruptedActs, verifyAudit } from "../../../agent/respond/audit-read.ts";
+import { openLedger } from "../../../agent/respond/ledger.ts";
 import { byHand, fakeRuntime, makeResponder, makeRoot, web } from "./host.ts";
 
 const block = (address: string, ttlSeconds = 60): Order => ({ kind: "block", address, ttlSeconds });
@@ -31,7 +32,7 @@ describe("a block", () => {
 			.split("\n")
 			.map((line) => JSON.parse(line) as { stage: string });
 		expect(lines.map((line) => line.stage)).toEqual(["intent", "outcome"]);
-		expect(verifyAudit(audit(stateDir))).toEqual({ entries: 2, torn: [], broken: undefined });
+		expect(verifyAudit(audit(stateDir))).toMatchObject({ entries: 2, torn: [], broken: undefined });
 		await responder.close();
 	});
 
@@ -284,7 +285,7 @@ describe("release", () => {
 	it("takes sets and chains away even when the ledger is lost", async () => {
 		const first = makeResponder();
 		await first.responder.order(block("203.0.113.9"), byHand);
-		writeFileSync(join(first.stateDir, "responses.json"), "{ torn");
+		writeFileSync(join(first.stateDir, "responses.ledger"), "{ torn");
 		const second = makeResponder(first.deps);
 		const actions = await second.responder.release();
 		expect(actions).toMatchObject([{ target: "all", outcome: "OUTCOME_VERIFIED" }]);
@@ -299,8 +300,8 @@ describe("release", () => {
 		const second = makeResponder({ ...first.deps });
 		mkdirSync(join(first.root, "elsewhere"));
 		writeFileSync(
-			join(first.root, "elsewhere", "responses.json"),
-			readFileSync(join(first.stateDir, "responses.json")),
+			join(first.root, "elsewhere", "responses.ledger"),
+			readFileSync(join(first.stateDir, "responses.ledger")),
 		);
 		mkdirSync(join(first.root, "elsewhere", "audit.jsonl"));
 		const third = makeResponder({ ...first.deps, stateDir: join(first.root, "elsewhere") });
@@ -323,5 +324,258 @@ describe("release", () => {
 		await responder.close();
 		const action = await responder.order(block("203.0.113.9"), byHand);
 		expect(steps(action)).toContain("PICKET_CLOSING");
+	});
+});
+
+describe("the kill switch", () => {
+	const switchOf = (root: string) => join(root, "etc/picket/disable-enforcement");
+	const flip = (root: string) => {
+		mkdirSync(join(root, "etc/picket"), { recursive: true });
+		writeFileSync(switchOf(root), "");
+	};
+
+	it("holds back every act while it is there, and none that takes back", async () => {
+		const { responder, root, tools } = makeResponder();
+		await responder.order(block("203.0.113.9"), byHand);
+		flip(root);
+		const before = tools.calls.length;
+		const held = await responder.order(block("203.0.113.10"), byHand);
+		expect(held.outcome).toBe("OUTCOME_WOULD_ACT");
+		expect(steps(held)).toContain(`enforcement is disabled by ${switchOf(root)}`);
+		expect(tools.calls.slice(before).filter((call) => call.includes(" add "))).toEqual([]);
+		expect(responder.disabledBy()).toBe(switchOf(root));
+		expect((await responder.order(unblock("203.0.113.9"), byHand)).outcome).toBe("OUTCOME_VERIFIED");
+		rmSync(switchOf(root));
+		expect((await responder.order(block("203.0.113.10"), byHand)).outcome).toBe("OUTCOME_VERIFIED");
+		await responder.close();
+	});
+
+	it("releases what is in force when it comes, and tells that it came and went", async () => {
+		const told: wire.Action[] = [];
+		const changes: boolean[] = [];
+		const { responder, root, tools } = makeResponder({
+			onAction: (action) => told.push(action),
+			onKillSwitch: (on) => changes.push(on),
+		});
+		await responder.order(block("203.0.113.9"), byHand);
+		flip(root);
+		await expect.poll(() => told.length, { timeout: 5000 }).toBe(1);
+		expect(told[0]).toMatchObject({ requester: "kill switch", outcome: "OUTCOME_VERIFIED" });
+		expect(tools.sets.size).toBe(0);
+		expect(responder.active()).toEqual([]);
+		rmSync(switchOf(root));
+		await expect.poll(() => changes, { timeout: 5000 }).toEqual([true, false]);
+		await responder.close();
+	});
+
+	it("that is there at the start releases what an earlier process left", async () => {
+		const first = makeResponder();
+		await first.responder.order(block("203.0.113.9"), byHand);
+		await first.responder.close();
+		flip(first.root);
+		const second = makeResponder(first.deps);
+		await expect.poll(() => second.responder.active(), { timeout: 5000 }).toEqual([]);
+		await second.responder.close();
+	});
+});
+
+describe("an order of a rule", () => {
+	const byRule = { ...byHand, requester: "policy", rule: "noisy" };
+
+	it("is refused once the rule wanted too many targets, which is told once", async () => {
+		const opened: string[] = [];
+		const { responder, tools } = makeResponder({ onBreaker: ({ rule }) => opened.push(rule) });
+		const orders = Array.from({ length: 14 }, (_, last) =>
+			responder.order(block(`203.0.113.${last}`), byRule),
+		);
+		const outcomes = (await Promise.all(orders)).map(({ outcome }) => outcome);
+		expect(outcomes.filter((outcome) => outcome === "OUTCOME_VERIFIED")).toHaveLength(10);
+		const refused = await responder.order(block("203.0.113.50"), byRule);
+		expect(refused.outcome).toBe("OUTCOME_REFUSED");
+		expect(steps(refused)).toContain("PICKET_BREAKER_OPEN");
+		expect(opened).toEqual(["noisy"]);
+		expect(responder.breakers()).toMatchObject([{ rule: "noisy" }]);
+		expect(tools.sets.get("picket4")?.size).toBe(10);
+		expect((await responder.order(block("203.0.113.50"), byHand)).outcome).toBe("OUTCOME_VERIFIED");
+		await responder.close();
+	});
+
+	it("may have one container of three paused, and the admin more", async () => {
+		const others = [1, 2].map((n) => ({ ...web, id: `${n}`.repeat(64), name: `web-${n + 1}` }));
+		const docker = fakeRuntime(web, ...others);
+		const { responder } = makeResponder({ docker: () => docker.runtime, runningContainers: () => 3 });
+		const pause = (container: string): Order => ({ kind: "pause", container });
+		expect((await responder.order(pause("web-1"), byRule)).outcome).toBe("OUTCOME_VERIFIED");
+		const second = await responder.order(pause("web-2"), { ...byRule, rule: "another" });
+		expect(steps(second)).toContain("1 of 3 containers");
+		expect((await responder.order(pause("web-3"), byHand)).outcome).toBe("OUTCOME_VERIFIED");
+		await responder.close();
+	});
+
+	it("is only told where its line of the policy observes", async () => {
+		const { responder, tools } = makeResponder();
+		const action = await responder.order(block("203.0.113.9"), { ...byRule, mode: "observe" });
+		expect(action.outcome).toBe("OUTCOME_WOULD_ACT");
+		expect(steps(action)).toContain("observe mode of this line of the policy");
+		expect(tools.calls).toEqual([]);
+		const other = makeResponder({ mode: () => "observe" });
+		const held = await other.responder.order(block("203.0.113.9"), { ...byRule, mode: "enforce" });
+		expect(held.outcome).toBe("OUTCOME_WOULD_ACT");
+	});
+
+	it("states the seconds from the first event to the effect, and its evidence, in the audit too", async () => {
+		const { responder, stateDir } = makeResponder();
+		const context = { ...byRule, eventTime: Date.now() - 4200, evidence: ["boot:1", "boot:2"] };
+		const action = await responder.order(block("203.0.113.9"), context);
+		expect(action.secondsToEffect).toBeGreaterThanOrEqual(4.2);
+		expect(action.secondsToEffect).toBeLessThan(20);
+		const [intent, outcome] = audit(stateDir)
+			.trim()
+			.split("\n")
+			.map((line) => JSON.parse(line) as { arrived?: number; order?: Order; action: wire.Action });
+		expect(intent).toMatchObject({ order: block("203.0.113.9"), arrived: context.eventTime });
+		expect(intent?.action).toMatchObject({ outcome: "OUTCOME_UNSPECIFIED", evidence: ["boot:1", "boot:2"] });
+		expect(outcome?.action).toEqual(action);
+		await responder.close();
+	});
+
+	it("that was carried out at once has had an effect all the same", async () => {
+		const { responder } = makeResponder({ clock: () => 1_800_000_000_000 });
+		expect((await responder.order(block("203.0.113.9"), byHand)).secondsToEffect).toBe(0.001);
+		const [released] = await responder.release();
+		expect(released?.secondsToEffect).toBe(0.001);
+		await responder.close();
+	});
+});
+
+describe("a pause whose time is over", () => {
+	function leftPaused(expires: number) {
+		const docker = fakeRuntime({ ...web, paused: true });
+		const told: wire.Action[] = [];
+		const root = makeRoot();
+		const target = web.id;
+		const who = { targetName: "web-1", actionId: "1", requester: "policy", reason: "", alertId: "" };
+		openLedger(join(root, "state"), "boot-1").put({ kind: "pause", target, ...who, since: 1, expires });
+		const onAction = (action: wire.Action) => told.push(action);
+		return { docker, told, ...makeResponder({ root, docker: () => docker.runtime, onAction }) };
+	}
+
+	it("is resumed by the sensor that comes next", async () => {
+		const { responder, docker, told } = leftPaused(Date.now() + 600);
+		await expect.poll(() => told.length, { timeout: 5000 }).toBe(1);
+		expect(told[0]).toMatchObject({ kind: "KIND_RESUME", requester: "expiry", outcome: "OUTCOME_VERIFIED" });
+		expect(docker.containers.get(web.id)?.paused).toBe(false);
+		expect(responder.active()).toEqual([]);
+		await responder.close();
+	});
+
+	it("is tried again when the engine refuses, and told twice at most", async () => {
+		const { responder, docker, told } = leftPaused(Date.now() - 1000);
+		const real = docker.runtime.unpause;
+		docker.runtime.unpause = async () => {
+			throw new Error("busy");
+		};
+		await expect.poll(() => told.length, { timeout: 5000 }).toBe(1);
+		expect(told[0]?.outcome).toBe("OUTCOME_FAILED");
+		expect(responder.active()).toHaveLength(1);
+		docker.runtime.unpause = real;
+		await expect.poll(() => told.length, { timeout: 20_000 }).toBe(2);
+		expect(told[1]?.outcome).toBe("OUTCOME_VERIFIED");
+		await responder.close();
+	});
+});
+
+describe("after a crash", () => {
+	const died = async (...args: Parameters<typeof makeResponder>) => {
+		const first = makeResponder(...args);
+		const crash = new Promise<never>(() => {});
+		return { ...first, crash };
+	};
+
+	it("a block that was announced but not done is told of, and nothing of it stays", async () => {
+		const { responder, tools, deps, stateDir, crash } = await died();
+		tools.overrides.set("ipset create", () => crash);
+		responder.order(block("203.0.113.9"), byHand);
+		await expect.poll(() => tools.calls).toHaveLength(1);
+		tools.overrides.clear();
+		const next = makeResponder(deps);
+		expect(next.responder.active()).toHaveLength(1);
+		const [ended] = await next.responder.recover();
+		expect(ended).toMatchObject({ outcome: "OUTCOME_FAILED", requester: "recovery", target: "203.0.113.9" });
+		expect(next.responder.active()).toEqual([]);
+		expect(interruptedActs(join(stateDir, "audit.jsonl"))).toEqual([]);
+		expect(verifyAudit(audit(stateDir)).broken).toBeUndefined();
+		expect(await next.responder.recover()).toEqual([]);
+		await next.responder.close();
+	});
+
+	it("a block that was done but not told of stays, also when most of its time is over", async () => {
+		const { responder, tools, deps, crash } = await died();
+		tools.overrides.set("ss", () => crash);
+		responder.order(block("203.0.113.9", 100), byHand);
+		await expect.poll(() => tools.calls.some((call) => call.startsWith("ss"))).toBe(true);
+		tools.overrides.clear();
+		tools.overrides.set("ipset save", async () => {
+			return { code: 0, stdout: "add picket4 203.0.113.9 timeout 20 packets 0 bytes 0\n", stderr: "" };
+		});
+		const next = makeResponder({ ...deps, clock: () => Date.now() + 80_000 });
+		const [ended, ...more] = await next.responder.recover();
+		expect(ended, steps(ended ?? {})).toMatchObject({ outcome: "OUTCOME_VERIFIED", requester: "recovery" });
+		expect(ended?.secondsToEffect).toBeGreaterThan(79);
+		expect(more).toEqual([]);
+		expect(next.responder.active()).toMatchObject([{ target: "203.0.113.9", requester: "cli" }]);
+		await next.responder.close();
+	});
+
+	it("what the kernel holds is adopted, what it does not hold is not claimed", async () => {
+		const first = makeResponder();
+		await first.responder.order(block("203.0.113.9"), byHand);
+		await first.responder.close();
+		first.tools.overrides.set("ipset save", async () => {
+			return { code: 0, stdout: "add picket4 203.0.113.77 timeout 20 packets 0 bytes 0\n", stderr: "" };
+		});
+		const { responder } = makeResponder(first.deps);
+		const actions = await responder.recover();
+		expect(actions.map(({ kind, target }) => `${kind} ${target}`)).toEqual([
+			"KIND_UNBLOCK 203.0.113.9",
+			"KIND_BLOCK 203.0.113.77",
+		]);
+		expect(responder.active()).toMatchObject([{ target: "203.0.113.77", requester: "recovery" }]);
+		expect(Number(responder.active()[0]?.expires) - Date.now()).toBeGreaterThan(15_000);
+		await responder.close();
+	});
+
+	it("a container that somebody resumed is not ours any more, and one that no engine tells of stays", async () => {
+		for (const [runtime, left] of [
+			[fakeRuntime(web).runtime, 0],
+			[undefined, 1],
+		] as const) {
+			const docker = fakeRuntime(web);
+			const first = makeResponder({ docker: () => docker.runtime });
+			await first.responder.order({ kind: "pause", container: "web-1" }, byHand);
+			await first.responder.close();
+			const { responder } = makeResponder({ ...first.deps, docker: () => runtime });
+			expect(await responder.recover()).toHaveLength(1 - left);
+			expect(responder.active()).toHaveLength(left);
+			await responder.close();
+		}
+	});
+
+	it("orders wait until all accounts agree", async () => {
+		const first = makeResponder();
+		let answer = (_: { code: number; stdout: string; stderr: string }) => {};
+		first.tools.overrides.set("ipset list", () => new Promise((resolve) => (answer = resolve)));
+		const recovered = first.responder.recover();
+		let done = false;
+		const order = first.responder.order(block("203.0.113.9"), byHand).then(() => {
+			done = true;
+		});
+		await new Promise((resolve) => setTimeout(resolve, 50));
+		expect(done).toBe(false);
+		expect(first.tools.calls).toEqual(["ipset list -n"]);
+		answer({ code: 0, stdout: "", stderr: "" });
+		await recovered;
+		await order;
+		await first.responder.close();
 	});
 });
