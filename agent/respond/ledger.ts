@@ -11,6 +11,7 @@ import {
 	writeFileSync,
 } from "node:fs";
 import { dirname } from "node:path";
+import type { Direction } from "../model/verdict.ts";
 
 export interface Entry {
 	readonly kind: "block" | "pause";
@@ -25,6 +26,8 @@ export interface Entry {
 	readonly since: number;
 	/** Unix ms; 0 for never. */
 	readonly expires: number;
+	/** Of a block; absent for both. */
+	readonly direction?: Direction;
 }
 
 export interface Ledger {
@@ -140,6 +143,7 @@ function isEntry(value: unknown): value is Entry {
 		(entry.kind === "block" || entry.kind === "pause") &&
 		texts.every((name) => typeof entry[name] === "string") &&
 		Number.isFinite(entry.since) &&
-		Number.isFinite(entry.expires)
+		Number.isFinite(entry.expires) &&
+		[undefined, "in", "out", "both"].includes(entry.direction as Direction | undefined)
 	);
 }

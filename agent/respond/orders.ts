@@ -19,7 +19,7 @@ export const defaultSettings: Settings = {
 	ttlSeconds: 3600,
 	maxTtlSeconds: 86_400,
 	actionsPerMinute: 30,
-	maxActiveBlocks: 4096,
+	maxActiveBlocks: 65_536,
 };
 
 /** What is refused when it is executed. */

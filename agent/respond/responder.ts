@@ -11,6 +11,7 @@ import type { Act, ActDeps } from "./act.ts";
 import { prepareAct } from "./acts.ts";
 import { type Audit, openAudit } from "./audit.ts";
 import { createRunner, type RunCommand } from "./command.ts";
+import { type ConnectionDeps, createConnections } from "./connections.ts";
 import type { ContainerRuntime } from "./containers.ts";
 import { describeError, type FailureCode, RespondError } from "./failure.ts";
 import { createFirewall, type FirewallOptions } from "./firewall.ts";
@@ -19,6 +20,7 @@ import { type Entry, openLedger } from "./ledger.ts";
 import { createRateLimit } from "./limit.ts";
 import { actionKindOf, defaultSettings, parseOrder, type Settings, targetOf } from "./orders.ts";
 import { createProtection, type ProtectedExtra } from "./protect.ts";
+import { createReconciler, type ReconcilerDeps, type ReconcileTotals } from "./reconcile.ts";
 import { createTimers } from "./timers.ts";
 
 export interface ResponderDeps {
@@ -39,6 +41,10 @@ export interface ResponderDeps {
 	readonly onAction?: (action: wire.Action) => void;
 	readonly run?: RunCommand;
 	readonly firewallVariant?: NonNullable<FirewallOptions["variant"]>;
+	/** What comes of looking after the firewall from time to time. */
+	readonly reconcile?: Pick<ReconcilerDeps, "onRepair" | "onProblem" | "periodMs">;
+	/** Whose network namespaces hold connections too. */
+	readonly containerPids?: NonNullable<ConnectionDeps["containerPids"]>;
 	/** Where /proc, /etc and /run lie below. */
 	readonly root?: string;
 	readonly self?: number;
@@ -50,6 +56,9 @@ export interface HostResponder extends Responder {
 	release(requester?: string): Promise<wire.Action[]>;
 	/** What is in force now. */
 	active(): readonly Entry[];
+	/** Puts our part of the firewall right, and from now on whenever it is not. To be called after the start. */
+	reconcile(reason: string): Promise<void>;
+	reconciled(): ReconcileTotals;
 	/** Waits for running acts; later orders are refused. What is in force stays, with its time to live. */
 	close(): Promise<void>;
 }
@@ -67,7 +76,29 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 	const resolve = deps.resolve ?? lookupAll;
 	const protection = createProtection({ root, self, extra: deps.protectedExtra, resolve, clock });
 	const kill = { processes: deps.processes, root };
-	const actDeps: ActDeps = { settings, clock, run, firewall, docker: deps.docker, kill, ledger, protection };
+	const connections = createConnections({
+		run,
+		root,
+		...(deps.containerPids && { containerPids: deps.containerPids }),
+	});
+	const reconciler = createReconciler({
+		firewall,
+		entries: ledger.entries,
+		clock,
+		enforces: () => deps.mode() === "enforce",
+		...deps.reconcile,
+	});
+	const actDeps: ActDeps = {
+		settings,
+		clock,
+		run,
+		firewall,
+		connections,
+		docker: deps.docker,
+		kill,
+		ledger,
+		protection,
+	};
 	const limit = createRateLimit(settings.actionsPerMinute, clock);
 	const lanes = new Map<string, Promise<unknown>>();
 	let audit: Audit | undefined;
@@ -86,7 +117,9 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 	for (const entry of ledger.entries()) arm(entry);
 
 	function arm(entry: Entry | undefined): void {
-		if (entry?.kind === "block") timers.arm(entry.target, entry.expires + expiryGraceMs);
+		if (entry?.kind !== "block") return;
+		if (entry.expires > 0) timers.arm(entry.target, entry.expires + expiryGraceMs);
+		else timers.disarm(entry.target);
 	}
 
 	/** Opened late: a sensor that only observes needs no directory to write to. */
@@ -190,7 +223,9 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 		}
 		record(action, steps);
 		if (action.kind === "KIND_UNBLOCK") timers.disarm(act.target);
-		arm(ledger.find("block", act.target));
+		const entry = ledger.find("block", act.target);
+		arm(entry);
+		if (entry !== undefined) reconciler.watch();
 	}
 
 	/** The write-ahead: without it there is no act, except one that takes back: a full disk must not lock out. */
@@ -226,7 +261,7 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 		const actions = await Promise.all(
 			pauses.map((entry) => order({ kind: "resume", container: entry.target }, context)),
 		);
-		const blocks = await inLane("firewall", () => releaseFirewall(context));
+		const blocks = await releaseFirewall(context);
 		return [...actions, ...blocks];
 	}
 
@@ -234,9 +269,15 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 	async function releaseFirewall(context: OrderContext): Promise<wire.Action[]> {
 		const blocks = ledger.entries().filter((entry) => entry.kind === "block");
 		const steps: string[] = [];
+		const forget = () => {
+			for (const { target } of blocks) {
+				timers.disarm(target);
+				ledger.remove("block", target);
+			}
+		};
 		let outcome: wire.ActionOutcome = "OUTCOME_FAILED";
 		try {
-			outcome = (await firewall.remove(steps)) ? "OUTCOME_VERIFIED" : "OUTCOME_NO_EFFECT";
+			outcome = (await firewall.remove(steps, forget)) ? "OUTCOME_VERIFIED" : "OUTCOME_NO_EFFECT";
 		} catch (error) {
 			steps.push(`failed: ${describeError(error)}`);
 		}
@@ -260,10 +301,6 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 				steps: [...steps],
 				undo: "",
 			};
-			if (outcome === "OUTCOME_VERIFIED") {
-				timers.disarm(target);
-				ledger.remove("block", target);
-			}
 			record(action, action.steps ?? []);
 			return action;
 		});
@@ -273,9 +310,12 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 		order,
 		release,
 		active: () => ledger.entries(),
+		reconcile: reconciler.reconcile,
+		reconciled: reconciler.totals,
 		async close() {
 			closed = true;
 			timers.close();
+			reconciler.close();
 			await Promise.all(lanes.values());
 			audit?.close();
 			audit = undefined;
