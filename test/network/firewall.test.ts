@@ -144,7 +144,9 @@ describe.each(["-nft", "-legacy"] as const)("the firewall on iptables%s", (varia
 
 	it("keeps one without an end for good", async () => {
 		await block(addresses.near.v4, 0);
-		expect(network.run("host", "ipset", "save", "picket4-in")).toContain(`add picket4-in ${addresses.near.v4} timeout 0`);
+		expect(network.run("host", "ipset", "save", "picket4-in")).toContain(
+			`add picket4-in ${addresses.near.v4} timeout 0`,
+		);
 		expect(await network.connects("near", addresses.host.v4)).toBe(false);
 	});
 
@@ -160,13 +162,14 @@ describe.each(["-nft", "-legacy"] as const)("the firewall on iptables%s", (varia
 
 	it("comes first again when another tool put a rule before it, and leaves that rule alone", async () => {
 		const rule = ["PREROUTING", "-s", "10.77.1.2/32", "-j", "ACCEPT"];
-		const iptables = (...args: string[]) => network.run("host", `iptables${variant}`, "-t", "mangle", ...args);
-		await block(addresses.near.v4);
+		const iptables = (...args: string[]) =>
+			network.run("host", `iptables${variant}`, "-t", "mangle", ...args);
+		await block(addresses.near.v4, 60, "in");
 		iptables("-I", ...rule);
 		try {
 			expect(await network.connects("near", addresses.host.v4)).toBe(true);
-			expect(await firewall.inForce(addresses.near.v4, "both", [])).toBe(false);
-			expect((await block(addresses.near.v4)).seen).toBe(true);
+			expect(await firewall.inForce(addresses.near.v4, "in", [])).toBe(false);
+			expect((await block(addresses.near.v4, 60, "in")).seen).toBe(true);
 			expect(await network.connects("near", addresses.host.v4)).toBe(false);
 			expect(await firewall.remove([])).toBe(true);
 			expect(iptables("-S", "PREROUTING")).toContain("-A PREROUTING -s 10.77.1.2/32 -j ACCEPT");
