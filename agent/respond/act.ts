@@ -46,6 +46,8 @@ export interface ActDeps {
 	readonly docker: () => ContainerRuntime | undefined;
 	readonly kill: KillDeps;
 	readonly ledger: Ledger;
+	/** Puts an entry into the ledger, those of orders that come together with one wait for the disk. */
+	readonly remember: (entry: Entry) => Promise<void>;
 	readonly protection: Protection;
 }
 

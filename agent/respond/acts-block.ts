@@ -10,6 +10,9 @@ import type { Parsed } from "./orders.ts";
 /** A block that still has this share of the wanted time is not renewed: alerts come in floods. */
 const freshShare = 0.9;
 
+/** The admin of this host; and recovery, which looks whether such a block stands. */
+const permanentBy: ReadonlySet<string> = new Set(["cli", "recovery"]);
+
 const words: Readonly<Record<Direction, string>> = {
 	in: "all traffic from",
 	out: "all traffic to",
@@ -30,7 +33,7 @@ export async function prepareBlock(
 	const { ttlSeconds } = order;
 	const target = formatNetwork(order.network);
 	const permanent = ttlSeconds === 0;
-	if (permanent && origin.requester !== "cli") {
+	if (permanent && !permanentBy.has(origin.requester)) {
 		throw new RespondError(
 			"PICKET_NOT_PERMITTED",
 			"a block without an end is for the admin of this host",
@@ -78,7 +81,10 @@ export async function prepareBlock(
 			if (before !== undefined && wide !== directionOf(before)) {
 				steps.push(`it was blocked in one direction (${directionOf(before)}); from now on in both`);
 			}
-			ledger.put({ ...entryOf("block", target, target, origin, clock(), expires), direction: wide });
+			await deps.remember({
+				...entryOf("block", target, target, origin, clock(), expires),
+				direction: wide,
+			});
 			const seconds = expires === 0 ? 0 : Math.max(1, Math.ceil((expires - clock()) / 1000));
 			let seen = false;
 			try {
@@ -119,7 +125,7 @@ export function prepareUnblock(deps: ActDeps, network: Network): Act {
 			return true;
 		},
 		async run(steps) {
-			const free = await firewall.unblock(target, steps, () => ledger.remove("block", target));
+			const free = await firewall.unblock(target, steps);
 			return { outcome: free ? "OUTCOME_VERIFIED" : "OUTCOME_NO_EFFECT", seenAt: clock() };
 		},
 	};
@@ -158,11 +164,8 @@ export async function prepareCut(deps: ActDeps, network: Network): Promise<Act> 
 const settleMs = 250;
 
 function limitBlocks({ ledger, settings }: ActDeps, target: string): void {
-	// Counted only when it may be too much: there are orders by the thousand.
-	if (ledger.find("block", target) !== undefined || ledger.entries().length < settings.maxActiveBlocks)
-		return;
-	const blocks = ledger.entries().filter(({ kind }) => kind === "block").length;
-	if (blocks < settings.maxActiveBlocks) return;
+	const blocks = ledger.count("block");
+	if (blocks < settings.maxActiveBlocks || ledger.find("block", target) !== undefined) return;
 	throw new RespondError(
 		"PICKET_NOT_PERMITTED",
 		`${blocks} addresses are blocked already, the most allowed`,

@@ -16,13 +16,12 @@ export interface Firewall {
 	 * `standing`: it was blocked already, and stays so when this fails. Throws RespondError; then nothing new remains.
 	 */
 	block(block: Block, steps: string[], standing?: boolean): Promise<boolean>;
-	/**
-	 * True when it is not blocked any more (another, wider entry may still cover it). `forget` is called when it was
-	 * taken out, before a repair could put it in again.
-	 */
-	unblock(target: string, steps: string[], forget?: () => void): Promise<boolean>;
+	/** True when it is not blocked any more (another, wider entry may still cover it). */
+	unblock(target: string, steps: string[]): Promise<boolean>;
 	/** Is it in a set, itself or as part of a wider network? False on a host that never blocked anything. */
 	holds(target: string): Promise<boolean>;
+	/** Everything in our sets, by target; undefined where there is no ipset. */
+	held(): Promise<ReadonlyMap<string, Block> | undefined>;
 	/** Is it dropped right now: in the sets, and every rule in its place? */
 	inForce(target: string, direction: Direction, steps: string[]): Promise<boolean>;
 	/**
@@ -30,7 +29,10 @@ export interface Firewall {
 	 * with what it did, for people. `wanted` is asked when its turn has come. Throws RespondError.
 	 */
 	repair(wanted: () => readonly Block[]): Promise<readonly string[]>;
-	/** Takes chains and sets away; true when nothing of ours is left. `forget` as in unblock. */
+	/**
+	 * Takes chains and sets away; true when nothing of ours is left. `forget` is called then, before a repair could put
+	 * anything back.
+	 */
 	remove(steps: string[], forget?: () => void): Promise<boolean>;
 	/** What is wrong with the host's packet filter, as far as it has been looked at. */
 	problems(): readonly string[];
@@ -40,6 +42,8 @@ export interface FirewallOptions {
 	readonly run: RunCommand;
 	/** Which iptables: "" the host's own choice. */
 	readonly variant?: Variant;
+	/** These have been unblocked: called before a repair could put them back. */
+	readonly onTakenOut?: (targets: readonly string[]) => void;
 }
 
 interface Wanted {
@@ -51,7 +55,6 @@ interface Wanted {
 interface Leaving {
 	readonly target: string;
 	readonly steps: string[];
-	readonly forget: () => void;
 }
 
 interface Asked {
@@ -67,7 +70,7 @@ const fewTargets = 3;
 /** Up to so many entries a repair compares one by one; above it their number has to do while it is right. */
 const comparedEntries = 4096;
 
-export function createFirewall({ run, variant = "" }: FirewallOptions): Firewall {
+export function createFirewall({ run, variant = "", onTakenOut }: FirewallOptions): Firewall {
 	const ipset = createIpset(run);
 	const iptables = createIptables(run, variant);
 	let turn: Promise<unknown> = Promise.resolve();
@@ -139,7 +142,7 @@ export function createFirewall({ run, variant = "" }: FirewallOptions): Firewall
 
 	/** Out of every set of ours that there is. */
 	async function takeOut(targets: readonly string[]): Promise<void> {
-		const names = await ipset.names();
+		const names = (await ipset.names()) ?? [];
 		const lines = targets.flatMap((target) => {
 			const places = everySetOf(familyOf(target)).filter((name) => names.includes(name));
 			return removalOf(places, target);
@@ -149,10 +152,8 @@ export function createFirewall({ run, variant = "" }: FirewallOptions): Firewall
 
 	async function drop(items: readonly Leaving[]): Promise<boolean[]> {
 		await takeOut(items.map(({ target }) => target));
-		for (const { target, steps, forget } of items) {
-			steps.push(`ipset del ${target}`);
-			forget();
-		}
+		onTakenOut?.(items.map(({ target }) => target));
+		for (const { target, steps } of items) steps.push(`ipset del ${target}`);
 		const asked = items.map(({ target, steps }) => ({ target, steps, direction: "both" as const }));
 		return (await lookUp(asked)).map((places, index) => {
 			const still = places.filter(({ inside }) => inside).map(({ set }) => set);
@@ -165,7 +166,7 @@ export function createFirewall({ run, variant = "" }: FirewallOptions): Firewall
 
 	/** What a version before 0.2 blocked: first its entries come to us, then its rules and its set go. */
 	async function takeOver(family: Family, note: Note): Promise<void> {
-		if (!(await ipset.names()).includes(family.oldSet)) return;
+		if ((await ipset.names())?.includes(family.oldSet) !== true) return;
 		await ipset.restore(creationOf(family));
 		const held = await ipset.held(everySetOf(family));
 		const old = held.get(family.oldSet) ?? new Map<string, number>();
@@ -223,7 +224,7 @@ export function createFirewall({ run, variant = "" }: FirewallOptions): Firewall
 
 	async function remove(steps: string[]): Promise<boolean> {
 		const note: Note = (step) => steps.push(step);
-		const names = await ipset.names();
+		const names = (await ipset.names()) ?? [];
 		const present = families.flatMap(everySetOf).filter((set) => names.includes(set));
 		let gone = true;
 		try {
@@ -239,16 +240,31 @@ export function createFirewall({ run, variant = "" }: FirewallOptions): Firewall
 		return gone;
 	}
 
+	async function heldNow(): Promise<ReadonlyMap<string, Block> | undefined> {
+		const names = await ipset.names();
+		if (names === undefined) return undefined;
+		const ours = families.flatMap(everySetOf).filter((set) => names.includes(set));
+		const found = new Map<string, Block>();
+		for (const [set, entries] of await ipset.held(ours)) {
+			for (const [target, ttlSeconds] of entries) {
+				const direction = set.endsWith("-in") ? "in" : set.endsWith("-out") ? "out" : "both";
+				found.set(target, { target, ttlSeconds, direction: found.has(target) ? "both" : direction });
+			}
+		}
+		return found;
+	}
+
 	const applying = createBatch((items: readonly Wanted[]) => inTurn(() => apply(items)));
 	const dropping = createBatch((items: readonly Leaving[]) => inTurn(() => drop(items)));
 	const looking = createBatch((items: readonly Asked[]) => inTurn(() => look(items)));
 
 	return {
 		block: (block, steps, standing = false) => applying({ block, steps, standing }),
-		unblock: (target, steps, forget = () => {}) => dropping({ target, steps, forget }),
+		unblock: (target, steps) => dropping({ target, steps }),
 		inForce: (target, direction, steps) => looking({ target, direction, steps }),
 		repair: (wanted) => inTurn(() => repair(wanted())),
 		problems: iptables.problems,
+		held: heldNow,
 
 		async holds(target) {
 			const places = setsOf(familyOf(target), "both");

@@ -3,8 +3,8 @@ import { firstLine, isMissing, must, type RunCommand, unusable } from "./command
 import { type Held, readCounts, readSaved } from "./sets.ts";
 
 export interface Ipset {
-	/** Of all sets; none when ipset is not installed. */
-	names(): Promise<readonly string[]>;
+	/** Of all sets; undefined when ipset is not installed. */
+	names(): Promise<readonly string[] | undefined>;
 	/** Numbers of entries by name, of all sets. */
 	counts(): Promise<ReadonlyMap<string, number>>;
 	/** What those of the sets hold that exist. */
@@ -26,7 +26,7 @@ export function createIpset(run: RunCommand): Ipset {
 			try {
 				return (await must(run, "ipset", ["list", "-n"])).stdout.split("\n");
 			} catch (error) {
-				if (isMissing(error)) return [];
+				if (isMissing(error)) return undefined;
 				throw error;
 			}
 		},

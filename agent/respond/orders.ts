@@ -10,7 +10,14 @@ export interface Settings {
 	readonly ttlSeconds: number;
 	/** A longer one is cut down to this. */
 	readonly maxTtlSeconds: number;
+	/** Targets of all orders together. */
 	readonly actionsPerMinute: number;
+	/** Targets of one rule. */
+	readonly ruleTargetsPerMinute: number;
+	/** So many of the running containers, at least one, rules may have out of service at the same time. */
+	readonly containerPercent: number;
+	/** How long there are only alerts after one of these was exceeded. */
+	readonly alertOnlySeconds: number;
 	readonly maxActiveBlocks: number;
 }
 
@@ -18,7 +25,10 @@ export interface Settings {
 export const defaultSettings: Settings = {
 	ttlSeconds: 3600,
 	maxTtlSeconds: 86_400,
-	actionsPerMinute: 30,
+	actionsPerMinute: 60,
+	ruleTargetsPerMinute: 10,
+	containerPercent: 20,
+	alertOnlySeconds: 900,
 	maxActiveBlocks: 65_536,
 };
 

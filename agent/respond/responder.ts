@@ -9,23 +9,29 @@ import type * as wire from "../model/picket.v1.ts";
 import type { Order, OrderContext, Responder } from "../model/verdict.ts";
 import type { Act, ActDeps } from "./act.ts";
 import { prepareAct } from "./acts.ts";
-import { type Audit, openAudit } from "./audit.ts";
+import { type Audit, type AuditEntry, openAudit } from "./audit.ts";
+import { interruptedActs } from "./audit-read.ts";
+import { createBatch } from "./batch.ts";
+import { type Breaker, createBreakers, type Request, type Slot } from "./breakers.ts";
 import { createRunner, type RunCommand } from "./command.ts";
 import { type ConnectionDeps, createConnections } from "./connections.ts";
 import type { ContainerRuntime } from "./containers.ts";
+import { createExpiry } from "./expiry.ts";
 import { describeError, type FailureCode, RespondError } from "./failure.ts";
 import { createFirewall, type FirewallOptions } from "./firewall.ts";
+import { createKeeper, type KeeperOptions, needsKeeper } from "./keeper.ts";
 import type { ProcessSignaller } from "./kill.ts";
-import { type Entry, openLedger } from "./ledger.ts";
-import { createRateLimit } from "./limit.ts";
-import { actionKindOf, defaultSettings, parseOrder, type Settings, targetOf } from "./orders.ts";
+import { watchKillSwitch } from "./kill-switch.ts";
+import { type Entry, type Ledger, openLedger } from "./ledger.ts";
+import { actionKindOf, defaultSettings, type Parsed, parseOrder, type Settings, targetOf } from "./orders.ts";
 import { createProtection, type ProtectedExtra } from "./protect.ts";
 import { createReconciler, type ReconcilerDeps, type ReconcileTotals } from "./reconcile.ts";
-import { createTimers } from "./timers.ts";
+import { recover as compare } from "./recovery.ts";
+import { releaseAll } from "./release.ts";
 
 export interface ResponderDeps {
 	readonly mode: () => "observe" | "enforce";
-	/** Holds audit.jsonl and responses.json. */
+	/** Holds audit.jsonl and responses.ledger. */
 	readonly stateDir: string;
 	readonly logger: Logger;
 	/** Unix ms. */
@@ -37,14 +43,22 @@ export interface ResponderDeps {
 	readonly settings?: Partial<Settings>;
 	/** Why local policy does not permit this order, undefined when it does. */
 	readonly permitted?: (order: Order, context: OrderContext) => string | undefined;
-	/** Gets the actions that nobody ordered: the end of a block's time. */
+	/** How many containers run (paused ones too): rules may have a share of them out of service. */
+	readonly runningContainers?: () => number;
+	/** Gets the actions that nobody ordered: the end of a block's time, a release by the kill switch. */
 	readonly onAction?: (action: wire.Action) => void;
+	/** The kill switch came, or went: what is in force besides orders has to follow. */
+	readonly onKillSwitch?: (on: boolean) => void;
+	/** From now on there are only alerts, from one rule or from all. */
+	readonly onBreaker?: (breaker: Breaker) => void;
 	readonly run?: RunCommand;
 	readonly firewallVariant?: NonNullable<FirewallOptions["variant"]>;
 	/** What comes of looking after the firewall from time to time. */
 	readonly reconcile?: Pick<ReconcilerDeps, "onRepair" | "onProblem" | "periodMs">;
-	/** Whose network namespaces hold connections too. */
+	/** A process of each container: in their network namespaces are connections too. */
 	readonly containerPids?: NonNullable<ConnectionDeps["containerPids"]>;
+	/** Lets what the kernel does not end be ended by somebody else when this process is dead; absent: nobody. */
+	readonly keeper?: KeeperOptions;
 	/** Where /proc, /etc and /run lie below. */
 	readonly root?: string;
 	readonly self?: number;
@@ -52,27 +66,51 @@ export interface ResponderDeps {
 }
 
 export interface HostResponder extends Responder {
+	/**
+	 * Makes audit, ledger and host agree after a crash; resolves with what was corrected. To be called once, at the
+	 * start: orders that come meanwhile wait.
+	 */
+	recover(): Promise<wire.Action[]>;
 	/** Undoes everything that is in force, whoever began it, and takes our part of the firewall away. */
 	release(requester?: string): Promise<wire.Action[]>;
 	/** What is in force now. */
 	active(): readonly Entry[];
-	/** Puts our part of the firewall right, and from now on whenever it is not. To be called after the start. */
+	/** Puts our part of the firewall right, now and from then on: after the start, and when another tool changed it. */
 	reconcile(reason: string): Promise<void>;
 	reconciled(): ReconcileTotals;
+	/** Why there are only alerts now, from one rule or from all; empty when all is as usual. */
+	breakers(): readonly Breaker[];
+	/** Path of the kill switch while it is there. */
+	disabledBy(): string | undefined;
 	/** Waits for running acts; later orders are refused. What is in force stays, with its time to live. */
 	close(): Promise<void>;
 }
 
 const maxReason = 1000;
-/** The set counts whole seconds; look a moment after it let go. */
-const expiryGraceMs = 500;
+/** Verified at once is not "never": outside, 0 stands for "had no effect". */
+const shortestSeconds = 0.001;
 
 export function createResponder(deps: ResponderDeps): HostResponder {
 	const { clock, logger, root = "/", self = process.pid } = deps;
 	const settings: Settings = { ...defaultSettings, ...deps.settings };
 	const run = deps.run ?? createRunner();
-	const firewall = createFirewall({ run, variant: deps.firewallVariant ?? "" });
-	const ledger = openLedger(join(deps.stateDir, "responses.json"), bootIdOf(root));
+	const firewall = createFirewall({
+		run,
+		variant: deps.firewallVariant ?? "",
+		onTakenOut: (targets) => ledger.removeAll(targets.map((target) => ({ kind: "block", target }))),
+	});
+	const stored = openLedger(deps.stateDir, bootIdOf(root));
+	const guard =
+		deps.keeper &&
+		createKeeper({ ...deps.keeper, stateDir: deps.stateDir, root, self, entries: stored.entries, logger });
+	const ledger: Ledger = {
+		...stored,
+		put(entry) {
+			stored.put(entry);
+			// Before the act: whatever happens to us from here on, somebody ends it.
+			if (needsKeeper(entry)) guard?.();
+		},
+	};
 	const resolve = deps.resolve ?? lookupAll;
 	const protection = createProtection({ root, self, extra: deps.protectedExtra, resolve, clock });
 	const kill = { processes: deps.processes, root };
@@ -85,8 +123,12 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 		firewall,
 		entries: ledger.entries,
 		clock,
-		enforces: () => deps.mode() === "enforce",
+		enforces: () => deps.mode() === "enforce" && !killSwitch.on(),
 		...deps.reconcile,
+	});
+	const remember = createBatch<Entry, void>(async (entries) => {
+		ledger.putAll(entries);
+		return [];
 	});
 	const actDeps: ActDeps = {
 		settings,
@@ -97,36 +139,50 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 		docker: deps.docker,
 		kill,
 		ledger,
+		remember,
 		protection,
 	};
-	const limit = createRateLimit(settings.actionsPerMinute, clock);
+	const breakers = createBreakers({
+		settings,
+		clock,
+		outOfService: () =>
+			ledger
+				.entries()
+				.filter(isOutOfService)
+				.map((entry) => entry.target),
+		runningContainers: () => deps.runningContainers?.() ?? 0,
+		onOpen(breaker) {
+			logger.warn({ breaker }, "a breaker opened: there are only alerts for a while");
+			deps.onBreaker?.(breaker);
+		},
+	});
 	const lanes = new Map<string, Promise<unknown>>();
 	let audit: Audit | undefined;
+	let recovering: Promise<unknown> | undefined;
 	let closed = false;
 
-	const timers = createTimers(clock, (target) => {
-		const context = {
-			requester: "expiry",
-			reason: "its time to live is over",
-			alertId: "",
-			eventTime: undefined,
-		};
-		order({ kind: "unblock", address: target }, context).then(deps.onAction, (error) => logger.error(error));
+	const expiry = createExpiry({ clock, ledger, order, onAction: deps.onAction, logger });
+	const killSwitch = watchKillSwitch(root, (on) => {
+		const change = on ? "is there: enforcement is disabled, and released" : "is gone: enforcement is back";
+		logger.warn(`${killSwitch.path} ${change}`);
+		deps.onKillSwitch?.(on);
+		if (on) releaseForSwitch().catch((error) => logger.error({ err: error }, "kill switch"));
 	});
-	if (ledger.notice !== undefined) logger.warn(ledger.notice);
-	for (const entry of ledger.entries()) arm(entry);
-
-	function arm(entry: Entry | undefined): void {
-		if (entry?.kind !== "block") return;
-		if (entry.expires > 0) timers.arm(entry.target, entry.expires + expiryGraceMs);
-		else timers.disarm(entry.target);
-	}
+	if (stored.notice !== undefined) logger.warn(stored.notice);
+	for (const entry of ledger.entries()) expiry.arm(entry);
+	if (ledger.entries().some(needsKeeper)) guard?.();
 
 	/** Opened late: a sensor that only observes needs no directory to write to. */
-	function writeAudit(stage: "intent" | "outcome", action: wire.Action): void {
+	function writeAudit(entries: readonly AuditEntry[]): void {
 		audit ??= openAudit(join(deps.stateDir, "audit.jsonl"), clock);
-		audit.append({ stage, action });
+		audit.appendAll(entries);
 	}
+
+	/** What is announced in the same turn waits for the disk once. */
+	const commit = createBatch<AuditEntry, void>(async (entries) => {
+		writeAudit(entries);
+		return [];
+	});
 
 	function inLane<T>(lane: string, work: () => Promise<T>): Promise<T> {
 		const done = (lanes.get(lane) ?? Promise.resolve()).then(work);
@@ -140,6 +196,12 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 	}
 
 	async function order(given: Order, context: OrderContext): Promise<wire.Action> {
+		const arrived = context.eventTime ?? clock();
+		await recovering;
+		return begin(given, context, arrived);
+	}
+
+	async function begin(given: Order, context: OrderContext, arrived: number): Promise<wire.Action> {
 		const steps: string[] = [];
 		const action: wire.Action = {
 			id: randomUUID(),
@@ -156,7 +218,7 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 			evidence: [...(context.evidence ?? [])],
 		};
 		try {
-			await decide(given, context, action, steps);
+			await decide({ given, context, action, steps, arrived });
 		} catch (error) {
 			action.outcome = error instanceof RespondError && error.refused ? "OUTCOME_REFUSED" : "OUTCOME_FAILED";
 			steps.push(`${action.outcome === "OUTCOME_REFUSED" ? "refused" : "failed"}: ${describeError(error)}`);
@@ -166,72 +228,89 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 		return action;
 	}
 
-	async function decide(
-		given: Order,
-		context: OrderContext,
-		action: wire.Action,
-		steps: string[],
-	): Promise<void> {
+	function prepare(parsed: Parsed, context: OrderContext, actionId: string): Promise<Act> {
+		return prepareAct(actDeps, parsed, { ...context, reason: context.reason.slice(0, maxReason), actionId });
+	}
+
+	async function decide(doing: Doing): Promise<void> {
+		const { given, context, action, steps } = doing;
 		if (closed) throw refusal("PICKET_CLOSING", "the sensor is stopping", "try again when it runs");
 		const parsed = parseOrder(given, settings, steps);
 		const forbidden = deps.permitted?.(given, context);
 		if (forbidden !== undefined)
 			throw refusal("PICKET_NOT_PERMITTED", forbidden, "the host's policy decides");
-		const arrived = context.eventTime ?? clock();
-		const actionId = action.id ?? "";
-		const act = await prepareAct(actDeps, parsed, { ...context, reason: action.reason ?? "", actionId });
+		const act = await prepare(parsed, context, action.id ?? "");
 		action.target = act.target;
 		action.targetName = act.targetName;
 		if (act.protectedBecause !== undefined) {
 			const message = `${act.targetName} is never touched: ${act.protectedBecause}`;
 			throw refusal("PICKET_TARGET_PROTECTED", message, "act on a narrower target");
 		}
-		if (!act.takesBack && !limit.take()) {
-			const message = `more than ${settings.actionsPerMinute} actions in a minute`;
-			throw refusal(
-				"PICKET_RATE_LIMITED",
-				message,
-				"see why there are so many, or raise limits.actions_per_minute",
-			);
+		const slot = act.takesBack ? undefined : takeSlot(given, context, act.target);
+		try {
+			await inLane(act.lane, () => carryOut(act, doing, slot));
+		} finally {
+			slot?.end();
 		}
-		await inLane(act.lane, () => carryOut(act, action, steps, arrived));
 	}
 
-	async function carryOut(act: Act, action: wire.Action, steps: string[], arrived: number): Promise<void> {
+	function takeSlot(given: Order, context: OrderContext, target: string): Slot {
+		const byHand = context.requester === "cli";
+		const answer = breakers.take({ target, rule: context.rule, byHand, container: takesOut(given) });
+		if ("slot" in answer) return answer.slot;
+		if (answer.breaker)
+			throw refusal(
+				"PICKET_BREAKER_OPEN",
+				answer.refused,
+				"see why there are so many; orders by hand still work",
+			);
+		const remedy = "see why there are so many, or raise limits.actions_per_minute";
+		throw refusal("PICKET_RATE_LIMITED", answer.refused, remedy);
+	}
+
+	/** Why nothing is to be done but to tell; undefined when it is to be done. Asked right before the act. */
+	function heldBack(context: OrderContext): string | undefined {
+		if (killSwitch.on()) return `enforcement is disabled by ${killSwitch.path}`;
+		if (deps.mode() === "observe") return "observe mode";
+		return context.mode === "observe" ? "observe mode of this line of the policy" : undefined;
+	}
+
+	async function carryOut(act: Act, doing: Doing, slot: Slot | undefined): Promise<void> {
+		const { action, steps, arrived } = doing;
 		if (await act.unchanged(steps)) {
 			action.outcome = "OUTCOME_UNCHANGED";
 			action.undo = act.undo;
 			if (act.expires() > 0) action.expires = new Date(act.expires()).toISOString();
-			if (!act.takesBack) limit.giveBack();
+			slot?.giveBack();
 			return;
 		}
-		if (!act.takesBack && deps.mode() === "observe") {
+		const why = act.takesBack ? undefined : heldBack(doing.context);
+		if (why !== undefined) {
 			action.outcome = "OUTCOME_WOULD_ACT";
-			steps.push(`observe mode: would have begun to ${act.description}; nothing was done`);
+			steps.push(`${why}: would have begun to ${act.description}; nothing was done`);
 			return;
 		}
 		action.undo = act.undo;
 		if (act.expires() > 0) action.expires = new Date(act.expires()).toISOString();
-		announce(act, action, steps);
+		await announce(act, doing);
 		try {
 			const { outcome, seenAt } = await act.run(steps);
 			action.outcome = outcome;
-			if (outcome === "OUTCOME_VERIFIED") action.secondsToEffect = Math.max(0, (seenAt - arrived) / 1000);
+			if (outcome === "OUTCOME_VERIFIED") action.secondsToEffect = secondsBetween(arrived, seenAt);
 		} catch (error) {
 			steps.push(`failed: ${describeError(error)}`);
 			action.outcome = error instanceof RespondError && error.refused ? "OUTCOME_REFUSED" : "OUTCOME_FAILED";
 		}
-		record(action, steps);
-		if (action.kind === "KIND_UNBLOCK") timers.disarm(act.target);
-		const entry = ledger.find("block", act.target);
-		arm(entry);
-		if (entry !== undefined) reconciler.watch();
+		await record(action);
+		expiry.follow(act.target);
+		if (ledger.count("block") > 0) reconciler.watch();
 	}
 
 	/** The write-ahead: without it there is no act, except one that takes back: a full disk must not lock out. */
-	function announce(act: Act, action: wire.Action, steps: string[]): void {
+	async function announce(act: Act, { given, action, steps, arrived }: Doing): Promise<void> {
 		try {
-			writeAudit("intent", { ...action, outcome: "OUTCOME_UNSPECIFIED" });
+			const announced = { ...action, steps: [...steps], outcome: "OUTCOME_UNSPECIFIED" };
+			await commit({ stage: "intent", action: announced, order: given, arrived });
 		} catch (error) {
 			const message = `the audit could not be written: ${describeError(error)}`;
 			if (!act.takesBack) {
@@ -245,82 +324,89 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 		}
 	}
 
-	function record(action: wire.Action, steps: string[]): void {
+	async function record(action: wire.Action): Promise<void> {
 		try {
-			writeAudit("outcome", action);
+			await commit({ stage: "outcome", action });
 		} catch (error) {
-			steps.push(`the outcome could not be written to the audit: ${describeError(error)}`);
+			action.steps?.push(`the outcome could not be written to the audit: ${describeError(error)}`);
 			logger.error({ error, action }, "audit");
 		}
 	}
 
-	async function release(requester = "cli"): Promise<wire.Action[]> {
-		const context = { requester, reason: "release of everything", alertId: "", eventTime: undefined };
-		const entries = ledger.entries();
-		const pauses = entries.filter((entry) => entry.kind === "pause");
-		const actions = await Promise.all(
-			pauses.map((entry) => order({ kind: "resume", container: entry.target }, context)),
-		);
-		const blocks = await releaseFirewall(context);
-		return [...actions, ...blocks];
+	function recover(): Promise<wire.Action[]> {
+		const work = recoverNow();
+		// A failure is the caller's to tell; the orders that wait go on.
+		recovering = work.then(expiry.armAll, () => {});
+		return work;
 	}
 
-	/** All blocks at once: the sets go as a whole, whatever the ledger knows of them. */
-	async function releaseFirewall(context: OrderContext): Promise<wire.Action[]> {
-		const blocks = ledger.entries().filter((entry) => entry.kind === "block");
-		const steps: string[] = [];
-		const forget = () => {
-			for (const { target } of blocks) {
-				timers.disarm(target);
-				ledger.remove("block", target);
-			}
-		};
-		let outcome: wire.ActionOutcome = "OUTCOME_FAILED";
-		try {
-			outcome = (await firewall.remove(steps, forget)) ? "OUTCOME_VERIFIED" : "OUTCOME_NO_EFFECT";
-		} catch (error) {
-			steps.push(`failed: ${describeError(error)}`);
-		}
-		const targets = blocks.map((entry) => entry.target);
-		if (targets.length === 0 && steps.length > 0) targets.push("all");
-		return targets.map((target) => {
-			const { requester, reason, alertId } = context;
-			const base = {
-				id: randomUUID(),
-				kind: "KIND_UNBLOCK",
-				outcome,
-				target,
-				requester,
-				reason,
-				alertId,
-			} as const;
-			const action: wire.Action = {
-				...base,
-				targetName: target,
-				secondsToEffect: 0,
-				steps: [...steps],
-				undo: "",
-			};
-			record(action, action.steps ?? []);
-			return action;
+	async function recoverNow(): Promise<wire.Action[]> {
+		return compare({
+			clock,
+			ledger,
+			firewall,
+			prepare: (given, context) => prepare(parseOrder(given, settings, []), context, randomUUID()),
+			order: (given, context) => begin(given, context, clock()),
+			record,
+			interrupted: interruptedActs(join(deps.stateDir, "audit.jsonl")),
 		});
+	}
+
+	async function releaseForSwitch(): Promise<void> {
+		if (ledger.entries().length === 0) return;
+		for (const action of await release("kill switch")) deps.onAction?.(action);
+	}
+
+	function release(requester = "cli"): Promise<wire.Action[]> {
+		return releaseAll(
+			{ clock, ledger, firewall, order, record, inLane, disarm: expiry.disarm },
+			{ requester, reason: "release of everything", alertId: "", eventTime: undefined },
+		);
 	}
 
 	return {
 		order,
+		recover,
 		release,
 		active: () => ledger.entries(),
 		reconcile: reconciler.reconcile,
 		reconciled: reconciler.totals,
+		breakers: () => breakers.open(),
+		disabledBy: () => (killSwitch.on() ? killSwitch.path : undefined),
 		async close() {
 			closed = true;
-			timers.close();
+			killSwitch.close();
+			expiry.close();
 			reconciler.close();
 			await Promise.all(lanes.values());
 			audit?.close();
 			audit = undefined;
 		},
 	};
+}
+
+/** An order on its way. */
+interface Doing {
+	readonly given: Order;
+	readonly context: OrderContext;
+	readonly action: wire.Action;
+	/** Those of the action. */
+	readonly steps: string[];
+	/** Unix ms of the first event, or of the order when it was given by hand. */
+	readonly arrived: number;
+}
+
+function isOutOfService({ kind }: Entry): boolean {
+	return kind === "pause" || kind === "disconnect" || kind === "stop" || kind === "refuseEgress";
+}
+
+function takesOut({ kind }: Order): Request["container"] {
+	if (kind === "stop" || kind === "remove") return "for good";
+	return kind === "pause" || kind === "disconnect" || kind === "refuseEgress" ? "while in force" : undefined;
+}
+
+function secondsBetween(from: number, to: number): number {
+	return Math.max(shortestSeconds, (to - from) / 1000);
 }
 
 function refusal(code: FailureCode, message: string, remedy: string): RespondError {

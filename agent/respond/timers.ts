@@ -1,33 +1,39 @@
-// One timer for each thing that ends by itself. Never keeps the process alive: the kernel ends blocks anyway.
+// One timer for each thing that ends by itself. Never keeps the process alive: what the kernel does not end, the
+// keeper does.
+import type { Entry } from "./ledger-file.ts";
 
 export interface Timers {
-	/** Fires once at `at` (Unix ms), or now when that is past; replaces an earlier one of the same name. */
-	arm(name: string, at: number): void;
-	disarm(name: string): void;
+	/** Fires once at `at` (Unix ms), or now when that is past; replaces an earlier one of the same kind and target. */
+	arm(entry: Pick<Entry, "kind" | "target">, at: number): void;
+	disarm(entry: Pick<Entry, "kind" | "target">): void;
 	close(): void;
 }
 
 /** setTimeout takes no longer delay than this; it is armed anew then. */
 const longestMs = 2 ** 31 - 1;
 
-export function createTimers(clock: () => number, onDue: (name: string) => void): Timers {
+export function createTimers(
+	clock: () => number,
+	onDue: (due: Pick<Entry, "kind" | "target">) => void,
+): Timers {
 	const running = new Map<string, NodeJS.Timeout>();
+	const nameOf = ({ kind, target }: Pick<Entry, "kind" | "target">) => `${kind} ${target}`;
 
-	function arm(name: string, at: number): void {
-		disarm(name);
+	function arm(entry: Pick<Entry, "kind" | "target">, at: number): void {
+		disarm(entry);
 		const delay = Math.min(longestMs, Math.max(0, at - clock()));
 		const timer = setTimeout(() => {
-			running.delete(name);
-			if (clock() < at && delay === longestMs) arm(name, at);
-			else onDue(name);
+			running.delete(nameOf(entry));
+			if (clock() < at && delay === longestMs) arm(entry, at);
+			else onDue(entry);
 		}, delay);
 		timer.unref();
-		running.set(name, timer);
+		running.set(nameOf(entry), timer);
 	}
 
-	function disarm(name: string): void {
-		clearTimeout(running.get(name));
-		running.delete(name);
+	function disarm(entry: Pick<Entry, "kind" | "target">): void {
+		clearTimeout(running.get(nameOf(entry)));
+		running.delete(nameOf(entry));
 	}
 
 	return {

@@ -1,9 +1,8 @@
 import { appendFileSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { openAudit, verifyAudit } from "../../../agent/respond/audit.ts";
-import { openLedger } from "../../../agent/respond/ledger.ts";
-import { createRateLimit } from "../../../agent/respond/limit.ts";
+import { openAudit } from "../../../agent/respond/audit.ts";
+import { interruptedActs, verifyAudit, verifyAuditFile } from "../../../agent/respond/audit-read.ts";
 import { makeRoot } from "./host.ts";
 
 const clock = () => Date.parse("2026-01-02T03:04:05Z");
@@ -20,7 +19,7 @@ describe("the audit", () => {
 			audit.append({ stage: "outcome", name });
 			audit.close();
 		}
-		expect(verifyAudit(read(file))).toEqual({ entries: 4, torn: [], broken: undefined });
+		expect(verifyAudit(read(file))).toMatchObject({ entries: 4, torn: [], broken: undefined });
 		expect(statSync(file).mode & 0o777).toBe(0o600);
 		const numbers = read(file)
 			.trim()
@@ -43,7 +42,7 @@ describe("the audit", () => {
 		expect(verifyAudit([lines[0], lines[2]].join("\n")).broken).toMatchObject({ line: 2 });
 		expect(verifyAudit([lines[0], lines[0], ...lines.slice(1)].join("\n")).broken).toMatchObject({ line: 2 });
 		expect(verifyAudit(`${lines[0]}\nnonsense\n${lines[1]}\n`).broken).toMatchObject({ line: 2 });
-		expect(verifyAudit("")).toEqual({ entries: 0, torn: [], broken: undefined });
+		expect(verifyAudit("")).toMatchObject({ entries: 0, torn: [], broken: undefined });
 	});
 
 	it("tells of a line torn by a crash and goes on after it", () => {
@@ -55,7 +54,7 @@ describe("the audit", () => {
 		const next = openAudit(file, clock);
 		next.append({ stage: "intent", target: "b" });
 		next.close();
-		expect(verifyAudit(read(file))).toEqual({ entries: 3, torn: [2], broken: undefined });
+		expect(verifyAudit(read(file))).toMatchObject({ entries: 3, torn: [2], broken: undefined });
 		expect(read(file).split("\n")[2]).toContain("torn");
 	});
 
@@ -64,61 +63,42 @@ describe("the audit", () => {
 		const daemon = openAudit(file, clock);
 		const byHand = openAudit(file, clock);
 		for (const writer of [daemon, byHand, daemon, byHand]) writer.append({ stage: "note" });
-		expect(verifyAudit(read(file))).toEqual({ entries: 4, torn: [], broken: undefined });
-	});
-});
-
-describe("the ledger", () => {
-	const entry = {
-		kind: "block",
-		target: "203.0.113.9",
-		targetName: "203.0.113.9",
-		actionId: "1",
-		requester: "cli",
-		reason: "",
-		alertId: "",
-		since: 1,
-		expires: 2,
-	} as const;
-
-	it("remembers what is in force, over restarts of the sensor but not of the host", () => {
-		const file = join(makeRoot(), "responses.json");
-		openLedger(file, "boot-1").put(entry);
-		const same = openLedger(file, "boot-1");
-		expect(same.entries()).toEqual([entry]);
-		expect(same.notice).toBeUndefined();
-		const other = openLedger(file, "boot-2");
-		expect(other.entries()).toEqual([]);
-		expect(other.notice).toContain("earlier boot");
-		same.remove("block", entry.target);
-		expect(openLedger(file, "boot-1").entries()).toEqual([]);
+		expect(verifyAudit(read(file))).toMatchObject({ entries: 4, torn: [], broken: undefined });
 	});
 
-	it.each(["", "{", "[]", '{"version":2}', '{"version":1,"bootId":"b","entries":[{"kind":"rm"}]}'])(
-		"that holds %j is set aside and told",
-		(text) => {
-			const file = join(makeRoot(), "responses.json");
-			writeFileSync(file, text);
-			const ledger = openLedger(file, "b");
-			expect(ledger.entries()).toEqual([]);
-			expect(ledger.notice).toContain("picket release --all");
-			expect(read(`${file}.unreadable`)).toBe(text);
-			ledger.put(entry);
-			expect(openLedger(file, "b").entries()).toHaveLength(1);
-		},
-	);
-});
+	it("takes many entries with one write, all of them or none", () => {
+		const file = make();
+		const audit = openAudit(file, clock);
+		audit.appendAll(Array.from({ length: 100 }, (_, index) => ({ stage: "intent", index })));
+		const tooLong = { stage: "note", text: "x".repeat(70_000) } as const;
+		expect(() => audit.appendAll([{ stage: "note" }, tooLong])).toThrow("above");
+		audit.append({ stage: "note" });
+		expect(verifyAudit(read(file))).toMatchObject({ entries: 101, broken: undefined });
+	});
 
-describe("the rate limit", () => {
-	it("allows so many in any minute", () => {
-		let now = 0;
-		const limit = createRateLimit(2, () => now);
-		expect([limit.take(), limit.take(), limit.take()]).toEqual([true, true, false]);
-		now = 59_999;
-		expect(limit.take()).toBe(false);
-		now = 60_000;
-		expect([limit.take(), limit.take(), limit.take()]).toEqual([true, true, false]);
-		limit.giveBack();
-		expect(limit.take()).toBe(true);
+	it("of any size is walked from its file to the same result", async () => {
+		const file = make();
+		const audit = openAudit(file, clock);
+		for (const target of ["a", "b", "c"]) audit.append({ stage: "intent", target });
+		appendFileSync(file, '{"number":4,"ti');
+		expect(await verifyAuditFile(file)).toEqual(verifyAudit(read(file)));
+		expect(await verifyAuditFile(file)).toMatchObject({ entries: 3, torn: [4], broken: undefined });
+		writeFileSync(file, read(file).replace('"b"', '"x"'));
+		expect(await verifyAuditFile(file)).toMatchObject({ entries: 1, broken: { line: 2 } });
+		await expect(verifyAuditFile(`${file}.no`)).rejects.toThrow("ENOENT");
+	});
+
+	it("tells which acts were announced and never told of again", () => {
+		const file = make();
+		expect(interruptedActs(file)).toEqual([]);
+		const audit = openAudit(file, clock);
+		const order = { kind: "unblock", address: "203.0.113.9" };
+		for (const id of ["1", "2", "3"]) audit.append({ stage: "intent", action: { id }, order, arrived: 7 });
+		audit.append({ stage: "outcome", action: { id: "2" } });
+		appendFileSync(file, '{"number":5,"stage":"outcome","act');
+		expect(interruptedActs(file)).toEqual([
+			{ action: { id: "1" }, order, arrived: 7 },
+			{ action: { id: "3" }, order, arrived: 7 },
+		]);
 	});
 });

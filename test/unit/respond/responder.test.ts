@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type * as wire from "../../../agent/model/picket.v1.ts";
 import type { Order } from "../../../agent/model/verdict.ts";
-import { verifyAudit } from "../../../agent/respond/audit.ts";
+import { verifyAudit } from "../../../agent/respond/audit-read.ts";
 import { byHand, fakeRuntime, makeResponder, makeRoot, web } from "./host.ts";
 
 const block = (address: string, ttlSeconds = 60): Order => ({ kind: "block", address, ttlSeconds });
@@ -33,7 +33,7 @@ describe("a block", () => {
 			.split("\n")
 			.map((line) => JSON.parse(line) as { stage: string });
 		expect(lines.map((line) => line.stage)).toEqual(["intent", "outcome"]);
-		expect(verifyAudit(audit(stateDir))).toEqual({ entries: 2, torn: [], broken: undefined });
+		expect(verifyAudit(audit(stateDir))).toMatchObject({ entries: 2, torn: [], broken: undefined });
 		await responder.close();
 	});
 
@@ -283,7 +283,7 @@ describe("release", () => {
 	it("takes sets and chains away even when the ledger is lost", async () => {
 		const first = makeResponder();
 		await first.responder.order(block("203.0.113.9"), byHand);
-		writeFileSync(join(first.stateDir, "responses.json"), "{ torn");
+		writeFileSync(join(first.stateDir, "responses.ledger"), "{ torn");
 		const second = makeResponder(first.deps);
 		const actions = await second.responder.release();
 		expect(actions).toMatchObject([{ target: "all", outcome: "OUTCOME_VERIFIED" }]);
@@ -298,8 +298,8 @@ describe("release", () => {
 		const second = makeResponder({ ...first.deps });
 		mkdirSync(join(first.root, "elsewhere"));
 		writeFileSync(
-			join(first.root, "elsewhere", "responses.json"),
-			readFileSync(join(first.stateDir, "responses.json")),
+			join(first.root, "elsewhere", "responses.ledger"),
+			readFileSync(join(first.stateDir, "responses.ledger")),
 		);
 		mkdirSync(join(first.root, "elsewhere", "audit.jsonl"));
 		const third = makeResponder({ ...first.deps, stateDir: join(first.root, "elsewhere") });
