@@ -1,7 +1,6 @@
 // The iptables commands: our chains as they are in the kernel. What they look like is in ruleset.ts.
 import { type Backend, findBackend, othersIn, type Variant } from "./backend.ts";
 import { must, type RunCommand, unusable } from "./command.ts";
-import { RespondError } from "./failure.ts";
 import {
 	deletionsOf,
 	type Family,
@@ -15,6 +14,8 @@ import {
 } from "./ruleset.ts";
 
 type Note = (step: string) => void;
+
+const installAttempts = 3;
 
 export interface Iptables {
 	/** The backend in use, looked for where it is not known. */
@@ -86,22 +87,22 @@ export function createIptables(run: RunCommand, forced: Variant): Iptables {
 
 		async install(family, note) {
 			const command = await commandOf(family);
-			const saved = await savedBy(command);
-			const table = readTable(saved, ourTable);
-			const lines = installationOf(table, family);
-			if (lines.length === 0) return;
-			try {
-				await restore(command, ourTable, lines);
-			} catch (error) {
-				if (!(error instanceof RespondError)) throw error;
-				// A kernel without xt_comment takes them without.
-				await restore(command, ourTable, installationOf(table, family, true)).catch(() => {
-					throw error;
-				});
+			// Others may be changing the same table: the next look finds their part done.
+			for (let attempt = 0; attempt < installAttempts; attempt++) {
+				const saved = await savedBy(command);
+				const table = readTable(saved, ourTable);
+				const lines = installationOf(table, family);
+				if (lines.length === 0) return;
+				await restore(command, ourTable, lines).catch((error) =>
+					// A kernel without xt_comment takes them without.
+					restore(command, ourTable, installationOf(table, family, true)).catch(() => {
+						throw error;
+					}),
+				);
+				const others = othersIn(saved);
+				const beside = others.length === 0 ? "" : `; also here: ${others.join(", ")}`;
+				note(`${command}-restore: PICKET-IN and PICKET-OUT, first in ${ourTable}${beside}`);
 			}
-			const others = othersIn(saved);
-			const beside = others.length === 0 ? "" : `; also here: ${others.join(", ")}`;
-			note(`${command}-restore: PICKET-IN and PICKET-OUT, first in ${ourTable}${beside}`);
 			const { stand: stands, step } = await stand(family);
 			if (!stands) throw unusable(`${command}-restore`, step, "see what else changes the rules of this host");
 		},
