@@ -30,6 +30,7 @@ export interface Network {
 export interface Connection {
 	/** Resolves true when the echo of a new line comes back within `ms`. */
 	echoes(ms: number): Promise<boolean>;
+	close(): Promise<void>;
 }
 
 export const port = 7077;
@@ -147,6 +148,7 @@ export async function createNetwork(): Promise<Network> {
 			await line(child, "ready");
 			let count = 0;
 			return {
+				close: () => ended(child),
 				echoes(ms) {
 					const word = `line ${++count}`;
 					child.stdin?.write(`${word}\n`);
