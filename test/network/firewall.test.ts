@@ -1,9 +1,10 @@
 // The real ipset and iptables, both backends, inside namespaces made here.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { Direction } from "../../agent/model/verdict.ts";
-import { createRunner, type RunCommand } from "../../agent/respond/command.ts";
+import type { RunCommand } from "../../agent/respond/command.ts";
 import { createConnections } from "../../agent/respond/connections.ts";
 import { createFirewall, type Firewall } from "../../agent/respond/firewall.ts";
+import { runnerIn, stateOf } from "./host.ts";
 import { addresses, createNetwork, type Network } from "./namespaces.ts";
 
 describe.each(["-nft", "-legacy"] as const)("the firewall on iptables%s", (variant) => {
@@ -12,15 +13,7 @@ describe.each(["-nft", "-legacy"] as const)("the firewall on iptables%s", (varia
 	let firewall: Firewall;
 	let before = "";
 
-	/** Everything that iptables and ipset know, without counters and dates. */
-	function state(): string {
-		const tables = ["iptables", "ip6tables"].map((tool) => network.run("host", `${tool}${variant}-save`));
-		const sets = network.run("host", "ipset", "list");
-		return [...tables, sets]
-			.join("\n")
-			.replace(/^#.*$/gm, "")
-			.replace(/\[\d+:\d+\]/g, "[]");
-	}
+	const state = () => stateOf(network, variant);
 
 	const block = async (target: string, ttlSeconds = 60, direction: Direction = "both") => {
 		const steps: string[] = [];
@@ -29,7 +22,7 @@ describe.each(["-nft", "-legacy"] as const)("the firewall on iptables%s", (varia
 
 	beforeAll(async () => {
 		network = await createNetwork();
-		run = createRunner(network.inside("host"));
+		run = runnerIn(network);
 		firewall = createFirewall({ run, variant });
 		// The first rule ever makes the table, and iptables itself never takes an empty one away.
 		// mangle exists before only with the legacy one: the nft one can take away what it made.
