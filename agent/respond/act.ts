@@ -3,6 +3,7 @@
 import type * as wire from "../model/picket.v1.ts";
 import type { OrderContext } from "../model/verdict.ts";
 import type { RunCommand } from "./command.ts";
+import type { Connections } from "./connections.ts";
 import type { ContainerRuntime } from "./containers.ts";
 import type { Firewall } from "./firewall.ts";
 import type { KillDeps } from "./kill.ts";
@@ -41,9 +42,12 @@ export interface ActDeps {
 	readonly clock: () => number;
 	readonly run: RunCommand;
 	readonly firewall: Firewall;
+	readonly connections: Connections;
 	readonly docker: () => ContainerRuntime | undefined;
 	readonly kill: KillDeps;
 	readonly ledger: Ledger;
+	/** Puts an entry into the ledger, those of orders that come together with one wait for the disk. */
+	readonly remember: (entry: Entry) => Promise<void>;
 	readonly protection: Protection;
 }
 

@@ -1,6 +1,6 @@
 // Finds for an order the act that carries it out.
 import type { Act, ActDeps, Origin } from "./act.ts";
-import { prepareBlock, prepareUnblock } from "./acts-block.ts";
+import { prepareBlock, prepareCut, prepareUnblock } from "./acts-block.ts";
 import { preparePause, prepareResume } from "./acts-container.ts";
 import { prepareKill } from "./acts-process.ts";
 import { RespondError } from "./failure.ts";
@@ -10,9 +10,11 @@ import type { Parsed } from "./orders.ts";
 export async function prepareAct(deps: ActDeps, order: Parsed, origin: Origin): Promise<Act> {
 	switch (order.kind) {
 		case "block":
-			return prepareBlock(deps, order.network, order.ttlSeconds, origin);
+			return prepareBlock(deps, order, origin);
 		case "unblock":
 			return prepareUnblock(deps, order.network);
+		case "cut":
+			return prepareCut(deps, order.network);
 		case "pause":
 			return preparePause(deps, order.container, origin);
 		case "resume":

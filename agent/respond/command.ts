@@ -47,6 +47,31 @@ export function createRunner(prefix: readonly string[] = [], timeoutMs = default
 		});
 }
 
+/** The same for a command that has to succeed. Throws PICKET_FIREWALL_UNUSABLE with what it said. */
+export async function must(
+	run: RunCommand,
+	file: string,
+	args: readonly string[],
+	input?: string,
+): Promise<CommandResult> {
+	const result = await run(file, args, input);
+	if (result.code === 0) return result;
+	const said = firstLine(result.stderr) || `exit code ${result.code}`;
+	throw unusable([file, ...args].join(" "), said, "picket doctor tells what the firewall needs on this host");
+}
+
+export function unusable(what: string, said: string, remedy: string): RespondError {
+	return new RespondError("PICKET_FIREWALL_UNUSABLE", `${what}: ${said}`, remedy);
+}
+
+export function isMissing(error: unknown): boolean {
+	return error instanceof RespondError && error.code === "PICKET_COMMAND_MISSING";
+}
+
+export function firstLine(text: string): string {
+	return text.trim().split("\n")[0] ?? "";
+}
+
 function missing(program: string): RespondError {
 	const tool = program.replace(/^(ip6?tables).*/, "iptables").replace(/^ss$/, "iproute2");
 	return new RespondError(

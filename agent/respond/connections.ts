@@ -1,49 +1,194 @@
-// Ends connections that were open before a block. The block already drops their packets; this makes both ends
-// notice now and not when they time out. Best effort: a host without the tools is only told so.
-import { formatNetwork, type Network } from "../model/address.ts";
+// Ends the established flows with an address. A block already drops their packets; this makes both ends notice now and
+// not when they time out. The sockets of this host and of its containers are closed, which lie in network namespaces of
+// their own; then the kernel's connection tracking forgets the flows, and with them what it lets pass on a fast path.
+// Best effort: a host without the tools is only told so.
+import { contains, formatNetwork, parseNetwork } from "../model/address.ts";
+import { createBatch } from "./batch.ts";
 import type { CommandResult, RunCommand } from "./command.ts";
-import { RespondError } from "./failure.ts";
+import { describeError, RespondError } from "./failure.ts";
+import { readLink } from "./procfs.ts";
+import { type Family, families, familyOf } from "./ruleset.ts";
 
-export async function cutConnections(run: RunCommand, network: Network, steps: string[]): Promise<void> {
-	const target = formatNetwork(network);
-	const inet = network.family === 4 ? "ipv4" : "ipv6";
-	// An empty filter would end every connection of the host.
-	if (target === "") return;
-	// `ss -K` before conntrack: the reset it sends belongs to a known connection then.
-	const peer = network.family === 4 ? target : bracketed(target);
-	const killed = await attempt(run, "ss", ["-H", "-n", "-K", "-t", "dst", peer], steps);
-	if (killed !== undefined) {
-		const count = killed.stdout.split("\n").filter((line) => line !== "").length;
-		steps.push(
-			killed.code === 0 ? `ss -K: ${count} sockets closed` : `ss -K: ${killed.stderr.trim().slice(0, 200)}`,
+export interface Cut {
+	/** Sockets closed and flows forgotten, on all sides. */
+	readonly ended: number;
+	/** What a look afterwards still saw. */
+	readonly left: number;
+}
+
+export interface Connections {
+	/** Ends all flows with a canonical address or network and looks for what is left. Says in steps what came of it. */
+	cut(target: string, steps: string[]): Promise<Cut>;
+	/** Sockets and established flows with it, now. */
+	count(target: string): Promise<number>;
+}
+
+export interface ConnectionDeps {
+	readonly run: RunCommand;
+	/** A process of each container that runs, on this host's pids. */
+	readonly containerPids?: () => readonly number[] | Promise<readonly number[]>;
+	/** Where /proc lies below. */
+	readonly root?: string;
+}
+
+interface Item {
+	readonly target: string;
+	readonly steps: string[];
+}
+
+/** A program and its first arguments, which lead into a network namespace. */
+type Place = readonly string[];
+type Note = (step: string) => void;
+
+/** Up to so many are asked for directly; of more only those that occur in a list of all flows. */
+const fewTargets = 4;
+/** A flow names the target as its source, its destination, or as what answers after a rewritten destination. */
+const flowSides = ["-s", "-d", "-r"] as const;
+
+export function createConnections({ run, containerPids, root = "/" }: ConnectionDeps): Connections {
+	async function attempt(
+		place: Place,
+		words: readonly string[],
+		note: Note,
+	): Promise<CommandResult | undefined> {
+		const [file = "", ...args] = [...place, ...words];
+		try {
+			return await run(file, args);
+		} catch (error) {
+			if (!(error instanceof RespondError)) throw error;
+			note(`open connections: ${describeError(error)}`);
+			return undefined;
+		}
+	}
+
+	/** This host's own network, and once each that of containers that have another. */
+	async function places(): Promise<Place[]> {
+		const pids = (await containerPids?.()) ?? [];
+		const spaces = new Map<string, number>();
+		for (const pid of pids) {
+			const space = readLink(root, `proc/${pid}/ns/net`);
+			if (space !== undefined) spaces.set(space, pid);
+		}
+		spaces.delete(readLink(root, "proc/self/ns/net") ?? "");
+		return [[], ...[...spaces.values()].map((pid) => ["nsenter", "-t", String(pid), "-n"])];
+	}
+
+	async function sockets(place: Place, options: readonly string[], note: Note): Promise<string[]> {
+		const words = ["ss", "-H", "-n", "-t", "-u", ...options];
+		const result = await attempt(place, words, note);
+		if (result !== undefined && result.code !== 0) note(`ss: ${result.stderr.trim().slice(0, 200)}`);
+		return linesOf(result?.stdout);
+	}
+
+	/** Lines of all places, of all sockets but those that only listen. */
+	async function socketsWith(target: string, all: readonly Place[], note: Note): Promise<string[]> {
+		const found = await Promise.all(
+			all.map((place) => sockets(place, ["state", "connected", "dst", peerOf(target)], note)),
 		);
+		return found.flat();
 	}
-	for (const side of ["-s", "-d"]) {
-		const result = await attempt(run, "conntrack", ["-D", "-f", inet, side, target], steps);
-		// Exit code 1 with "0 flow entries" is how it says that there was none.
-		const said = /\d+ flow entries have been deleted/.exec(result?.stderr ?? "")?.[0];
-		if (result === undefined) return;
-		steps.push(`conntrack -D ${side}: ${said ?? `exit code ${result.code}`}`);
+
+	async function flows(filter: readonly string[], family: Family, note: Note): Promise<string[]> {
+		const result = await attempt([], ["conntrack", "-L", "-f", flowsOf(family), ...filter], note);
+		return linesOf(result?.stdout);
 	}
+
+	/** Those of many that have a flow at all. */
+	async function occurring(targets: readonly string[], all: readonly Place[], note: Note): Promise<string[]> {
+		if (targets.length <= fewTargets) return [...targets];
+		const lines = await Promise.all([
+			...all.map((place) => sockets(place, ["state", "connected"], note)),
+			...families.map((family) => flows([], family, note)),
+		]);
+		const seen = new Set(lines.flat().flatMap(addressesIn));
+		const networks = [...seen].map(parseNetwork);
+		return targets.filter((target) => {
+			if (!target.includes("/")) return seen.has(target);
+			const network = parseNetwork(target);
+			return networks.some((one) => contains(network, one));
+		});
+	}
+
+	/** Makes connection tracking forget the flows of which the target is one end. */
+	async function forget(target: string, note: Note): Promise<number> {
+		let count = 0;
+		for (const side of flowSides) {
+			const words = ["conntrack", "-D", "-f", flowsOf(familyOf(target)), side, target];
+			const result = await attempt([], words, note);
+			if (result === undefined) return count;
+			// Exit code 1 with "0 flow entries" is how it says that there was none.
+			const said = /(\d+) flow entries have been deleted/.exec(result.stderr)?.[1];
+			if (said === undefined) note(`conntrack -D ${side}: ${result.stderr.trim().slice(0, 200)}`);
+			count += Number(said ?? 0);
+		}
+		return count;
+	}
+
+	async function cutOne(target: string, all: readonly Place[], note: Note): Promise<Cut> {
+		// Before the flow is forgotten: the reset that is sent belongs to a known connection then.
+		let closed = 0;
+		for (const place of all) {
+			closed += (await sockets(place, ["-K", "dst", peerOf(target)], note)).length;
+		}
+		const forgotten = await forget(target, note);
+		note(`ss -K: ${closed} sockets closed; conntrack -D: ${forgotten} flows forgotten`);
+		const left = closed === 0 ? [] : await socketsWith(target, all, note);
+		if (left.length > 0) note(`verify: ss still shows ${left.length} sockets`);
+		return { ended: closed + forgotten, left: left.length };
+	}
+
+	async function cutAll(items: readonly Item[]): Promise<Cut[]> {
+		const noteTo = (some: readonly Item[]) => (step: string) => {
+			for (const { steps } of some) steps.push(step);
+		};
+		const all = await places();
+		const byTarget = Map.groupBy(items, ({ target }) => target);
+		const live = new Set(await occurring([...byTarget.keys()], all, noteTo(items)));
+		const cuts = new Map<string, Cut>();
+		for (const [target, some] of byTarget) {
+			if (live.has(target)) cuts.set(target, await cutOne(target, all, noteTo(some)));
+			else noteTo(some)("open connections: none");
+		}
+		return items.map(({ target }) => cuts.get(target) ?? { ended: 0, left: 0 });
+	}
+
+	const cutting = createBatch(cutAll);
+	return {
+		cut: (target, steps) => cutting({ target, steps }),
+		async count(target) {
+			const note = () => {};
+			const [open, ...tracked] = await Promise.all([
+				socketsWith(target, await places(), note),
+				...flowSides.map((side) => flows([side, target], familyOf(target), note)),
+			]);
+			return open.length + new Set(tracked.flat().filter((line) => line.includes(" ESTABLISHED "))).size;
+		},
+	};
 }
 
-async function attempt(
-	run: RunCommand,
-	file: string,
-	args: readonly string[],
-	steps: string[],
-): Promise<CommandResult | undefined> {
-	try {
-		return await run(file, args);
-	} catch (error) {
-		if (!(error instanceof RespondError)) throw error;
-		steps.push(`open connections: ${error.message}`);
-		return undefined;
-	}
+function flowsOf({ inet }: Family): string {
+	return inet === "inet" ? "ipv4" : "ipv6";
 }
 
-/** ss wants [2001:db8::]/32. */
-function bracketed(network: string): string {
-	const [address = "", prefix] = network.split("/");
-	return prefix === undefined ? `[${address}]` : `[${address}]/${prefix}`;
+function linesOf(text = ""): string[] {
+	return text.split("\n").filter((line) => line !== "");
+}
+
+/** For `ss`, which wants [2001:db8::]/32. An empty one would mean every connection there is. */
+function peerOf(target: string): string {
+	if (target === "") throw new Error("a filter for ss needs a target");
+	return target.includes(":") ? target.replace(/^([^/]+)/, "[$1]") : target;
+}
+
+/** Every address in a line of ss ("[::ffff:10.0.0.1]:22") or conntrack ("src=10.0.0.1"), canonical. */
+function addressesIn(line: string): string[] {
+	return line.split(/\s+/).flatMap((word) => {
+		const text = /^(?:src|dst)=(.+)$/.exec(word)?.[1] ?? /^\[?([^\]]+)\]?:(?:\d+|\*)$/.exec(word)?.[1];
+		if (text === undefined) return [];
+		try {
+			return [formatNetwork(parseNetwork(text.replace(/%.*/, "")))];
+		} catch {
+			return [];
+		}
+	});
 }

@@ -8,7 +8,7 @@
 // EXPIRES in Unix ms. NETWORKS: "-", or NETWORK|IPV4|IPV6|ALIAS…, joined by commas. Words are escaped as printf's %b
 // reads them. A line without its final dot was torn by a crash and counts for nothing.
 import { readFileSync, renameSync } from "node:fs";
-import type { Order } from "../model/verdict.ts";
+import type { Direction, Order } from "../model/verdict.ts";
 
 export const entryKinds = ["block", "pause", "disconnect", "stop", "refuseEgress", "refuseExec"] as const;
 export type EntryKind = (typeof entryKinds)[number];
@@ -40,6 +40,8 @@ export interface Entry {
 	readonly detail?: string;
 	/** Of a disconnect, for the shell: what to connect it to again. */
 	readonly networks?: readonly Membership[];
+	/** Of a block; absent for both. */
+	readonly direction?: Direction;
 	/** The order that takes it back, where kind and target do not say it all. */
 	readonly undo?: Order;
 }

@@ -29,7 +29,7 @@ export const defaultSettings: Settings = {
 	ruleTargetsPerMinute: 10,
 	containerPercent: 20,
 	alertOnlySeconds: 900,
-	maxActiveBlocks: 4096,
+	maxActiveBlocks: 65_536,
 };
 
 /** What is refused when it is executed. */

@@ -8,7 +8,8 @@ import type { Interrupted } from "./audit-read.ts";
 import { describeError } from "./failure.ts";
 import type { Firewall } from "./firewall.ts";
 import type { Entry, Ledger } from "./ledger.ts";
-import { inverseOf, takesBack } from "./undo.ts";
+import type { Block } from "./sets.ts";
+import { beginOf, inverseOf, takesBack } from "./undo.ts";
 
 export interface RecoveryDeps {
 	readonly clock: () => number;
@@ -86,7 +87,7 @@ async function inForce(
 
 /** What the kernel holds without our knowing is adopted; what it does not hold any more is not claimed. */
 async function compareBlocks({ ledger, firewall, clock, record }: RecoveryDeps): Promise<wire.Action[]> {
-	let held: ReadonlyMap<string, number> | undefined;
+	let held: ReadonlyMap<string, Block> | undefined;
 	try {
 		held = await firewall.held();
 	} catch {
@@ -98,15 +99,15 @@ async function compareBlocks({ ledger, firewall, clock, record }: RecoveryDeps):
 	const lost = known.filter(
 		({ target, expires }) => !held.has(target) && (expires === 0 || expires > clock()),
 	);
-	const found = [...held].filter(
-		([target, seconds]) =>
-			(seconds === 0 || seconds > briefSeconds) && ledger.find("block", target) === undefined,
+	const found = [...held.values()].filter(
+		({ target, ttlSeconds }) =>
+			(ttlSeconds === 0 || ttlSeconds > briefSeconds) && ledger.find("block", target) === undefined,
 	);
-	const adopted = found.map(([target, seconds]): Entry => {
-		const expires = seconds === 0 ? 0 : clock() + seconds * 1000;
+	const adopted = found.map(({ target, ttlSeconds, direction }): Entry => {
+		const expires = ttlSeconds === 0 ? 0 : clock() + ttlSeconds * 1000;
 		const reason = "found in the kernel's set";
 		const origin = { actionId: randomUUID(), requester: "recovery", reason, alertId: "" };
-		return { kind: "block", target, targetName: target, ...origin, since: clock(), expires };
+		return { kind: "block", target, targetName: target, ...origin, since: clock(), expires, direction };
 	});
 	ledger.removeAll(lost);
 	if (adopted.length > 0) ledger.putAll(adopted);

@@ -32,7 +32,11 @@ async function releaseBlocks(deps: ReleaseDeps, context: OrderContext): Promise<
 	const steps: string[] = [];
 	let outcome: wire.ActionOutcome = "OUTCOME_FAILED";
 	try {
-		outcome = (await firewall.remove(steps)) ? "OUTCOME_VERIFIED" : "OUTCOME_NO_EFFECT";
+		const forget = () => {
+			for (const block of blocks) deps.disarm(block);
+			ledger.removeAll(blocks);
+		};
+		outcome = (await firewall.remove(steps, forget)) ? "OUTCOME_VERIFIED" : "OUTCOME_NO_EFFECT";
 	} catch (error) {
 		steps.push(`failed: ${describeError(error)}`);
 	}
@@ -52,10 +56,6 @@ async function releaseBlocks(deps: ReleaseDeps, context: OrderContext): Promise<
 		const secondsToEffect = outcome === "OUTCOME_VERIFIED" ? Math.max(0.001, (clock() - arrived) / 1000) : 0;
 		return { ...base, targetName: target, secondsToEffect, steps: [...steps], undo: "", evidence: [] };
 	});
-	if (outcome === "OUTCOME_VERIFIED") {
-		for (const block of blocks) deps.disarm(block);
-		ledger.removeAll(blocks);
-	}
 	await Promise.all(actions.map(deps.record));
 	return actions;
 }

@@ -14,6 +14,7 @@ import { interruptedActs } from "./audit-read.ts";
 import { createBatch } from "./batch.ts";
 import { type Breaker, breakerText, createBreakers, type Request, type Slot } from "./breakers.ts";
 import { createRunner, type RunCommand } from "./command.ts";
+import { type ConnectionDeps, createConnections } from "./connections.ts";
 import type { ContainerRuntime } from "./containers.ts";
 import { createExpiry } from "./expiry.ts";
 import { describeError, type FailureCode, RespondError } from "./failure.ts";
@@ -24,6 +25,7 @@ import { watchKillSwitch } from "./kill-switch.ts";
 import { type Entry, type Ledger, openLedger } from "./ledger.ts";
 import { actionKindOf, defaultSettings, type Parsed, parseOrder, type Settings, targetOf } from "./orders.ts";
 import { createProtection, type ProtectedExtra } from "./protect.ts";
+import { createReconciler, type ReconcilerDeps, type ReconcileTotals } from "./reconcile.ts";
 import { recover as compare } from "./recovery.ts";
 import { releaseAll } from "./release.ts";
 
@@ -51,6 +53,10 @@ export interface ResponderDeps {
 	readonly onBreaker?: (breaker: Breaker) => void;
 	readonly run?: RunCommand;
 	readonly firewallVariant?: NonNullable<FirewallOptions["variant"]>;
+	/** What comes of looking after the firewall from time to time. */
+	readonly reconcile?: Pick<ReconcilerDeps, "onRepair" | "onProblem" | "periodMs">;
+	/** A process of each container: in their network namespaces are connections too. */
+	readonly containerPids?: NonNullable<ConnectionDeps["containerPids"]>;
 	/** Lets what the kernel does not end be ended by somebody else when this process is dead; absent: nobody. */
 	readonly keeper?: KeeperOptions;
 	/** Where /proc, /etc and /run lie below. */
@@ -69,6 +75,9 @@ export interface HostResponder extends Responder {
 	release(requester?: string): Promise<wire.Action[]>;
 	/** What is in force now. */
 	active(): readonly Entry[];
+	/** Puts our part of the firewall right, now and from then on: after the start, and when another tool changed it. */
+	reconcile(reason: string): Promise<void>;
+	reconciled(): ReconcileTotals;
 	/** Why there are only alerts now, from one rule or from all; empty when all is as usual. */
 	breakers(): readonly Breaker[];
 	/** Path of the kill switch while it is there. */
@@ -87,7 +96,11 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 	const { clock, logger, root = "/", self = process.pid } = deps;
 	const settings: Settings = { ...defaultSettings, ...deps.settings };
 	const run = deps.run ?? createRunner();
-	const firewall = createFirewall({ run, variant: deps.firewallVariant ?? "" });
+	const firewall = createFirewall({
+		run,
+		variant: deps.firewallVariant ?? "",
+		onTakenOut: (targets) => ledger.removeAll(targets.map((target) => ({ kind: "block", target }))),
+	});
 	const stored = openLedger(deps.stateDir, bootIdOf(root));
 	const guard =
 		deps.keeper &&
@@ -106,7 +119,34 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 	const resolve = deps.resolve ?? lookupAll;
 	const protection = createProtection({ root, self, extra: deps.protectedExtra, resolve, clock });
 	const kill = { processes: deps.processes, root };
-	const actDeps: ActDeps = { settings, clock, run, firewall, docker: deps.docker, kill, ledger, protection };
+	const connections = createConnections({
+		run,
+		root,
+		...(deps.containerPids && { containerPids: deps.containerPids }),
+	});
+	const reconciler = createReconciler({
+		firewall,
+		entries: ledger.entries,
+		clock,
+		enforces: () => deps.mode() === "enforce" && !killSwitch.on(),
+		...deps.reconcile,
+	});
+	const remember = createBatch<Entry, void>(async (entries) => {
+		ledger.putAll(entries);
+		return [];
+	});
+	const actDeps: ActDeps = {
+		settings,
+		clock,
+		run,
+		firewall,
+		connections,
+		docker: deps.docker,
+		kill,
+		ledger,
+		remember,
+		protection,
+	};
 	const breakers = createBreakers({
 		settings,
 		clock,
@@ -269,6 +309,7 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 		}
 		await record(action);
 		expiry.follow(act.target);
+		if (ledger.count("block") > 0) reconciler.watch();
 	}
 
 	/** The write-ahead: without it there is no act, except one that takes back: a full disk must not lock out. */
@@ -338,6 +379,8 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 		recover,
 		release,
 		active: () => ledger.entries(),
+		reconcile: reconciler.reconcile,
+		reconciled: reconciler.totals,
 		breakers: () => breakers.open(),
 		disabledBy,
 		problems: () => {
@@ -353,6 +396,7 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 			closed = true;
 			killSwitch.close();
 			expiry.close();
+			reconciler.close();
 			await Promise.all(lanes.values());
 			audit?.close();
 			audit = undefined;

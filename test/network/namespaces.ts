@@ -18,19 +18,22 @@ export interface Network {
 	/** Prefix of a command that is to run in it. */
 	inside(of: Name): string[];
 	run(of: Name, file: string, ...args: string[]): string;
-	/** Can `from` make a TCP connection to `address`? */
-	connects(from: Name, address: string): Promise<boolean>;
+	/** Can `from` make a TCP connection to `address`? To the port where every machine answers, unless told. */
+	connects(from: Name, address: string, port?: number): Promise<boolean>;
+	/** Which of its source addresses can make a connection to `address`, one try each. */
+	connectsFrom(from: Name, sources: readonly string[], address: string, port?: number): Promise<string[]>;
 	/** An open connection that echoes. */
-	open(from: Name, address: string): Promise<Connection>;
+	open(from: Name, address: string, port?: number, source?: string): Promise<Connection>;
 	destroy(): Promise<void>;
 }
 
 export interface Connection {
 	/** Resolves true when the echo of a new line comes back within `ms`. */
 	echoes(ms: number): Promise<boolean>;
+	close(): Promise<void>;
 }
 
-const port = 7077;
+export const port = 7077;
 /** Address of each machine as seen by the others; the host is reached at its side of near's cable. */
 export const addresses: Record<Name, Addresses> = {
 	host: { v4: "10.77.1.1", v6: "fd77:1::1" },
@@ -43,11 +46,24 @@ const server = `
 require("node:net").createServer((s) => { s.on("error", () => {}); s.pipe(s); })
 	.listen(${port}, "::", () => console.log("ready"));`;
 const client = `
-const s = require("node:net").connect(${port}, process.argv[1]);
+const s = require("node:net").connect(Number(process.argv[3]), process.argv[1]);
 s.setTimeout(Number(process.argv[2]), () => process.exit(1));
 s.on("error", () => process.exit(1)).on("connect", () => process.exit(0));`;
+const prober = `
+const [host, port] = process.argv.slice(1);
+const sources = require("node:fs").readFileSync(0, "utf8").split("\\n").filter(Boolean);
+const lane = async () => {
+	for (let localAddress; (localAddress = sources.pop()) !== undefined; ) {
+		await new Promise((done) => {
+			const s = require("node:net").connect({ port: Number(port), host, localAddress });
+			s.setTimeout(1500, () => s.destroy()).on("error", () => {}).on("close", done);
+			s.on("connect", () => { console.log(localAddress); s.resetAndDestroy(); });
+		});
+	}
+};
+Promise.all(Array.from({ length: 400 }, lane));`;
 const talker = `
-const s = require("node:net").connect(${port}, process.argv[1]);
+const s = require("node:net").connect({ host: process.argv[1], port: Number(process.argv[2]), localAddress: process.argv[3] });
 s.on("error", () => {}).on("close", () => console.log("closed")).on("connect", () => console.log("ready"));
 s.on("data", (data) => process.stdout.write(data));
 process.stdin.on("data", (data) => s.write(data));`;
@@ -112,13 +128,27 @@ export async function createNetwork(): Promise<Network> {
 		name,
 		inside,
 		run,
-		connects: (from, address) =>
-			new Promise((resolve) => start(from, client, address, "600").on("exit", (code) => resolve(code === 0))),
-		async open(from, address) {
-			const child = start(from, talker, address);
+		connects: (from, address, to = port) =>
+			new Promise((resolve) =>
+				start(from, client, address, "600", String(to)).on("exit", (code) => resolve(code === 0)),
+			),
+		connectsFrom(from, sources, address, to = port) {
+			const child = start(from, prober, address, String(to));
+			child.stdin?.end(sources.join("\n"));
+			let said = "";
+			child.stdout?.on("data", (data) => {
+				said += data;
+			});
+			return new Promise((resolve) =>
+				child.on("close", () => resolve(said.split("\n").filter((line) => line !== ""))),
+			);
+		},
+		async open(from, address, to = port, source = undefined) {
+			const child = start(from, talker, address, String(to), ...(source === undefined ? [] : [source]));
 			await line(child, "ready");
 			let count = 0;
 			return {
+				close: () => ended(child),
 				echoes(ms) {
 					const word = `line ${++count}`;
 					child.stdin?.write(`${word}\n`);

@@ -2,33 +2,19 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { pino } from "pino";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 import type * as wire from "../../agent/model/picket.v1.ts";
 import { verifyAudit } from "../../agent/respond/audit-read.ts";
-import { createRunner } from "../../agent/respond/command.ts";
-import { createResponder, type HostResponder, type ResponderDeps } from "../../agent/respond/responder.ts";
+import type { HostResponder, ResponderDeps } from "../../agent/respond/responder.ts";
+import { byHand, responderIn } from "./host.ts";
 import { addresses, createNetwork, type Network } from "./namespaces.ts";
 
-const byHand = { requester: "cli", reason: "test", alertId: "", eventTime: undefined };
 let network: Network;
 let root = "";
 let responder: HostResponder;
 
 function make(more: Partial<ResponderDeps> = {}): HostResponder {
-	return createResponder({
-		mode: () => "enforce",
-		stateDir: join(root, "state"),
-		logger: pino({ level: "silent" }),
-		clock: Date.now,
-		docker: () => undefined,
-		processes: { open: () => 0, signal: () => {}, close: () => {}, exited: () => true },
-		protectedExtra: () => ({ addresses: [], containers: [], processes: [] }),
-		run: createRunner(network.inside("host")),
-		// An empty /proc: this test's own addresses are not those of the namespace.
-		root,
-		...more,
-	});
+	return responderIn(network, root, more);
 }
 
 beforeAll(async () => {
@@ -67,7 +53,7 @@ it("a repeated block is unchanged by the kernel's word, and done again when some
 	const order = { kind: "block", address: addresses.near.v6, ttlSeconds: 60 } as const;
 	expect((await responder.order(order, byHand)).outcome).toBe("OUTCOME_VERIFIED");
 	expect((await responder.order(order, byHand)).outcome).toBe("OUTCOME_UNCHANGED");
-	network.run("host", "ipset", "flush", "picket6");
+	network.run("host", "ipset", "flush", "picket6-in");
 	expect((await responder.order(order, byHand)).outcome).toBe("OUTCOME_VERIFIED");
 	expect(await network.connects("near", addresses.host.v6)).toBe(false);
 });

@@ -37,38 +37,52 @@ export function fakeTools() {
 	const overrides = new Map<string, () => Promise<{ code: number; stdout: string; stderr: string }>>();
 	const ok = (stdout = "") => ({ code: 0, stdout, stderr: "" });
 	const no = (stderr: string) => ({ code: 1, stdout: "", stderr });
-	const builtin = ["-P INPUT ACCEPT", "-P FORWARD ACCEPT", "-P OUTPUT ACCEPT"];
-
-	function ipset(args: readonly string[]) {
+	function ipset(args: readonly string[], input = "") {
 		const [act = "", ...rest] = args.filter((arg) => arg !== "-exist");
 		const [set = "", element = ""] = rest;
 		const known = sets.get(set);
-		if (act === "create") sets.set(set, known ?? new Set());
-		else if (act === "list") return ok([...sets.keys()].join("\n"));
+		if (act === "restore") for (const line of input.trim().split("\n")) ipset(line.split(" "));
+		else if (act === "create") sets.set(set, known ?? new Set());
+		else if (act === "list" && rest[0] === "-terse") {
+			return ok(
+				[...sets].map(([name, held]) => `Name: ${name}\nNumber of entries: ${held.size}\n`).join("\n"),
+			);
+		} else if (act === "list") return ok([...sets.keys()].join("\n"));
 		else if (known === undefined) return no("The set with the given name does not exist");
-		else if (act === "add") known.add(element);
+		else if (act === "save") {
+			const adds = [...known].map((one) => `add ${set} ${one} timeout 60`);
+			return ok([`create ${set} hash:net`, ...adds, ""].join("\n"));
+		} else if (act === "add") known.add(element);
 		else if (act === "del") known.delete(element);
 		else if (act === "destroy") sets.delete(set);
 		else if (act === "test") return known.has(element) ? ok() : no(`${element} is NOT in set ${set}.`);
 		return ok();
 	}
 
+	/** One table, mangle: what iptables-save prints of it, chains first. */
 	function iptables(file: string, args: readonly string[], input = "") {
-		const tool = file.replace("-restore", "");
-		const table = rules.get(tool) ?? [...builtin];
-		rules.set(tool, table);
-		if (args.includes("-S")) return ok(table.join("\n"));
-		if (args.includes("-C")) return table.includes(`-A ${args.slice(3).join(" ")}`) ? ok() : no("Bad rule");
+		if (args.includes("-V")) return ok("iptables v1.8.9 (nf_tables)");
+		if (file.includes("-legacy")) return ok();
+		const table = rules.get(file.replace(/-(restore|save)$/, "")) ?? [];
+		rules.set(file.replace(/-(restore|save)$/, ""), table);
+		if (file.endsWith("-save")) {
+			const chains = table.filter((line) => line.startsWith(":"));
+			const lines = table.filter((line) => !line.startsWith(":"));
+			return ok(table.length === 0 ? "" : ["*mangle", ...chains, ...lines, "COMMIT", ""].join("\n"));
+		}
+		if (!args.includes("--noflush")) table.length = 0;
 		for (const line of input.split("\n")) {
 			const rule = line.slice(3);
-			const chain = rule.split(" ")[0] ?? "";
+			const chain = line.slice(1).split(" ")[0] ?? "";
 			const drop = (keep: (one: string) => boolean) => table.splice(0, table.length, ...table.filter(keep));
-			if (line.startsWith(":")) table.push(`-N ${line.slice(1).split(" ")[0]}`);
-			else if (line.startsWith("-A")) table.push(line);
-			else if (line.startsWith("-I")) table.splice(3, 0, `-A ${rule.replace(" 1 ", " ")}`);
+			if (line.startsWith(":")) {
+				drop((one) => !one.startsWith(`-A ${chain} `) && one !== line);
+				table.push(line);
+			} else if (line.startsWith("-A")) table.push(line);
+			else if (line.startsWith("-I")) table.unshift(`-A ${rule.replace(" 1 ", " ")}`);
 			else if (line.startsWith("-D")) drop((one) => one !== `-A ${rule}`);
-			else if (line.startsWith("-F")) drop((one) => !one.startsWith(`-A ${chain} `));
-			else if (line.startsWith("-X")) drop((one) => one !== `-N ${chain}`);
+			else if (line.startsWith("-F")) drop((one) => !one.startsWith(`-A ${rule} `));
+			else if (line.startsWith("-X")) drop((one) => !one.startsWith(`:${rule} `));
 		}
 		return ok();
 	}
@@ -77,7 +91,7 @@ export function fakeTools() {
 		const call = [file, ...args].join(" ");
 		calls.push(call);
 		for (const [start, result] of overrides) if (call.startsWith(start)) return result();
-		if (file === "ipset") return ipset(args);
+		if (file === "ipset") return ipset(args, input);
 		if (file.startsWith("ip")) return iptables(file, args, input);
 		return ok();
 	};
