@@ -7,12 +7,7 @@ import { RespondError } from "./failure.ts";
 /** A block that still has this share of the wanted time is not renewed: alerts come in floods. */
 const freshShare = 0.9;
 
-export async function prepareBlock(
-	deps: ActDeps,
-	network: Network,
-	ttlSeconds: number,
-	origin: Origin,
-): Promise<Act> {
+export function prepareBlock(deps: ActDeps, network: Network, ttlSeconds: number, origin: Origin): Act {
 	const { ledger, firewall, settings, clock } = deps;
 	const target = formatNetwork(network);
 	const known = ledger.find("block", target);
@@ -39,7 +34,7 @@ export async function prepareBlock(
 		takesBack: false,
 		expires: expiry,
 		description: `drop all traffic with ${target} for ${ttlSeconds} s`,
-		protectedBecause: await deps.protection.address(network),
+		protectedBecause: () => deps.protection.block(network),
 		async unchanged(steps) {
 			return fresh() !== undefined && firewall.inForce(network, steps);
 		},
@@ -73,7 +68,7 @@ export function prepareUnblock(deps: ActDeps, network: Network): Act {
 		takesBack: true,
 		expires: () => 0,
 		description: `let traffic with ${target} pass again`,
-		protectedBecause: undefined,
+		protectedBecause: async () => undefined,
 		async unchanged(steps) {
 			if (ledger.find("block", target) !== undefined) return false;
 			try {

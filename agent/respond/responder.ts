@@ -14,8 +14,9 @@ import { createRunner, type RunCommand } from "./command.ts";
 import type { ContainerRuntime } from "./containers.ts";
 import { describeError, type FailureCode, RespondError } from "./failure.ts";
 import { createFirewall, type FirewallOptions } from "./firewall.ts";
+import type { Inbound } from "./inbound.ts";
 import type { ProcessSignaller } from "./kill.ts";
-import { type Entry, openLedger } from "./ledger.ts";
+import { type Entry, type Ledger, openLedger } from "./ledger.ts";
 import { createRateLimit } from "./limit.ts";
 import { actionKindOf, defaultSettings, parseOrder, type Settings, targetOf } from "./orders.ts";
 import { createProtection, type ProtectedExtra } from "./protect.ts";
@@ -50,6 +51,8 @@ export interface HostResponder extends Responder {
 	release(requester?: string): Promise<wire.Action[]>;
 	/** What is in force now. */
 	active(): readonly Entry[];
+	/** To be told of every connection that this host accepts. */
+	readonly inbound: Inbound;
 	/** Waits for running acts; later orders are refused. What is in force stays, with its time to live. */
 	close(): Promise<void>;
 }
@@ -57,6 +60,8 @@ export interface HostResponder extends Responder {
 const maxReason = 1000;
 /** The set counts whole seconds; look a moment after it let go. */
 const expiryGraceMs = 500;
+/** Between two looks at the host without an order. */
+const watchMs = 30_000;
 
 export function createResponder(deps: ResponderDeps): HostResponder {
 	const { clock, logger, root = "/", self = process.pid } = deps;
@@ -65,7 +70,16 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 	const firewall = createFirewall({ run, variant: deps.firewallVariant ?? "" });
 	const ledger = openLedger(join(deps.stateDir, "responses.json"), bootIdOf(root));
 	const resolve = deps.resolve ?? lookupAll;
-	const protection = createProtection({ root, self, extra: deps.protectedExtra, resolve, clock });
+	const protection = createProtection({
+		root,
+		self,
+		extra: deps.protectedExtra,
+		resolve,
+		run,
+		blocked: () => blocksOf(ledger).map(({ target }) => target),
+		clock,
+	});
+	const watch = setInterval(() => void protection.refresh().catch(() => {}), watchMs).unref();
 	const kill = { processes: deps.processes, root };
 	const actDeps: ActDeps = { settings, clock, run, firewall, docker: deps.docker, kill, ledger, protection };
 	const limit = createRateLimit(settings.actionsPerMinute, clock);
@@ -149,10 +163,7 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 		const act = await prepareAct(actDeps, parsed, { ...context, reason: action.reason ?? "", actionId });
 		action.target = act.target;
 		action.targetName = act.targetName;
-		if (act.protectedBecause !== undefined) {
-			const message = `${act.targetName} is never touched: ${act.protectedBecause}`;
-			throw refusal("PICKET_TARGET_PROTECTED", message, "act on a narrower target");
-		}
+		await refuseProtected(act);
 		if (!act.takesBack && !limit.take()) {
 			const message = `more than ${settings.actionsPerMinute} actions in a minute`;
 			throw refusal(
@@ -162,6 +173,14 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 			);
 		}
 		await inLane(act.lane, () => carryOut(act, action, steps, arrived));
+	}
+
+	/** The floor nobody can configure away. */
+	async function refuseProtected(act: Act): Promise<void> {
+		const why = await act.protectedBecause();
+		if (why === undefined) return;
+		const message = `${act.targetName} is never touched: ${why}`;
+		throw refusal("PICKET_TARGET_PROTECTED", message, "act on a narrower target");
 	}
 
 	async function carryOut(act: Act, action: wire.Action, steps: string[], arrived: number): Promise<void> {
@@ -181,6 +200,8 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 		if (act.expires() > 0) action.expires = new Date(act.expires()).toISOString();
 		announce(act, action, steps);
 		try {
+			// Once more and last of all: it may have waited for its turn, and an admin may have logged in meanwhile.
+			await refuseProtected(act);
 			const { outcome, seenAt } = await act.run(steps);
 			action.outcome = outcome;
 			if (outcome === "OUTCOME_VERIFIED") action.secondsToEffect = Math.max(0, (seenAt - arrived) / 1000);
@@ -232,7 +253,7 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 
 	/** All blocks at once: the sets go as a whole, whatever the ledger knows of them. */
 	async function releaseFirewall(context: OrderContext): Promise<wire.Action[]> {
-		const blocks = ledger.entries().filter((entry) => entry.kind === "block");
+		const blocks = blocksOf(ledger);
 		const steps: string[] = [];
 		let outcome: wire.ActionOutcome = "OUTCOME_FAILED";
 		try {
@@ -273,14 +294,20 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 		order,
 		release,
 		active: () => ledger.entries(),
+		inbound: protection.inbound,
 		async close() {
 			closed = true;
+			clearInterval(watch);
 			timers.close();
 			await Promise.all(lanes.values());
 			audit?.close();
 			audit = undefined;
 		},
 	};
+}
+
+function blocksOf(ledger: Ledger): Entry[] {
+	return ledger.entries().filter((entry) => entry.kind === "block");
 }
 
 function refusal(code: FailureCode, message: string, remedy: string): RespondError {
