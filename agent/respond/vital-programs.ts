@@ -108,19 +108,7 @@ const groups: readonly Group[] = [
 	{
 		why: "an administrator needs it to take anything back",
 		running: false,
-		names: [
-			"su",
-			"sudo",
-			"doas",
-			"unix_chkpwd",
-			"systemctl",
-			"env",
-			"kmod",
-			"modprobe",
-			"mount",
-			"umount",
-			"docker",
-		],
+		names: ["su", "sudo", "doas", "unix_chkpwd", "systemctl", "env", "kmod", "modprobe", "mount", "umount"],
 	},
 	{
 		why: "the sensor works with it",
@@ -130,7 +118,7 @@ const groups: readonly Group[] = [
 ];
 
 /** How long a look at the files is used. */
-const seenForMs = 1000;
+const seenForMs = 10_000;
 
 export interface VitalProgramsDeps {
 	/** Where the host's files lie below. */
@@ -149,15 +137,10 @@ export function createVitalPrograms({ host, own, clock }: VitalProgramsDeps): Vi
 		const now = clock();
 		if (now >= at && now - at < seenForMs) return seen;
 		at = now;
-		const found = [...all, { ...shells, names: loginShells(host) }].flatMap((group) =>
-			group.names.flatMap((name) => pathsOf(host, name)).flatMap((path) => look(host, path, group)),
-		);
+		const found = findFiles(host, [...all, { ...shells, names: loginShells(host) }]);
 		// Where login and sh are one busybox, an attacker's shell is not to pass for a login.
-		const idle = found.filter((file) => !file.running);
-		seen = found.map((file) => ({
-			...file,
-			running: file.running && !idle.some((one) => isSameFile(one, file)),
-		}));
+		const idle = new Set(found.filter((file) => !file.running).map(keyOf));
+		seen = found.map((file) => ({ ...file, running: file.running && !idle.has(keyOf(file)) }));
 		return seen;
 	}
 
@@ -170,8 +153,9 @@ export function createVitalPrograms({ host, own, clock }: VitalProgramsDeps): Vi
 			case "not-from-image":
 				return undefined;
 			case "directory": {
+				const folders = [match.path, `${realPath(host, match.path) ?? match.path}/`];
 				const inside = files().find(({ path, real }) =>
-					[path, real].some((one) => one.startsWith(match.path)),
+					folders.some((folder) => path.startsWith(folder) || real.startsWith(folder)),
 				);
 				return inside && `${inside.path} is below it: ${inside.why}`;
 			}
@@ -189,8 +173,8 @@ export function createVitalPrograms({ host, own, clock }: VitalProgramsDeps): Vi
 			case "path": {
 				const why = named(match.path)?.why;
 				if (why !== undefined) return `${match.path}: ${why}`;
-				const [target] = look(host, match.path, undefined);
-				const known = target && files().find((file) => isSameFile(file, target) || file.real === target.real);
+				const target = look(host, match.path);
+				const known = target && files().find((file) => isSameFile(file, target));
 				return known && `${match.path} is ${known.path}: ${known.why}`;
 			}
 		}
@@ -214,15 +198,15 @@ export function isSameFile(
 	return a.inode === b.inode && a.device === b.device;
 }
 
-function allows(match: ProgramMatch, { path, real, inode }: VitalFile): boolean {
+function allows(match: ProgramMatch, { real, inode }: VitalFile): boolean {
 	switch (match.by) {
 		case "any":
 			return true;
 		case "not-from-image":
 			return false;
+		// The kernel compares the path that all links lead to.
 		case "path":
-			return match.path === path || match.path === real;
-		// The kernel compares the path that its links lead to.
+			return match.path === real;
 		case "directory":
 			return real.startsWith(match.path);
 		case "name":
@@ -248,22 +232,39 @@ function fits(text: string, pattern: string): boolean {
 	return text.length >= start.length + end.length && text.startsWith(start) && text.endsWith(end);
 }
 
-/** Absolute paths on the host that a name may stand for; those with a "*" only where something is there. */
-function pathsOf(host: string, name: string): string[] {
-	const patterns = name.startsWith("/") ? [name] : folders.map((folder) => `${folder}/${name}`);
-	return patterns.flatMap((pattern) => {
-		let found = [""];
-		for (const part of pattern.slice(1).split("/")) {
-			found = found.flatMap((folder) =>
-				part.includes("*")
-					? list(join(host, folder))
-							.filter((one) => fits(one, part))
-							.map((one) => `${folder}/${one}`)
-					: [`${folder}/${part}`],
-			);
+/** Each folder is listed once, however many names it is known by: /bin is /usr/bin on most hosts. */
+function findFiles(host: string, wanted: readonly Group[]): VitalFile[] {
+	const byFolder = new Map<string, { exact: Map<string, Group>; open: [string, Group][] }>();
+	for (const group of wanted) {
+		for (const path of group.names.flatMap((name) =>
+			name.startsWith("/") ? [name] : folders.map((folder) => `${folder}/${name}`),
+		)) {
+			for (const folder of foldersOf(host, dirname(path))) {
+				const names = byFolder.get(folder) ?? { exact: new Map<string, Group>(), open: [] };
+				byFolder.set(folder, names);
+				const name = basename(path);
+				if (name.includes("*")) names.open.push([name, group]);
+				else if (!names.exact.has(name)) names.exact.set(name, group);
+			}
 		}
-		return found;
-	});
+	}
+	return [...byFolder].flatMap(([folder, { exact, open }]) =>
+		list(join(host, folder)).flatMap((name) => {
+			const group = exact.get(name) ?? open.find(([pattern]) => fits(name, pattern))?.[1];
+			const file = group && look(host, `${folder}/${name}`);
+			return file ? [{ ...file, why: group.why, running: group.running }] : [];
+		}),
+	);
+}
+
+/** Real paths of the folders that a pattern stands for. */
+function foldersOf(host: string, pattern: string): string[] {
+	const star = pattern.indexOf("/*");
+	if (star < 0) return [realPath(host, pattern) ?? []].flat();
+	const above = pattern.slice(0, star);
+	return list(join(host, realPath(host, above) ?? above)).flatMap(
+		(name) => realPath(host, `${above}/${name}`) ?? [],
+	);
 }
 
 function list(folder: string): string[] {
@@ -283,19 +284,24 @@ function loginShells(host: string): string[] {
 	}
 }
 
-/** None when there is no such file. */
-function look(host: string, path: string, group: Group | undefined): VitalFile[] {
-	try {
-		const real = resolveBelow(host, path);
-		const { dev, ino } = statSync(join(host, real), { bigint: true });
-		return [{ path, real, device: dev, inode: ino, why: group?.why ?? "", running: group?.running ?? false }];
-	} catch {
-		return [];
-	}
+/** Undefined when there is no such file. */
+function look(host: string, path: string): Omit<VitalFile, "why" | "running"> | undefined {
+	const real = realPath(host, path);
+	const stat =
+		real === undefined ? undefined : statSync(join(host, real), { bigint: true, throwIfNoEntry: false });
+	if (real === undefined || stat?.isFile() !== true) return undefined;
+	return { path, real, device: stat.dev, inode: stat.ino };
 }
 
-/** As realpath(3), but of a root that is not the one this process runs in: its absolute links start there. */
-function resolveBelow(root: string, path: string): string {
+function keyOf({ device, inode }: VitalFile): string {
+	return `${device}:${inode}`;
+}
+
+/**
+ * As realpath(3), but below a root that is not the one this process runs in: absolute links start there. Undefined when
+ * there is no such file.
+ */
+function realPath(root: string, path: string): string | undefined {
 	let resolved = "";
 	const parts = path.split("/").reverse();
 	// As many links as the kernel follows.
@@ -308,7 +314,9 @@ function resolveBelow(root: string, path: string): string {
 			continue;
 		}
 		const next = `${resolved}/${part}`;
-		if (!lstatSync(join(root, next)).isSymbolicLink()) {
+		const stat = lstatSync(join(root, next), { throwIfNoEntry: false });
+		if (stat === undefined) return undefined;
+		if (!stat.isSymbolicLink()) {
 			resolved = next;
 			continue;
 		}
@@ -317,5 +325,5 @@ function resolveBelow(root: string, path: string): string {
 		if (target.startsWith("/")) resolved = "";
 		parts.push(...target.split("/").reverse());
 	}
-	throw new Error(`too many links: ${path}`);
+	return undefined;
 }

@@ -48,7 +48,8 @@ export function createBlockedShare(standing: () => Iterable<string>, clock: () =
 		const text = formatNetwork(network);
 		if (counted.has(text)) return undefined;
 		const { family } = network;
-		if (sums[family] + shareOf(text) > widestInSum) {
+		// A single IPv6 address is too small a share to show in the sum.
+		if (sums[family] >= widestInSum || sums[family] + shareOf(text) > widestInSum) {
 			return `with what is blocked already it would be more than ${widestInSum} networks of /${widest[family]}`;
 		}
 		count(text);
