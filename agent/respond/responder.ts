@@ -14,6 +14,7 @@ import { createRunner, type RunCommand } from "./command.ts";
 import type { ContainerRuntime } from "./containers.ts";
 import { describeError, type FailureCode, RespondError } from "./failure.ts";
 import { createFirewall, type FirewallOptions } from "./firewall.ts";
+import { watchFloor } from "./floor-watch.ts";
 import type { Inbound } from "./inbound.ts";
 import type { ProcessSignaller } from "./kill.ts";
 import { type Entry, type Ledger, openLedger } from "./ledger.ts";
@@ -60,8 +61,6 @@ export interface HostResponder extends Responder {
 const maxReason = 1000;
 /** The set counts whole seconds; look a moment after it let go. */
 const expiryGraceMs = 500;
-/** Between two looks at the host without an order. */
-const watchMs = 30_000;
 
 export function createResponder(deps: ResponderDeps): HostResponder {
 	const { clock, logger, root = "/", self = process.pid } = deps;
@@ -70,16 +69,17 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 	const firewall = createFirewall({ run, variant: deps.firewallVariant ?? "" });
 	const ledger = openLedger(join(deps.stateDir, "responses.json"), bootIdOf(root));
 	const resolve = deps.resolve ?? lookupAll;
+	const blocked = () => blocksOf(ledger).map(({ target }) => target);
 	const protection = createProtection({
 		root,
 		self,
 		extra: deps.protectedExtra,
 		resolve,
 		run,
-		blocked: () => blocksOf(ledger).map(({ target }) => target),
+		blocked,
 		clock,
 	});
-	const watch = setInterval(() => void protection.refresh().catch(() => {}), watchMs).unref();
+	const watch = watchFloor({ protection, blocked, lift, failed: (error) => logger.error(error) });
 	const kill = { processes: deps.processes, root };
 	const actDeps: ActDeps = { settings, clock, run, firewall, docker: deps.docker, kill, ledger, protection };
 	const limit = createRateLimit(settings.actionsPerMinute, clock);
@@ -173,6 +173,18 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 			);
 		}
 		await inLane(act.lane, () => carryOut(act, action, steps, arrived));
+	}
+
+	/** Ends a block of what the host has come to depend on since. */
+	async function lift(target: string, why: string): Promise<void> {
+		const context = {
+			requester: "floor",
+			reason: `never blocked: ${why}`,
+			alertId: "",
+			eventTime: undefined,
+		};
+		const action = await order({ kind: "unblock", address: target }, context);
+		deps.onAction?.(action);
 	}
 
 	/** The floor nobody can configure away. */
@@ -297,7 +309,7 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 		inbound: protection.inbound,
 		async close() {
 			closed = true;
-			clearInterval(watch);
+			watch.close();
 			timers.close();
 			await Promise.all(lanes.values());
 			audit?.close();

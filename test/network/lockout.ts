@@ -243,9 +243,7 @@ function form4(random: Random, target: string): string {
 		target,
 		`${target}/32`,
 		`${text(network)}/${prefix}`,
-		`${text(network)}/${Math.max(16, prefix)}`.replace(/.*/, (one) =>
-			prefix < 16 ? `${a}.${b}.0.0/16` : one,
-		),
+		prefix < 16 ? `${a}.${b}.0.0/16` : `${text(network)}/${prefix}`,
 		`${target}/${8 + random(16)}`,
 		pick(random, ["0.0.0.0/1", "128.0.0.0/1", "0.0.0.0/0"]),
 		parts.map((part) => `0${part.toString(8)}`).join("."),
