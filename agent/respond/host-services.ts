@@ -3,6 +3,7 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { RunCommand } from "./command.ts";
+import { atMost } from "./host-names.ts";
 import { readText } from "./procfs.ts";
 
 export interface Service {
@@ -39,6 +40,7 @@ const timesyncFiles = [
 ];
 const containerFolder = "var/lib/docker/containers";
 const maxFiles = 1000;
+const toolWithinMs = 1000;
 
 /** `host`: where the host's /etc and /run lie below; `root`: the same for /proc. */
 export async function readServices(
@@ -124,14 +126,17 @@ async function routersOf(root: string, run: RunCommand): Promise<Service[]> {
 	}));
 }
 
-/** What a tool prints; nothing when it is missing or fails: it is one source among several. */
+/** What a tool prints; nothing when it is missing, fails or hangs: it is one source among several. */
 async function told(run: RunCommand, file: string, ...args: string[]): Promise<string> {
-	try {
-		const { code, stdout } = await run(file, args);
-		return code === 0 ? stdout : "";
-	} catch {
-		return "";
-	}
+	let text = "";
+	const asked = run(file, args).then(
+		({ code, stdout }) => {
+			if (code === 0) text = stdout;
+		},
+		() => {},
+	);
+	await atMost(asked, toolWithinMs);
+	return text;
 }
 
 /** Of files, and of the files in folders. */

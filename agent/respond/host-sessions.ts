@@ -20,61 +20,90 @@ export interface SessionDeps {
 	readonly clock: () => number;
 }
 
-const sshPrograms = new Set(["sshd", "sshd-session", "sshd-auth", "dropbear", "dropbearmulti"]);
+const sshListeners = new Set(["sshd", "dropbear", "dropbearmulti"]);
+const sshPrograms = new Set([...sshListeners, "sshd-session", "sshd-auth"]);
 const timePrograms = new Set(["chronyd", "ntpd", "systemd-timesyncd"]);
 const ntpPort = 123;
+const sshPeer = "the far end of an SSH session";
 /** Where sshd locks in the part of it that talks to somebody who has not logged in yet. */
 const beforeLogin =
 	/^((\/var)?\/run\/sshd|\/var\/empty(\/sshd)?|\/usr\/share\/empty(\.sshd)?|\/var\/lib\/(sshd|empty))$/;
 
 /** An admin whose session broke has this long to come back before his address may be blocked. */
 const keptForMs = 10 * 60_000;
+/** Before sshd has locked anybody in, a guesser looks like a session: it must have lasted to be remembered. */
+const sessionAfterMs = 10_000;
 const maxKept = 1024;
 
 /** Reads the peers as they are now, and those of sessions seen within the last minutes. */
 export function createSessions(deps: SessionDeps): () => Promise<HostAddress[]> {
 	const { root, host, nets, programs, clock } = deps;
+	/** By inode, when each was first seen. */
+	let since = new Map<string, number>();
 	const kept = new Map<string, { peer: HostAddress; until: number }>();
 
 	return async () => {
 		const holders = findHolders(root, programs);
 		const configured = await configuredPorts(host);
+		const now = clock();
+		const present = new Map<string, number>();
 		const found: HostAddress[] = [];
+		const note = ({ remote, inode }: Socket, why: string, lasting: boolean) => {
+			const address = addressFromHex(remote, true);
+			if (address === undefined) return;
+			found.push({ address, why });
+			const first = since.get(inode) ?? now;
+			present.set(inode, first);
+			if (!lasting || now - first >= sessionAfterMs) keep({ address, why }, now);
+		};
 		for (const net of nets()) {
 			const tcp = await tablesOf(root, net, "tcp");
-			const ports = new Set(configured);
-			for (const socket of tcp) {
-				if (socket.state === listening && holders.ssh.has(socket.inode)) ports.add(socket.localPort);
+			const { ssh, open } = listeners(tcp, holders);
+			for (const table of tcp) {
+				for (const socket of readSockets(table, established)) {
+					const { localPort, inode } = socket;
+					const ofSsh = configured.has(localPort) || ssh.has(localPort);
+					// A connection that sshd forwards is its own as well, but leads out: nobody listens on its port.
+					const ofSession = holders.ssh.has(inode) && open.has(localPort);
+					if ((ofSsh || ofSession) && !holders.strangers.has(inode)) note(socket, sshPeer, true);
+				}
 			}
-			for (const socket of tcp) {
-				const ofSsh = ports.has(socket.localPort) || holders.ssh.has(socket.inode);
-				if (socket.state !== established || !ofSsh || holders.strangers.has(socket.inode)) continue;
-				found.push(...peerOf(socket, "the far end of an SSH session"));
-			}
-			for (const socket of await tablesOf(root, net, "udp")) {
-				if (socket.remotePort !== ntpPort || !holders.time.has(socket.inode)) continue;
-				found.push(...peerOf(socket, "a time server of this host"));
+			for (const table of await tablesOf(root, net, "udp")) {
+				for (const socket of readSockets(table, established)) {
+					const ofDaemon = socket.remotePort === ntpPort && holders.time.has(socket.inode);
+					if (ofDaemon) note(socket, "a time server of this host", false);
+				}
 			}
 		}
-		return [...found, ...keep(found)];
-	};
-
-	function keep(found: readonly HostAddress[]): HostAddress[] {
-		const now = clock();
-		for (const { address, why } of found) {
-			const key = `${address.words} ${why}`;
-			kept.delete(key);
-			kept.set(key, { peer: { address, why: `${why}, as of some minutes ago` }, until: now + keptForMs });
-		}
+		since = present;
 		for (const [key, { until }] of kept) {
 			if (until < now || kept.size > maxKept) kept.delete(key);
 		}
-		return [...kept.values()].map(({ peer }) => peer);
+		return [...found, ...[...kept.values()].map(({ peer }) => peer)];
+	};
+
+	function keep({ address, why }: HostAddress, now: number): void {
+		const key = `${address.words} ${why}`;
+		kept.delete(key);
+		kept.set(key, { peer: { address, why: `${why}, as of some minutes ago` }, until: now + keptForMs });
 	}
 }
 
+/** Ports that somebody listens on, and those of them that are the SSH daemon's. */
+function listeners(tables: readonly string[], holders: Holders): { ssh: Set<number>; open: Set<number> } {
+	const [ssh, open] = [new Set<number>(), new Set<number>()];
+	for (const table of tables) {
+		for (const { localPort, inode } of readSockets(table, listening)) {
+			open.add(localPort);
+			if (holders.listeners.has(inode)) ssh.add(localPort);
+		}
+	}
+	return { ssh, open };
+}
+
 interface Holders {
-	/** Inodes of the sockets of the host's SSH daemon. */
+	/** Inodes of the sockets of the host's SSH daemon; a session listens only for what it forwards. */
+	readonly listeners: ReadonlySet<string>;
 	readonly ssh: ReadonlySet<string>;
 	/** Those of them whose other end has not logged in. */
 	readonly strangers: ReadonlySet<string>;
@@ -82,6 +111,7 @@ interface Holders {
 }
 
 function findHolders(root: string, programs: VitalPrograms): Holders {
+	const listeners = new Set<string>();
 	const ssh = new Set<string>();
 	const strangers = new Set<string>();
 	const time = new Set<string>();
@@ -93,9 +123,10 @@ function findHolders(root: string, programs: VitalPrograms): Holders {
 		for (const inode of socketsOf(root, pid)) {
 			into.add(inode);
 			if (locked) strangers.add(inode);
+			if (sshListeners.has(name)) listeners.add(inode);
 		}
 	}
-	return { ssh, strangers, time };
+	return { listeners, ssh, strangers, time };
 }
 
 function pidsOf(root: string): number[] {
@@ -108,9 +139,9 @@ function pidsOf(root: string): number[] {
 	}
 }
 
-async function tablesOf(root: string, net: string, protocol: string): Promise<Socket[]> {
+async function tablesOf(root: string, net: string, protocol: string): Promise<string[]> {
 	const texts = await Promise.all([protocol, `${protocol}6`].map((name) => readText(root, `${net}/${name}`)));
-	return texts.flatMap((text) => [...readSockets(text ?? "")]);
+	return texts.map((text) => text ?? "");
 }
 
 /** 22 and whatever the daemons' configurations name besides: a socket of systemd's listens for them as well. */
@@ -124,9 +155,4 @@ export async function configuredPorts(host: string): Promise<ReadonlySet<number>
 		...(text ?? "").matchAll(/^\s*ListenAddress[\s=]+(?:\[[^\]]*\]|[^\s:]+):(\d+)\s*(?:#.*)?$/gim),
 	]);
 	return new Set([22, ...found.map((match) => Number(match[1]))]);
-}
-
-function peerOf({ remote }: Socket, why: string): HostAddress[] {
-	const address = addressFromHex(remote, true);
-	return address === undefined ? [] : [{ address, why }];
 }

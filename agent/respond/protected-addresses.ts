@@ -9,7 +9,7 @@ import {
 	resolverAddresses,
 	tryParse,
 } from "./host-addresses.ts";
-import { atMost, createNameCache } from "./host-names.ts";
+import { createNameCache } from "./host-names.ts";
 import { readServices, type Service } from "./host-services.ts";
 import { configuredPorts, createSessions } from "./host-sessions.ts";
 import { createInbound, type Inbound } from "./inbound.ts";
@@ -66,10 +66,8 @@ const neverNetworks: readonly HostAddress[] = never.map(([text, why]) => ({
 /** ms for which one look at the host is used. */
 const seenForMs = 250;
 const servicesForMs = 10_000;
-const servicesWithinMs = 1000;
 
 interface Look {
-	readonly at: number;
 	/** Single addresses by their text. */
 	readonly single: ReadonlyMap<string, string>;
 	readonly all: readonly HostAddress[];
@@ -85,20 +83,21 @@ export function createAddressFloor(deps: AddressFloorDeps): AddressFloor {
 	const inbound = createInbound(clock, (port) => sshPorts.has(port));
 	let look: Promise<Look> | undefined;
 	let lookedAt = 0;
-	let services: readonly Service[] = [];
+	let services: readonly Service[] | undefined;
+	let asked: Promise<readonly Service[]> | undefined;
 	let servicesAt = Number.NEGATIVE_INFINITY;
 
-	/** The tools of the daemons may hang: what they said last time serves meanwhile. */
+	/** Once there is an answer no order waits for the next. */
 	async function currentServices(): Promise<readonly Service[]> {
 		const now = clock();
-		if (now >= servicesAt && now - servicesAt < servicesForMs) return services;
-		const first = servicesAt === Number.NEGATIVE_INFINITY;
-		servicesAt = now;
-		const asked = readServices(root, host, deps.run).then((found) => {
-			services = found;
-		});
-		if (first) await atMost(asked, servicesWithinMs);
-		return services;
+		if (asked === undefined || now < servicesAt || now - servicesAt >= servicesForMs) {
+			servicesAt = now;
+			asked = readServices(root, host, deps.run).then((found) => {
+				services = found;
+				return found;
+			});
+		}
+		return services ?? asked;
 	}
 
 	/** Host names and addresses alike; all names at the same time. */
@@ -112,7 +111,7 @@ export function createAddressFloor(deps: AddressFloorDeps): AddressFloor {
 		return (await Promise.all(parts)).flat();
 	}
 
-	async function lookNow(at: number): Promise<Look> {
+	async function lookNow(): Promise<Look> {
 		const configured = deps
 			.extra()
 			.map((text) => ({ name: withoutPort(text), why: "protected by configuration" }));
@@ -129,14 +128,14 @@ export function createAddressFloor(deps: AddressFloorDeps): AddressFloor {
 		const single = new Map(
 			all.filter(({ address }) => isSingle(address)).map(({ address, why }) => [formatNetwork(address), why]),
 		);
-		return { at, single, all };
+		return { single, all };
 	}
 
 	function current(): Promise<Look> {
 		const now = clock();
 		if (look === undefined || now < lookedAt || now - lookedAt >= seenForMs) {
 			lookedAt = now;
-			look = lookNow(now);
+			look = lookNow();
 		}
 		return look;
 	}

@@ -9,7 +9,6 @@ export interface Socket {
 	/** Hex, as in the table. */
 	readonly remote: string;
 	readonly remotePort: number;
-	readonly state: string;
 	/** "" when the line has none. */
 	readonly inode: string;
 }
@@ -17,31 +16,29 @@ export interface Socket {
 export const established = "01";
 export const listening = "0A";
 
-/** Lines of tcp, tcp6, udp or udp6 (net/ipv4/tcp_ipv4.c) that are connected or listen. */
-export function* readSockets(table: string): Generator<Socket> {
+/** Lines of tcp, tcp6, udp or udp6 (net/ipv4/tcp_ipv4.c) in the state. */
+export function* readSockets(table: string, state: typeof established | typeof listening): Generator<Socket> {
 	for (let start = 0; start < table.length; ) {
 		const newline = table.indexOf("\n", start);
 		const end = newline < 0 ? table.length : newline;
-		const socket = readSocket(table.slice(start, end));
+		const socket = readSocket(table.slice(start, end), state);
 		if (socket !== undefined) yield socket;
 		start = end + 1;
 	}
 }
 
-function readSocket(line: string): Socket | undefined {
+function readSocket(line: string, wanted: string): Socket | undefined {
 	const local = line.indexOf(": ") + 2;
 	const digits = line.indexOf(":", local) - local;
 	if (local < 2 || (digits !== 8 && digits !== 32)) return undefined;
 	const remote = local + digits + 6;
-	const state = line.slice(remote + digits + 6, remote + digits + 8);
-	if (state !== established && state !== listening) return undefined;
+	if (!line.startsWith(wanted, remote + digits + 6)) return undefined;
 	// tx:rx, timer:when, retransmissions, uid, timeout, inode
 	const inode = /^ \S+ \S+ \S+ +\d+ +\d+ +(\d+)/.exec(line.slice(remote + digits + 8))?.[1] ?? "";
 	return {
 		localPort: Number.parseInt(line.slice(local + digits + 1, local + digits + 5), 16),
 		remote: line.slice(remote, remote + digits),
 		remotePort: Number.parseInt(line.slice(remote + digits + 1, remote + digits + 5), 16),
-		state,
 		inode,
 	};
 }

@@ -51,9 +51,18 @@ describe("the far end of an SSH session", () => {
 	});
 
 	it("is protected when a session's process holds the socket and another the listener", async () => {
-		const tcp = head + line(7, 4422, 11);
-		const files = { "proc/net/tcp": tcp, ...daemon(61, "/usr/lib/openssh/sshd-session", [11]) };
-		expect(await host(files).ask(7)).toContain("SSH session");
+		const tcp = head + line(0, 4422, 10, "0A") + line(7, 4422, 11) + line(8, 50_123, 12);
+		// 12 is what it forwards to.
+		const files = { "proc/net/tcp": tcp, ...daemon(61, "/usr/lib/openssh/sshd-session", [11, 12]) };
+		const { ask } = host(files);
+		expect(await ask(7)).toContain("SSH session");
+		expect(await ask(8)).toBeUndefined();
+	});
+
+	it("is not who comes in through a port that a session forwards", async () => {
+		const tcp = head + line(0, 8080, 10, "0A") + line(7, 8080, 11);
+		const files = { "proc/net/tcp": tcp, ...daemon(61, "/usr/lib/openssh/sshd-session", [10]) };
+		expect(await host(files).ask(7)).toBeUndefined();
 	});
 
 	it("is not protected on the port of a program that only calls itself sshd", async () => {
@@ -79,10 +88,23 @@ describe("the far end of an SSH session", () => {
 	it("stays protected for ten minutes after the session broke, also when nobody asked meanwhile", async () => {
 		const { ask, root, refresh, advance } = host({ "proc/net/tcp": head + line(7, 22, 11) });
 		await refresh();
+		advance(30_000);
+		await refresh();
 		rmSync(join(root, "proc/net/tcp"));
 		advance(9 * 60_000);
 		expect(await ask(7)).toContain("some minutes ago");
 		advance(61_000);
+		expect(await ask(7)).toBeUndefined();
+	});
+
+	it("is not remembered when it was there for a moment only, as a guesser is before sshd locks him in", async () => {
+		const { ask, root, refresh, advance } = host({ "proc/net/tcp": head + line(7, 22, 11) });
+		await refresh();
+		advance(30_000);
+		writeFileSync(join(root, "proc/net/tcp"), head + line(7, 22, 12));
+		await refresh();
+		rmSync(join(root, "proc/net/tcp"));
+		advance(1000);
 		expect(await ask(7)).toBeUndefined();
 	});
 

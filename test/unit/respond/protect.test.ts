@@ -223,9 +223,10 @@ describe("services the host uses", () => {
 		expect(await ask("198.51.101.3")).toBeUndefined();
 	});
 
-	it("stay protected, and no order waits, while their tools hang", async () => {
+	it("stay protected by their files while their tools hang", async () => {
 		const { ask } = protection({}, undefined, more, () => new Promise(() => {}));
 		expect(await ask("203.0.113.5")).toBeUndefined();
+		expect(await ask("198.51.101.1")).toContain("time server");
 		expect(await ask("192.0.2.1")).toContain("router");
 	});
 });
