@@ -71,7 +71,9 @@ export function vitalExecutable(root: string, pid: number, programs: VitalProgra
 	if (path === undefined || !programs.runs(path)) return undefined;
 	const inHost = (kind: string) => {
 		const namespace = readLink(root, `proc/${pid}/ns/${kind}`);
-		return namespace === undefined || namespace === readLink(root, `proc/1/ns/${kind}`);
+		// Where init may not be looked at, the sensor's own namespace stands for the host's.
+		const host = readLink(root, `proc/1/ns/${kind}`) ?? readLink(root, `proc/self/ns/${kind}`);
+		return namespace === undefined || host === undefined || namespace === host;
 	};
 	const present = programs.files().find((one) => one.path === path || one.real === path);
 	const onHostDisk = file !== undefined && file.device === present?.device;

@@ -71,6 +71,22 @@ describe("a process that is never killed", () => {
 		expect(why({ link: "/usr/lib/systemd/systemd-resolved" })).toContain("keeps this host reachable");
 	});
 
+	it("is the sshd of a host whose init may not be looked at", () => {
+		const root = makeRoot({
+			"proc/self/ns/mnt": "-> mnt:[3]",
+			"proc/60/stat": stat(60, "sshd", 1, 10),
+			"proc/60/exe": "-> /usr/sbin/sshd",
+			"proc/60/ns/mnt": "-> mnt:[3]",
+			"proc/60/ns/user": "-> user:[1]",
+			"proc/61/stat": stat(61, "sshd", 1, 10),
+			"proc/61/exe": "-> /usr/sbin/sshd",
+			"proc/61/ns/mnt": "-> mnt:[4]",
+		});
+		const judge = (pid: number) => on(root).process(readIdentity(root, pid) ?? expect.fail());
+		expect(judge(60)).toContain("keeps this host reachable");
+		expect(judge(61)).toBeUndefined();
+	});
+
 	it("is a part of the sensor", () => {
 		expect(why({ file: "usr/bin/node", parent: 900 })).toContain("a part of the sensor");
 		expect(why({ file: "usr/bin/node" })).toBeUndefined();
