@@ -103,7 +103,16 @@ const groups: readonly Group[] = [
 	{
 		why: "every program is loaded with it",
 		running: false,
-		names: ["/lib64/ld-*", "/lib/ld-*", "/lib64/libc.so*", "/lib/libc.so*", "/lib/*/ld-*", "/lib/*/libc.so*"],
+		names: [
+			"/lib64/ld-*",
+			"/lib/ld-*",
+			"/lib64/libc.so*",
+			"/lib/libc.so*",
+			"/lib/x86_64-linux-gnu/ld-*",
+			"/lib/x86_64-linux-gnu/libc.so*",
+			"/lib/aarch64-linux-gnu/ld-*",
+			"/lib/aarch64-linux-gnu/libc.so*",
+		],
 	},
 	{
 		why: "an administrator needs it to take anything back",
@@ -219,33 +228,33 @@ function allows(match: ProgramMatch, { real, inode }: VitalFile): boolean {
 /** Does the path have the name, which may stand for any folder of programs and end in "*"? */
 function isNamed(path: string, name: string): boolean {
 	const folder = dirname(path);
-	if (!name.startsWith("/")) return folders.includes(folder) && fits(basename(path), name);
-	const parts = path.split("/");
-	const wanted = name.split("/");
-	return parts.length === wanted.length && wanted.every((part, index) => fits(parts[index] ?? "", part));
+	const ofFolder = name.startsWith("/") ? folder === dirname(name) : folders.includes(folder);
+	return ofFolder && fits(basename(path), basename(name));
 }
 
-function fits(text: string, pattern: string): boolean {
-	// One star a part is all that the list above has.
-	const [start = "", end] = pattern.split("*");
-	if (end === undefined) return text === pattern;
-	return text.length >= start.length + end.length && text.startsWith(start) && text.endsWith(end);
+function fits(text: string, name: string): boolean {
+	return name.endsWith("*") ? text.startsWith(name.slice(0, -1)) : text === name;
 }
 
 /** Each folder is listed once, however many names it is known by: /bin is /usr/bin on most hosts. */
 function findFiles(host: string, wanted: readonly Group[]): VitalFile[] {
 	const byFolder = new Map<string, { exact: Map<string, Group>; open: [string, Group][] }>();
+	const known = new Map<string, string | undefined>();
+	const add = (path: string, group: Group) => {
+		const written = dirname(path);
+		if (!known.has(written)) known.set(written, realPath(host, written));
+		const folder = known.get(written);
+		if (folder === undefined) return;
+		const names = byFolder.get(folder) ?? { exact: new Map<string, Group>(), open: [] };
+		byFolder.set(folder, names);
+		const name = basename(path);
+		if (name.endsWith("*")) names.open.push([name, group]);
+		else if (!names.exact.has(name)) names.exact.set(name, group);
+	};
 	for (const group of wanted) {
-		for (const path of group.names.flatMap((name) =>
-			name.startsWith("/") ? [name] : folders.map((folder) => `${folder}/${name}`),
-		)) {
-			for (const folder of foldersOf(host, dirname(path))) {
-				const names = byFolder.get(folder) ?? { exact: new Map<string, Group>(), open: [] };
-				byFolder.set(folder, names);
-				const name = basename(path);
-				if (name.includes("*")) names.open.push([name, group]);
-				else if (!names.exact.has(name)) names.exact.set(name, group);
-			}
+		for (const name of group.names) {
+			if (name.startsWith("/")) add(name, group);
+			else for (const folder of folders) add(`${folder}/${name}`, group);
 		}
 	}
 	return [...byFolder].flatMap(([folder, { exact, open }]) =>
@@ -254,16 +263,6 @@ function findFiles(host: string, wanted: readonly Group[]): VitalFile[] {
 			const file = group && look(host, `${folder}/${name}`);
 			return file ? [{ ...file, why: group.why, running: group.running }] : [];
 		}),
-	);
-}
-
-/** Real paths of the folders that a pattern stands for. */
-function foldersOf(host: string, pattern: string): string[] {
-	const star = pattern.indexOf("/*");
-	if (star < 0) return [realPath(host, pattern) ?? []].flat();
-	const above = pattern.slice(0, star);
-	return list(join(host, realPath(host, above) ?? above)).flatMap(
-		(name) => realPath(host, `${above}/${name}`) ?? [],
 	);
 }
 

@@ -220,14 +220,14 @@ function lockout(random: Random): Order {
 		return { kind: "kill", pid, start: ticks * 10_000_000 };
 	}
 	if (random(10) === 0) return { kind: "pause", container: pick(random, [web.id, web.name, "db"]) };
+	if (random(20) === 0) {
+		const program = pick(random, ["/bin/sh", "/usr/sbin/sshd", "/usr/bin/runc", process.execPath]);
+		return { kind: "refuseExec", program, container: "", ttlSeconds: 60 };
+	}
 	const target = pick(random, protectedAddresses);
-	const form = target.includes(":") ? form6(random, target) : form4(random, target);
-	return {
-		kind: "block",
-		address: form,
-		ttlSeconds: random(600),
-		direction: pick(random, ["in", "out", "both"]),
-	};
+	const address = target.includes(":") ? form6(random, target) : form4(random, target);
+	if (random(8) === 0) return { kind: "cut", address };
+	return { kind: "block", address, ttlSeconds: random(600), direction: pick(random, ["in", "out", "both"]) };
 }
 
 function form4(random: Random, target: string): string {
