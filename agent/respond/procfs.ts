@@ -37,6 +37,17 @@ export function readIdentity(root: string, pid: number): ProcessIdentity | undef
 	};
 }
 
+/** Real user id; undefined when it cannot be read. */
+export function readUid(root: string, pid: number): number | undefined {
+	try {
+		const status = readFileSync(join(root, "proc", String(pid), "status"), "latin1");
+		const uid = /^Uid:\s+(\d+)/m.exec(status)?.[1];
+		return uid === undefined ? undefined : Number(uid);
+	} catch {
+		return undefined;
+	}
+}
+
 /** What a link such as /proc/1/ns/mnt points to; undefined when it cannot be read. */
 export function readLink(root: string, path: string): string | undefined {
 	try {

@@ -2,7 +2,7 @@
 // is anybody's to choose.
 import { statSync } from "node:fs";
 import { join } from "node:path";
-import { type ProcessIdentity, readIdentity, readLink } from "./procfs.ts";
+import { type ProcessIdentity, readIdentity, readLink, readUid } from "./procfs.ts";
 import { isSameFile, type VitalPrograms } from "./vital-programs.ts";
 
 export interface ProcessFloorDeps {
@@ -53,17 +53,29 @@ export function createProcessFloor(
 }
 
 /** Path of the executable of a process, also of one that was replaced on disk since; undefined when unreadable. */
-export function executableOf(root: string, pid: number): string | undefined {
+function executableOf(root: string, pid: number): string | undefined {
 	return readLink(root, `proc/${pid}/exe`)?.replace(/ \(deleted\)$/, "");
 }
 
+/** The host's vital program that the process runs, if it does. */
+export function vitalExecutable(root: string, pid: number, programs: VitalPrograms): string | undefined {
+	const path = hostExecutable(root, pid, programs);
+	if (path === undefined || !sshDaemon.test(path) || (readUid(root, pid) ?? 0) === 0) return path;
+	// Anybody may start the host's sshd for himself. Of the real one only a session is not root's, and its parent is.
+	const parent = readIdentity(root, pid)?.parentPid ?? 0;
+	const ofDaemon = sshDaemon.test(hostExecutable(root, parent, programs) ?? "");
+	return ofDaemon && (readUid(root, parent) ?? 0) === 0 ? path : undefined;
+}
+
+const sshDaemon = /\/(sshd(-session|-auth)?|dropbear(multi)?)$/;
+
 /**
- * The host's vital program that the process runs, if it does. By inode wherever it was started (services live in mount
+ * The vital file that the process runs. By inode wherever it was started (services live in mount
  * namespaces of their own). By path for what an upgrade has replaced on disk, but then only in the host's user
  * namespace and mounts or on its disk: in a container, or in namespaces of his own, anybody may call a file
  * /usr/sbin/sshd.
  */
-export function vitalExecutable(root: string, pid: number, programs: VitalPrograms): string | undefined {
+function hostExecutable(root: string, pid: number, programs: VitalPrograms): string | undefined {
 	const file = fileOf(root, pid);
 	const known = file && programs.files().find((one) => one.running && isSameFile(one, file));
 	if (known !== undefined) return known.path;

@@ -104,6 +104,19 @@ describe("a process that is never killed", () => {
 		expect(why({ file: "overlay/usr/sbin/sshd", mnt: "mnt:[7]" })).toBeUndefined();
 	});
 
+	it("is the part of a session that runs as its user, but not an sshd that a user started for himself", () => {
+		const process = (pid: number, parent: number, uid: number) => ({
+			[`proc/${pid}/stat`]: stat(pid, "sshd", parent, 10),
+			[`proc/${pid}/status`]: `Name:\tsshd\nUid:\t${uid}\t${uid}\t${uid}\t${uid}\n`,
+			[`proc/${pid}/exe`]: "-> /usr/sbin/sshd",
+		});
+		const root = makeRoot({ ...process(60, 1, 0), ...process(61, 60, 1000), ...process(62, 61, 1000) });
+		const judge = (pid: number) => on(root).process(readIdentity(root, pid) ?? expect.fail());
+		expect(judge(60)).toContain("keeps this host reachable");
+		expect(judge(61)).toContain("keeps this host reachable");
+		expect(judge(62)).toBeUndefined();
+	});
+
 	it("is no shell, not even where getty is the same busybox", () => {
 		expect(why({ file: "usr/bin/busybox" })).toBeUndefined();
 	});
