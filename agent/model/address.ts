@@ -32,7 +32,9 @@ export function parseNetwork(text: string): Network {
 	const prefix = slash < 0 ? width : parsePrefix(text.slice(slash + 1), width, text);
 	if (words.some((word, index) => (word & ~mask(prefix, index)) !== 0)) {
 		const network = { family: v6 ? 6 : 4, words: masked(words, prefix), prefix } as const;
-		throw new AddressError(`"${text}" has bits set after its prefix; write ${formatNetwork(network)}`);
+		throw new AddressError(
+			`${JSON.stringify(text)} has bits set after its prefix; write ${formatNetwork(network)}`,
+		);
 	}
 	if (v6 && prefix >= 96 && words[0] === 0 && words[1] === 0 && words[2] === 0xffff) {
 		return { family: 4, words: [words[3] ?? 0], prefix: prefix - 96 };
@@ -79,6 +81,29 @@ export function networkFromBytes(family: number, bytes: Buffer, start: number): 
 	return { family: 6, words: [0, 4, 8, 12].map((at) => bytes.readUInt32BE(start + at)), prefix: 128 };
 }
 
+/** Where IPv6 carries IPv4 (RFC 4291, 6052, 8215, 3056), and the bit at which it begins there. */
+const carriers = [
+	{ words: [0, 0, 0xffff, 0], prefix: 96, at: 96 },
+	{ words: [0, 0, 0, 0], prefix: 96, at: 96 },
+	{ words: [0x64ff9b, 0, 0, 0], prefix: 96, at: 96 },
+	{ words: [0x64ff9b, 0x10000, 0, 0], prefix: 48, at: 96 },
+	{ words: [0x20020000, 0, 0, 0], prefix: 16, at: 16 },
+] as const;
+
+/** The IPv4 networks reached through an IPv6 network by translation (NAT64) or tunnel (6to4); none for IPv4. */
+export function carried4(network: Network): Network[] {
+	if (network.family === 4) return [];
+	return carriers
+		.filter(({ words, prefix }) => overlaps({ family: 6, words, prefix }, network))
+		.map((carrier) => {
+			const prefix =
+				network.prefix < carrier.prefix ? 0 : Math.min(32, Math.max(0, network.prefix - carrier.at));
+			const [first = 0, second = 0, , last = 0] = network.words;
+			const word = carrier.at === 96 ? last : (first << 16) | (second >>> 16);
+			return { family: 4, words: [(word & mask(prefix, 0)) >>> 0], prefix };
+		});
+}
+
 /** The bits of word `index` that belong to a prefix. */
 function mask(prefix: number, index: number): number {
 	const bits = Math.min(32, Math.max(0, prefix - index * 32));
@@ -92,7 +117,7 @@ function masked(words: readonly number[], prefix: number): number[] {
 function parsePrefix(text: string, width: number, whole: string): number {
 	const prefix = /^(0|[1-9]\d{0,2})$/.test(text) ? Number(text) : -1;
 	if (prefix < 0 || prefix > width) {
-		throw new AddressError(`"${whole}" needs a prefix length of 0 to ${width} after the slash`);
+		throw new AddressError(`${JSON.stringify(whole)} needs a prefix length of 0 to ${width} after the slash`);
 	}
 	return prefix;
 }
@@ -101,16 +126,19 @@ function parse4(text: string): number[] {
 	const parts = text.split(".");
 	if (parts.length !== 4 || !parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part) && Number(part) < 256)) {
 		throw new AddressError(
-			`"${text}" is not an IP address; write four decimal numbers of 0 to 255 without leading zeros, or IPv6`,
+			`${JSON.stringify(text)} is not an IP address; write four decimal numbers of 0 to 255 without leading zeros, or IPv6`,
 		);
 	}
 	return [parts.reduce((sum, part) => sum * 256 + Number(part), 0)];
 }
 
 function parse6(text: string): number[] {
-	const wrong = () => new AddressError(`"${text}" is not an IPv6 address; write it like 2001:db8::1`);
+	const wrong = () =>
+		new AddressError(`${JSON.stringify(text)} is not an IPv6 address; write it like 2001:db8::1`);
 	if (text.includes("%")) {
-		throw new AddressError(`"${text}" names an interface; write the address without the part after %`);
+		throw new AddressError(
+			`${JSON.stringify(text)} names an interface; write the address without the part after %`,
+		);
 	}
 	const halves = text.split("::");
 	if (halves.length > 2) throw wrong();

@@ -31,7 +31,8 @@ export interface Act {
 	expires(): number;
 	/** For observe mode: "drop all traffic with 1.2.3.4". */
 	readonly description: string;
-	readonly protectedBecause: string | undefined;
+	/** Why it is never touched, undefined when it may be. Of the host as it is now: asked again right before the act. */
+	protectedBecause(): Promise<string | undefined>;
 	/** Is there nothing to do? Only looks. Says so in steps. */
 	unchanged(steps: string[]): Promise<boolean>;
 	run(steps: string[]): Promise<Effect>;

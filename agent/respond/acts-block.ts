@@ -68,7 +68,7 @@ export async function prepareBlock(
 		takesBack: false,
 		expires: expiry,
 		description: `drop ${words[order.direction]} ${target} ${permanent ? "for good" : `for ${ttlSeconds} s`}`,
-		protectedBecause: await deps.protection.address(order.network),
+		protectedBecause: () => deps.protection.block(order.network),
 		async unchanged(steps) {
 			const before = standing();
 			if (before === undefined || !isFresh() || direction() !== directionOf(before)) return false;
@@ -113,7 +113,7 @@ export function prepareUnblock(deps: ActDeps, network: Network): Act {
 		takesBack: true,
 		expires: () => 0,
 		description: `let traffic with ${target} pass again`,
-		protectedBecause: undefined,
+		protectedBecause: async () => undefined,
 		async unchanged(steps) {
 			if (ledger.find("block", target) !== undefined) return false;
 			try {
@@ -142,7 +142,7 @@ export async function prepareCut(deps: ActDeps, network: Network): Promise<Act> 
 		takesBack: false,
 		expires: () => 0,
 		description: `end the open connections with ${target}`,
-		protectedBecause: await deps.protection.address(network),
+		protectedBecause: () => deps.protection.address(network),
 		async unchanged(steps) {
 			if ((await connections.count(target)) > 0) return false;
 			steps.push("check: it has no open connection");

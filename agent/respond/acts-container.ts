@@ -15,7 +15,7 @@ export async function preparePause(deps: ActDeps, container: string, origin: Ori
 		takesBack: false,
 		expires: () => 0,
 		description: `pause container ${state.name}`,
-		protectedBecause: await deps.protection.container(state),
+		protectedBecause: () => deps.protection.container(state),
 		async unchanged(steps) {
 			if (state.paused) steps.push("check: it is already paused");
 			return state.paused;
@@ -49,7 +49,7 @@ export async function prepareResume(deps: ActDeps, container: string): Promise<A
 		takesBack: ledger.find("pause", state.id) !== undefined,
 		expires: () => 0,
 		description: `resume container ${state.name}`,
-		protectedBecause: undefined,
+		protectedBecause: async () => undefined,
 		async unchanged(steps) {
 			if (state.paused) return false;
 			steps.push("check: it is not paused");

@@ -12,7 +12,10 @@ export function prepareKill(deps: ActDeps, pid: number, start: number): Act {
 		takesBack: false,
 		expires: () => 0,
 		description: `kill process ${pid}`,
-		protectedBecause: identity === undefined ? undefined : deps.protection.process(identity),
+		async protectedBecause() {
+			const now = identify(deps.kill.root, pid, start);
+			return now === undefined ? undefined : deps.protection.process(now);
+		},
 		async unchanged(steps) {
 			if (identity === undefined) steps.push(`check: there is no process ${pid} any more`);
 			return identity === undefined;

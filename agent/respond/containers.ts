@@ -9,6 +9,8 @@ export interface ContainerState {
 	readonly image: string;
 	readonly running: boolean;
 	readonly paused: boolean;
+	/** As the engine has them; some of them protect the container. */
+	readonly labels?: Readonly<Record<string, string>>;
 	/** The container this sensor runs in. */
 	readonly self?: boolean;
 }

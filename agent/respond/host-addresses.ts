@@ -1,39 +1,35 @@
-// Single addresses this host depends on, each with the reason: its own, its routers, its name servers and the
-// far ends of the SSH sessions that may be somebody's only way in. Read from /proc and /etc below a root.
-import { readdir } from "node:fs/promises";
-import { join } from "node:path";
-import { formatNetwork, type Network, networkFromBytes, parseNetwork } from "../model/address.ts";
-import { readTable, readText } from "./procfs.ts";
+// Addresses this host depends on, each with the reason: its own, its routers, its name servers, the networks of its
+// containers. Read as they are now from /proc and /etc below a root.
+import { formatNetwork, type Network, parseNetwork } from "../model/address.ts";
+import { readTable } from "./procfs.ts";
+import { addressFromHex } from "./sockets.ts";
 
 export interface HostAddress {
+	/** Mostly a single address. */
 	readonly address: Network;
 	readonly why: string;
 }
 
-/** Kernel formats: fib_trie and route (net/ipv4), if_inet6 and ipv6_route (net/ipv6), tcp and tcp6. */
-export async function hostAddresses(root: string): Promise<HostAddress[]> {
-	const parts = await Promise.all([
-		own4(root),
-		own6(root),
-		gateways4(root),
-		gateways6(root),
-		resolvers(root),
-		sshPeers(root),
-	]);
-	const seen = new Set<string>();
-	return parts.flat().filter(({ address }) => {
-		const text = formatNetwork(address);
-		const fresh = !seen.has(text) && text !== "0.0.0.0" && text !== "::";
-		seen.add(text);
-		return fresh;
-	});
+/** Kernel formats: fib_trie and route (net/ipv4), if_inet6 and ipv6_route (net/ipv6). `net` is such as "proc/net". */
+export async function networkAddresses(root: string, net: string): Promise<HostAddress[]> {
+	const [trie, interfaces6, routes, routes6] = await Promise.all(
+		["fib_trie", "if_inet6", "route", "ipv6_route"].map((name) => readTable(root, `${net}/${name}`)),
+	);
+	return [
+		...own4(trie ?? []),
+		...own6(interfaces6 ?? []),
+		...routers4((routes ?? []).slice(1)),
+		...routers6(routes6 ?? []),
+		...bridges4((routes ?? []).slice(1)),
+		...bridges6(routes6 ?? []),
+	];
 }
 
 /** An address line "|-- 10.0.0.1" is followed by "/32 host LOCAL" for each way in which it is used. */
-async function own4(root: string): Promise<HostAddress[]> {
+function own4(rows: readonly string[][]): HostAddress[] {
 	const found: HostAddress[] = [];
 	let current = "";
-	for (const fields of await readTable(root, "proc/net/fib_trie")) {
+	for (const fields of rows) {
 		if (fields[0] === "|--") current = fields[1] ?? "";
 		const kind = fields.at(-1);
 		if (fields[0] !== "/32" || (kind !== "LOCAL" && kind !== "BROADCAST")) continue;
@@ -43,25 +39,54 @@ async function own4(root: string): Promise<HostAddress[]> {
 	return found;
 }
 
-async function own6(root: string): Promise<HostAddress[]> {
-	const rows = await readTable(root, "proc/net/if_inet6");
-	return rows.flatMap(([address = ""]) => named(fromHex(address, false), "an address of this host"));
+function own6(rows: readonly string[][]): HostAddress[] {
+	return rows.flatMap(([address = ""]) => named(addressFromHex(address, false), "an address of this host"));
 }
 
 const RTF_GATEWAY = 2;
+const isRouted = (flags = "0") => (Number.parseInt(flags, 16) & RTF_GATEWAY) !== 0;
+const router = "a router of this host";
 
-async function gateways4(root: string): Promise<HostAddress[]> {
-	const rows = (await readTable(root, "proc/net/route")).slice(1);
+function routers4(rows: readonly string[][]): HostAddress[] {
 	return rows
-		.filter((row) => (Number.parseInt(row[3] ?? "0", 16) & RTF_GATEWAY) !== 0)
-		.flatMap((row) => named(fromHex(row[2] ?? "", true), "a router of this host"));
+		.filter((row) => isRouted(row[3]))
+		.flatMap((row) => named(addressFromHex(row[2] ?? "", true), router));
 }
 
-async function gateways6(root: string): Promise<HostAddress[]> {
-	const rows = await readTable(root, "proc/net/ipv6_route");
+function routers6(rows: readonly string[][]): HostAddress[] {
 	return rows
-		.filter((row) => (Number.parseInt(row[8] ?? "0", 16) & RTF_GATEWAY) !== 0)
-		.flatMap((row) => named(fromHex(row[4] ?? "", false), "a router of this host"));
+		.filter((row) => isRouted(row[8]))
+		.flatMap((row) => named(addressFromHex(row[4] ?? "", false), router));
+}
+
+/** Interfaces that Docker, Podman and the usual Kubernetes plug-in make for the networks of containers. */
+const bridge = /^(docker\d+|docker_gwbridge|br-[0-9a-f]{12}|podman\d+|cni-podman\d+|cni\d+)$/;
+const ofContainers = "in a network of this host's containers; disconnect the container instead";
+
+function bridges4(rows: readonly string[][]): HostAddress[] {
+	return rows
+		.filter((row) => bridge.test(row[0] ?? "") && !isRouted(row[3]))
+		.flatMap((row) => {
+			const address = addressFromHex(row[1] ?? "", true);
+			const mask = addressFromHex(row[7] ?? "", true);
+			return bridged(address, mask === undefined ? 0 : ones(mask.words[0] ?? 0));
+		});
+}
+
+function bridges6(rows: readonly string[][]): HostAddress[] {
+	return rows
+		.filter((row) => bridge.test(row[9] ?? "") && !isRouted(row[8]))
+		.flatMap((row) => bridged(addressFromHex(row[0] ?? "", false), Number.parseInt(row[1] ?? "0", 16)));
+}
+
+/** Routes of no width are no network of containers. */
+function bridged(address: Network | undefined, prefix: number): HostAddress[] {
+	if (address === undefined || prefix === 0) return [];
+	return [{ address: { ...address, prefix }, why: ofContainers }];
+}
+
+function ones(word: number): number {
+	return word.toString(2).replaceAll("0", "").length;
 }
 
 /** Behind the stub 127.0.0.53 the real name servers are in a file of whoever runs the stub. */
@@ -69,53 +94,37 @@ const resolverFiles = [
 	"etc/resolv.conf",
 	"run/systemd/resolve/resolv.conf",
 	"run/NetworkManager/no-stub-resolv.conf",
+	"run/NetworkManager/resolv.conf",
 ];
 
-async function resolvers(root: string): Promise<HostAddress[]> {
-	const tables = await Promise.all(resolverFiles.map((file) => readTable(root, file)));
+/** `host` is where the host's /etc and /run lie below. */
+export async function resolverAddresses(host: string): Promise<HostAddress[]> {
+	const tables = await Promise.all(resolverFiles.map((file) => readTable(host, file)));
 	return tables.flat().flatMap(([word, address = ""]) => {
 		if (word !== "nameserver") return [];
-		try {
-			return named(parseNetwork(address.replace(/%.*/, "")), "a name server of this host");
-		} catch {
-			return [];
-		}
+		return named(tryParse(address.replace(/%.*/, "")), "a name server of this host");
 	});
-}
-
-const TCP_ESTABLISHED = "01";
-
-async function sshPeers(root: string): Promise<HostAddress[]> {
-	const ports = await sshPorts(root);
-	const tables = await Promise.all([readTable(root, "proc/net/tcp"), readTable(root, "proc/net/tcp6")]);
-	return tables.flat().flatMap(([, local = "", remote = "", state]) => {
-		const port = Number.parseInt(local.split(":")[1] ?? "", 16);
-		if (state !== TCP_ESTABLISHED || !ports.has(port)) return [];
-		return named(fromHex(remote.split(":")[0] ?? "", true), "the far end of an SSH session");
-	});
-}
-
-/** 22 and whatever sshd_config names besides. */
-async function sshPorts(root: string): Promise<Set<number>> {
-	const directory = "etc/ssh/sshd_config.d";
-	const more = await readdir(join(root, directory)).catch(() => []);
-	const files = ["etc/ssh/sshd_config", ...more.map((name) => `${directory}/${name}`)];
-	const texts = await Promise.all(files.map((file) => readText(root, file)));
-	const found = texts.flatMap((text) => [...(text ?? "").matchAll(/^\s*Port\s+(\d+)/gim)]);
-	return new Set([22, ...found.map((match) => Number(match[1]))]);
-}
-
-/** Hex digits of an address; the tables of TCP and IPv4 routes print each 32-bit word in host byte order. */
-function fromHex(hex: string, hostOrder: boolean): Network | undefined {
-	if (!/^([0-9a-fA-F]{8}|[0-9a-fA-F]{32})$/.test(hex)) return undefined;
-	const bytes = Buffer.from(hex, "hex");
-	// Both architectures we run on are little-endian.
-	if (hostOrder) bytes.swap32();
-	const network = networkFromBytes(bytes.length === 4 ? 2 : 10, bytes, 0);
-	// An IPv4 peer of a dual-stack socket is shown mapped; through text it becomes IPv4.
-	return network === undefined ? undefined : parseNetwork(formatNetwork(network));
 }
 
 function named(address: Network | undefined, why: string): HostAddress[] {
 	return address === undefined ? [] : [{ address, why }];
+}
+
+export function tryParse(text: string): Network | undefined {
+	try {
+		return parseNetwork(text);
+	} catch {
+		return undefined;
+	}
+}
+
+/** Once each, without the unspecified addresses that stand for no router. */
+export function distinct(found: readonly HostAddress[]): HostAddress[] {
+	const seen = new Set(["0.0.0.0", "::"]);
+	return found.filter(({ address }) => {
+		const text = formatNetwork(address);
+		const fresh = !seen.has(text);
+		seen.add(text);
+		return fresh;
+	});
 }

@@ -4,6 +4,7 @@ import { AddressError, formatNetwork, type Network, parseNetwork } from "../mode
 import type * as wire from "../model/picket.v1.ts";
 import type { Direction, Order } from "../model/verdict.ts";
 import { RespondError } from "./failure.ts";
+import { tooWide, widest } from "./width.ts";
 
 export interface Settings {
 	/** For what names no time to live. */
@@ -88,8 +89,6 @@ export function actionKindOf(order: Order): wire.ActionKind {
 	return actionKinds[order.kind] ?? "KIND_UNSPECIFIED";
 }
 
-/** Wider networks than these are not an attacker but a part of the internet. */
-const widest = { 4: 8, 6: 32 } as const;
 const maxPid = 4_194_304;
 
 /** Orders come from consoles as well: every field is checked as if it had no type. Throws RespondError. */
@@ -189,12 +188,10 @@ function parseTarget(address: string, limited: boolean): Network {
 		if (error instanceof AddressError) throw invalid(error.message, "give one address or network");
 		throw error;
 	}
-	const limit = widest[network.family];
-	if (limited && network.prefix < limit) {
-		throw invalid(
-			`${formatNetwork(network)} is too wide`,
-			`block networks of /${limit} or smaller for IPv${network.family}`,
-		);
+	const why = limited ? tooWide(network) : undefined;
+	if (why !== undefined) {
+		const remedy = `name networks of /${widest[network.family]} or smaller for IPv${network.family}`;
+		throw invalid(`${formatNetwork(network)} is too wide: ${why}`, remedy);
 	}
 	return network;
 }

@@ -1,6 +1,6 @@
 // The few facts about processes and the network that protection needs, read from /proc below an injectable root.
 // Text that cannot be read is absent, not an error: what that means is the caller's to decide.
-import { readFileSync, readlinkSync } from "node:fs";
+import { readFileSync, readlinkSync, statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 
@@ -37,6 +37,17 @@ export function readIdentity(root: string, pid: number): ProcessIdentity | undef
 	};
 }
 
+/** Real user id; undefined when it cannot be read. */
+export function readUid(root: string, pid: number): number | undefined {
+	try {
+		const status = readFileSync(join(root, "proc", String(pid), "status"), "latin1");
+		const uid = /^Uid:\s+(\d+)/m.exec(status)?.[1];
+		return uid === undefined ? undefined : Number(uid);
+	} catch {
+		return undefined;
+	}
+}
+
 /** What a link such as /proc/1/ns/mnt points to; undefined when it cannot be read. */
 export function readLink(root: string, path: string): string | undefined {
 	try {
@@ -61,4 +72,24 @@ export async function readTable(root: string, path: string): Promise<string[][]>
 		.split("\n")
 		.map((line) => line.trim().split(/\s+/))
 		.filter((fields) => fields[0] !== "");
+}
+
+/**
+ * Where the host's own files lie below: in a container that shares the host's pids this is init's root, else `root`.
+ */
+export function hostRoot(root: string): string {
+	const ofInit = join(root, "proc/1/root");
+	try {
+		const [here, there] = [statSync(root), statSync(ofInit)];
+		return here.dev === there.dev && here.ino === there.ino ? root : ofInit;
+	} catch {
+		return root;
+	}
+}
+
+/** Folders with the tables of the network namespaces that count as the host's: the sensor's own, and init's. */
+export function hostNets(root: string): string[] {
+	const ofInit = readLink(root, "proc/1/ns/net");
+	const same = ofInit === undefined || ofInit === readLink(root, "proc/self/ns/net");
+	return same ? ["proc/net"] : ["proc/net", "proc/1/net"];
 }

@@ -1,14 +1,20 @@
 // What is never touched, whoever asks: the floor under every policy and every console. Each question is answered
 // from the host as it is now, with the reason. On doubt the answer is "protected".
-import { contains, formatNetwork, type Network, overlaps, parseNetwork } from "../model/address.ts";
+import type { Network } from "../model/address.ts";
+import type { ProgramMatch } from "../model/refusal.ts";
+import type { RunCommand } from "./command.ts";
 import type { ContainerState } from "./containers.ts";
-import { hostAddresses } from "./host-addresses.ts";
-import { type ProcessIdentity, readIdentity, readLink, readText } from "./procfs.ts";
+import type { Inbound } from "./inbound.ts";
+import { hostRoot, type ProcessIdentity, readText } from "./procfs.ts";
+import { createAddressFloor } from "./protected-addresses.ts";
+import { createProcessFloor } from "./vital-processes.ts";
+import { createVitalPrograms } from "./vital-programs.ts";
+import { createBlockedShare } from "./width.ts";
 
 /** What the configuration adds to the floor. Addresses may be host names and may carry a port. */
 export interface ProtectedExtra {
 	readonly addresses: readonly string[];
-	/** Names or ids. */
+	/** Names or ids; a Compose project, or one service of it as PROJECT/SERVICE. */
 	readonly containers: readonly string[];
 	/** Names (comm) or paths of executables. */
 	readonly processes: readonly string[];
@@ -16,9 +22,18 @@ export interface ProtectedExtra {
 
 /** Each gives the reason why the target is protected, or undefined. */
 export interface Protection {
+	/** For whatever touches an address. */
 	address(network: Network): Promise<string | undefined>;
+	/** For a block: as above, and what all blocks together would cover. */
+	block(network: Network): Promise<string | undefined>;
 	container(state: ContainerState): Promise<string | undefined>;
 	process(identity: ProcessIdentity): string | undefined;
+	/** For a refusal on the whole host; in a container anything may be refused. */
+	program(match: ProgramMatch): string | undefined;
+	/** To be told of every accepted connection. */
+	readonly inbound: Inbound;
+	/** To be called every half minute: who was logged in then is still known when the session has ended. */
+	refresh(): Promise<void>;
 }
 
 export interface ProtectionDeps {
@@ -29,120 +44,67 @@ export interface ProtectionDeps {
 	readonly extra: () => ProtectedExtra;
 	/** Addresses of a host name; rejects when it cannot be resolved. */
 	readonly resolve: (name: string) => Promise<readonly string[]>;
+	/** For the tools that know routes and time servers; without it only files are read. */
+	readonly run?: RunCommand;
+	/** Networks that are blocked now, as canonical texts. */
+	readonly blocked: () => Iterable<string>;
 	readonly clock: () => number;
 }
 
-const floor: readonly (readonly [string, string])[] = [
-	["0.0.0.0/8", "this host itself"],
-	["127.0.0.0/8", "loopback"],
-	["::1", "loopback"],
-	["::", "this host itself"],
-	["169.254.0.0/16", "link-local: neighbours, the cloud's metadata and name servers"],
-	["fe80::/10", "link-local: routers and neighbours"],
-	["224.0.0.0/4", "multicast"],
-	["ff00::/8", "multicast, which neighbour discovery needs"],
-	["255.255.255.255", "broadcast"],
-];
-const floorNetworks = floor.map(([text, why]) => ({ network: parseNetwork(text), why }));
-
-/** Without these nobody can log in or the containers lose their keeper. Only as the host's own executables. */
-const vitalExecutables = [
-	/^(\/usr)?\/sbin\/sshd$/,
-	/^\/usr\/lib\/(openssh|ssh)\/sshd-(session|auth)$/,
-	/^(\/usr)?\/lib\/systemd\/systemd(-[a-z]+)?$/,
-	/^\/usr\/s?bin\/(dockerd|containerd|containerd-shim[-a-z0-9]*|docker-proxy|docker-init|crio|conmon|podman)$/,
-	/^\/usr\/bin\/dbus-(daemon|broker)$/,
-];
-
-/** How long an answer of the name service is used. */
-const resolvedForMs = 60_000;
-const resolveWithinMs = 2000;
-
 export function createProtection(deps: ProtectionDeps): Protection {
-	const { root, self, extra } = deps;
-	const resolved = new Map<string, { at: number; addresses: readonly string[] }>();
-
-	/** The last good answer stays when a new one cannot be had. */
-	async function resolve(name: string): Promise<readonly string[]> {
-		const known = resolved.get(name);
-		if (known !== undefined && deps.clock() - known.at < resolvedForMs) return known.addresses;
-		let timer: NodeJS.Timeout | undefined;
-		const late = new Promise<undefined>((done) => {
-			timer = setTimeout(done, resolveWithinMs, undefined);
-		});
-		const answer = await Promise.race([deps.resolve(name).catch(() => undefined), late]);
-		clearTimeout(timer);
-		const addresses = answer ?? known?.addresses ?? [];
-		resolved.set(name, { at: deps.clock(), addresses });
-		return addresses;
-	}
-
-	async function extraAddresses(): Promise<Network[]> {
-		const networks: Network[] = [];
-		for (const text of extra().addresses) {
-			const host = withoutPort(text);
-			const direct = tryParse(host);
-			const texts = direct === undefined && host !== "" ? await resolve(host) : [];
-			networks.push(...[direct, ...texts.map(tryParse)].filter((network) => network !== undefined));
-		}
-		return networks;
-	}
-
-	function ancestry(): Set<number> {
-		const pids = new Set<number>([1, self]);
-		// Bounded: a process tree this deep is damaged.
-		for (let pid = self; pids.size < 1000; ) {
-			const parent = readIdentity(root, pid)?.parentPid ?? 0;
-			if (parent <= 0 || pids.has(parent)) break;
-			pids.add(parent);
-			pid = parent;
-		}
-		return pids;
-	}
-
+	const { root, self, extra, resolve, run, clock } = deps;
+	const programs = createVitalPrograms({ host: hostRoot(root), own: [process.execPath], clock });
+	const processes = createProcessFloor({ root, self, extra: () => extra().processes, programs });
+	const addresses = createAddressFloor({
+		root,
+		extra: () => extra().addresses,
+		resolve,
+		run,
+		programs,
+		clock,
+	});
+	const tooMuch = createBlockedShare(deps.blocked, clock);
 	return {
-		async address(network) {
-			for (const { network: protectedNetwork, why } of floorNetworks) {
-				if (overlaps(protectedNetwork, network)) return why;
-			}
-			for (const { address, why } of await hostAddresses(root)) {
-				if (contains(network, address)) return `${formatNetwork(address)} is ${why}`;
-			}
-			for (const one of await extraAddresses()) {
-				if (overlaps(one, network)) return `${formatNetwork(one)} is protected by configuration`;
-			}
-			return undefined;
-		},
+		address: addresses.why,
+		block: async (network) => (await addresses.why(network)) ?? tooMuch(network),
+		process: processes,
+		program: programs.refused,
+		inbound: addresses.inbound,
+		refresh: addresses.refresh,
 
 		async container(state) {
 			if (state.self === true || (await isOwnContainer(root, state.id))) return "the sensor runs in it";
-			const names = extra().containers;
-			const listed = names.some(
-				(name) => name === state.name || (name.length >= 12 && state.id.startsWith(name)),
+			const { labels = {} } = state;
+			const label = protectedLabels.find((one) => labels[one] === "true");
+			if (label !== undefined) return `it is labelled ${label}`;
+			if (isPodSandbox(state.name, labels)) return "it holds the network of a Kubernetes pod";
+			const names = namesOf(state);
+			const listed = extra().containers.some(
+				(name) => names.includes(name) || (name.length >= 12 && state.id.startsWith(name)),
 			);
 			return listed ? "it is protected by configuration" : undefined;
 		},
-
-		process(identity) {
-			const { pid, comm } = identity;
-			if (pid === 1) return "it is the init process";
-			if (pid === self) return "it is the sensor itself";
-			if (identity.kernelThread || pid === 2 || identity.parentPid === 2) return "it is a kernel thread";
-			if (ancestry().has(pid)) return "the sensor runs below it";
-			const executable = readLink(root, `proc/${pid}/exe`)?.replace(/ \(deleted\)$/, "");
-			const listed = extra().processes;
-			if (listed.includes(comm) || (executable !== undefined && listed.includes(executable))) {
-				return "it is protected by configuration";
-			}
-			// In a container anybody may call a file /usr/sbin/sshd.
-			const mounts = readLink(root, `proc/${pid}/ns/mnt`);
-			const ofHost = mounts === undefined || mounts === readLink(root, "proc/1/ns/mnt");
-			if (ofHost && executable !== undefined && vitalExecutables.some((vital) => vital.test(executable))) {
-				return `${executable} keeps this host reachable and its containers running`;
-			}
-			return undefined;
-		},
 	};
+}
+
+const protectedLabels = ["picket.protected", "io.picket.protected"];
+
+/** cri-dockerd, containerd's CRI plug-in and CRI-O each mark the container that keeps a pod's namespaces. */
+function isPodSandbox(name: string, labels: Readonly<Record<string, string>>): boolean {
+	return (
+		name.startsWith("k8s_POD_") ||
+		labels["io.kubernetes.docker.type"] === "podsandbox" ||
+		labels["io.cri-containerd.kind"] === "sandbox" ||
+		labels["io.kubernetes.cri-o.ContainerType"] === "sandbox"
+	);
+}
+
+/** Its own, and those of the Compose project and service it belongs to. */
+function namesOf({ name, labels = {} }: ContainerState): string[] {
+	const project = labels["com.docker.compose.project"];
+	const service = labels["com.docker.compose.service"];
+	if (project === undefined) return [name];
+	return service === undefined ? [name, project] : [name, project, `${project}/${service}`];
 }
 
 /** The id of a container is in the cgroup path or, with a private cgroup namespace, in the mounts of its files. */
@@ -152,20 +114,4 @@ async function isOwnContainer(root: string, id: string): Promise<boolean> {
 	if (cgroup.includes(id)) return true;
 	const mounts = (await readText(root, "proc/self/mountinfo")) ?? "";
 	return mounts.split("\n").some((line) => line.includes(`/containers/${id}/`) && line.includes("/etc/host"));
-}
-
-/** "console.example:7000", "[2001:db8::1]:7000", "10.0.0.0/8" → the part that names a host or network. */
-function withoutPort(text: string): string {
-	const bracketed = /^\[([^\]]+)\](:\d+)?$/.exec(text);
-	if (bracketed !== null) return bracketed[1] ?? "";
-	const parts = text.split(":");
-	return parts.length === 2 ? (parts[0] ?? "") : text;
-}
-
-function tryParse(text: string): Network | undefined {
-	try {
-		return parseNetwork(text);
-	} catch {
-		return undefined;
-	}
 }

@@ -9,7 +9,7 @@ import { describeError } from "./failure.ts";
 import type { Firewall } from "./firewall.ts";
 import type { Entry, Ledger } from "./ledger.ts";
 import type { Block } from "./sets.ts";
-import { beginOf, inverseOf, takesBack } from "./undo.ts";
+import { inverseOf, takesBack } from "./undo.ts";
 
 export interface RecoveryDeps {
 	readonly clock: () => number;

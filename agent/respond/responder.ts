@@ -19,6 +19,8 @@ import type { ContainerRuntime } from "./containers.ts";
 import { createExpiry } from "./expiry.ts";
 import { describeError, type FailureCode, RespondError } from "./failure.ts";
 import { createFirewall, type FirewallOptions } from "./firewall.ts";
+import { watchFloor } from "./floor-watch.ts";
+import type { Inbound } from "./inbound.ts";
 import { createKeeper, type KeeperOptions } from "./keeper.ts";
 import type { ProcessSignaller } from "./kill.ts";
 import { watchKillSwitch } from "./kill-switch.ts";
@@ -84,6 +86,8 @@ export interface HostResponder extends Responder {
 	disabledBy(): string | undefined;
 	/** Both in a sentence each, for the status. */
 	problems(): string[];
+	/** To be told of every connection that this host accepts. */
+	readonly inbound: Inbound;
 	/** Waits for running acts; later orders are refused. What is in force stays, with its time to live. */
 	close(): Promise<void>;
 }
@@ -117,7 +121,17 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 		},
 	};
 	const resolve = deps.resolve ?? lookupAll;
-	const protection = createProtection({ root, self, extra: deps.protectedExtra, resolve, clock });
+	const blocked = () => blocksOf(ledger).map(({ target }) => target);
+	const protection = createProtection({
+		root,
+		self,
+		extra: deps.protectedExtra,
+		resolve,
+		run,
+		blocked,
+		clock,
+	});
+	const watch = watchFloor({ protection, blocked, lift, failed: (error) => logger.error(error) });
 	const kill = { processes: deps.processes, root };
 	const connections = createConnections({
 		run,
@@ -247,10 +261,7 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 		const act = await prepare(parsed, context, action.id ?? "");
 		action.target = act.target;
 		action.targetName = act.targetName;
-		if (act.protectedBecause !== undefined) {
-			const message = `${act.targetName} is never touched: ${act.protectedBecause}`;
-			throw refusal("PICKET_TARGET_PROTECTED", message, "act on a narrower target");
-		}
+		await refuseProtected(act);
 		const slot = act.takesBack ? undefined : takeSlot(given, context, act.target);
 		try {
 			await inLane(act.lane, () => carryOut(act, doing, slot));
@@ -281,6 +292,26 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 		return context.mode === "observe" ? "observe mode of this line of the policy" : undefined;
 	}
 
+	/** Ends a block of what the host has come to depend on since. */
+	async function lift(target: string, why: string): Promise<void> {
+		const context = {
+			requester: "floor",
+			reason: `never blocked: ${why}`,
+			alertId: "",
+			eventTime: undefined,
+		};
+		const action = await order({ kind: "unblock", address: target }, context);
+		deps.onAction?.(action);
+	}
+
+	/** The floor nobody can configure away. */
+	async function refuseProtected(act: Act): Promise<void> {
+		const why = await act.protectedBecause();
+		if (why === undefined) return;
+		const message = `${act.targetName} is never touched: ${why}`;
+		throw refusal("PICKET_TARGET_PROTECTED", message, "act on a narrower target");
+	}
+
 	async function carryOut(act: Act, doing: Doing, slot: Slot | undefined): Promise<void> {
 		const { action, steps, arrived } = doing;
 		if (await act.unchanged(steps)) {
@@ -300,6 +331,8 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 		if (act.expires() > 0) action.expires = new Date(act.expires()).toISOString();
 		await announce(act, doing);
 		try {
+			// Once more and last of all: it may have waited for its turn, and an admin may have logged in meanwhile.
+			await refuseProtected(act);
 			const { outcome, seenAt } = await act.run(steps);
 			action.outcome = outcome;
 			if (outcome === "OUTCOME_VERIFIED") action.secondsToEffect = secondsBetween(arrived, seenAt);
@@ -392,8 +425,10 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 				...breakers.open().map(breakerText),
 			];
 		},
+		inbound: protection.inbound,
 		async close() {
 			closed = true;
+			watch.close();
 			killSwitch.close();
 			expiry.close();
 			reconciler.close();
@@ -426,6 +461,10 @@ function takesOut({ kind }: Order): Request["container"] {
 
 function secondsBetween(from: number, to: number): number {
 	return Math.max(shortestSeconds, (to - from) / 1000);
+}
+
+function blocksOf(ledger: Ledger): Entry[] {
+	return ledger.entries().filter((entry) => entry.kind === "block");
 }
 
 function refusal(code: FailureCode, message: string, remedy: string): RespondError {

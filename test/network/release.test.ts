@@ -7,7 +7,6 @@ import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
-import { parseNetwork } from "../../agent/model/address.ts";
 import { openAudit } from "../../agent/respond/audit.ts";
 import { verifyAudit } from "../../agent/respond/audit-read.ts";
 import { createRunner } from "../../agent/respond/command.ts";
@@ -132,7 +131,8 @@ describe("the release script", () => {
 			for (const family of ["v4", "v6"] as const) {
 				const address = addresses.near[family];
 				host.ledger.put(entryOf("block", address));
-				expect(await firewall.block(parseNetwork(address), 60, [])).toBe(true);
+				const block = { target: address, ttlSeconds: 60, direction: "both" } as const;
+				expect(await firewall.block(block, [])).toBe(true);
 			}
 			// And what versions to come may have in other tables.
 			for (const line of ["-N PICKET-RAW", "-I PREROUTING -j PICKET-RAW", "-A PICKET-RAW -j RETURN"])

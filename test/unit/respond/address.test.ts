@@ -1,9 +1,11 @@
-import { isIP } from "node:net";
+import { BlockList, isIP } from "node:net";
 import { describe, expect, it } from "vitest";
 import {
+	carried4,
 	contains,
 	containsBytes,
 	formatNetwork,
+	type Network,
 	overlaps,
 	parseNetwork,
 } from "../../../agent/model/address.ts";
@@ -50,6 +52,18 @@ describe("an address", () => {
 		[":1:2:3:4:5:6:7", "like 2001:db8::1"],
 		["--help", "not an IP"],
 		["1.2.3.4 timeout 0", "not an IP"],
+		["127.1", "four decimal"],
+		["2130706433", "four decimal"],
+		["0x7f000001", "four decimal"],
+		["0177.0.0.1", "leading zeros"],
+		["１２７.0.0.1", "not an IP"],
+		["127.0.0.1\0.example", "not an IP"],
+		["127.0.0.1%lo", "not an IP"],
+		["::ffff:127.0.0.01", "leading zeros"],
+		["::ffff:10.0.0.1/104", "bits set after its prefix"],
+		["10.1.2.3/8", "write 10.0.0.0/8"],
+		["0.0.0.0/-1", "prefix length"],
+		["1.2.3.4/32/32", "prefix length"],
 	])("written as %j is refused with the way to write it", (text, message) => {
 		expect(() => parseNetwork(text)).toThrow(message);
 	});
@@ -130,5 +144,90 @@ describe("networks", () => {
 		const six = Buffer.from("20010db8000000000000000000000001", "hex");
 		expect(containsBytes(net("2001:db8::/32"), 10, six, 0)).toBe(true);
 		expect(containsBytes(net("2001:db8::2"), 10, six, 0)).toBe(false);
+	});
+});
+
+/** The slow way: whole addresses as one number. */
+function range({ family, words, prefix }: Network): { first: bigint; last: bigint } {
+	const first = words.reduce((sum, word) => (sum << 32n) | BigInt(word), 0n);
+	return { first, last: first + (1n << BigInt((family === 4 ? 32 : 128) - prefix)) - 1n };
+}
+
+describe("20,000 random pairs of networks", () => {
+	let seed = 7;
+	const random = (below: number) => {
+		seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
+		return Math.floor((seed / 2 ** 32) * below);
+	};
+	// Few bits differ, so that there are pairs that overlap and pairs that miss by one.
+	const word = () => (random(2) === 0 ? 0 : 1 << random(32)) >>> 0;
+	const carriers = [
+		[0, 0, 0xffff],
+		[0, 0, 0],
+		[0x64ff9b, 0, 0],
+		[0x64ff9b, 0x10000, 0],
+		[0x20020000 | random(99), 0, 0],
+	];
+
+	function network(family: 4 | 6): Network {
+		const width = family === 4 ? 32 : 128;
+		const prefix = random(width + 1);
+		const start = random(2) === 0 ? (carriers[random(carriers.length)] ?? []) : [word(), word(), word()];
+		const words = family === 4 ? [word()] : [...start, word()];
+		const kept = words.map((one, index) => {
+			const bits = Math.min(32, Math.max(0, prefix - index * 32));
+			return Number((BigInt(one) >> BigInt(32 - bits)) << BigInt(32 - bits));
+		});
+		return { family, words: kept, prefix };
+	}
+
+	it("contain and overlap each other as numbers and the platform's own list say", () => {
+		const seen = { overlapping: 0, containing: 0 };
+		for (let round = 0; round < 20_000; round++) {
+			const family = random(2) === 0 ? 4 : 6;
+			const [one, two] = [network(family), network(family)];
+			const [a, b] = [range(one), range(two)];
+			const told = `${formatNetwork(one)} ${formatNetwork(two)}`;
+			expect(overlaps(one, two), told).toBe(a.first <= b.last && b.first <= a.last);
+			expect(contains(one, two), told).toBe(a.first <= b.first && b.last <= a.last);
+			if (overlaps(one, two)) seen.overlapping++;
+			if (contains(one, two)) seen.containing++;
+			if (round % 20 !== 0) continue;
+			const list = new BlockList();
+			const single = { ...two, prefix: family === 4 ? 32 : 128 };
+			list.addSubnet(formatNetwork({ ...one, prefix: single.prefix }), one.prefix, `ipv${family}`);
+			expect(list.check(formatNetwork(single), `ipv${family}`), told).toBe(contains(one, single));
+		}
+		expect(seen.overlapping).toBeGreaterThan(2000);
+		expect(seen.containing).toBeGreaterThan(1000);
+	});
+
+	it("carry in IPv6 exactly the IPv4 addresses that are written in it", () => {
+		let carrying = 0;
+		for (let round = 0; round < 20_000; round++) {
+			const outer = network(6);
+			const inner = { family: 4, words: [word()], prefix: 32 } as const;
+			const [four = 0] = inner.words;
+			const written = [
+				...[
+					[0, 0, 0xffff],
+					[0, 0, 0],
+					[0x64ff9b, 0, 0],
+				].map((start) => [...start, four]),
+				[(0x20020000 | (four >>> 16)) >>> 0, ((four & 0xffff) << 16) >>> 0, 0, 0],
+			].map((words) => range({ family: 6, words, prefix: 128 }).first);
+			const { first, last } = range(outer);
+			// A 6to4 address stands for its whole /48.
+			const expected = written.some((one, index) => {
+				const end = index === 3 ? one + (1n << 80n) - 1n : one;
+				return first <= end && one <= last;
+			});
+			const local = overlaps(outer, { family: 6, words: [0x64ff9b, 0x10000, 0, 0], prefix: 48 });
+			const got = carried4(outer).some((one) => contains(one, inner));
+			if (expected) carrying++;
+			if (!local) expect(got, `${formatNetwork(outer)} ${formatNetwork(inner)}`).toBe(expected);
+			else if (expected) expect(got).toBe(true);
+		}
+		expect(carrying).toBeGreaterThan(1000);
 	});
 });
