@@ -5,11 +5,11 @@ import type { Container, Process } from "../model/process.ts";
 import { AF_INET, AF_INET6 } from "../model/remote.ts";
 import { type Finding, type Mode, responseText } from "../model/verdict.ts";
 import { PolicyEngine } from "./engine.ts";
-import { scopeWords } from "./explain.ts";
+import { placeText, scopeWords } from "./explain.ts";
 import { findingOf } from "./finding.ts";
 import { whyAfterTheFact } from "./kernel.ts";
 import { parsePeer } from "./peer.ts";
-import { mostCautious, type Place, type Policy, type Ruling, type Scope } from "./policy.ts";
+import { mostCautious, type Policy, type Ruling, type Scope } from "./policy.ts";
 import { createResponses, type Responses } from "./responses.ts";
 
 export interface Question {
@@ -55,9 +55,6 @@ export function ask(policy: Policy, configured: Mode, question: Question): reado
 		...silent.map((scope) => ({ scope, ruling: undefined, words: ["nothing here stands against it"] })),
 	];
 }
-
-/** "policy.yaml:7". */
-export const placeText = ({ file, line }: Place): string => `${file}:${line}`;
 
 /** "web-user (policy.yaml:2): the host outside containers". */
 export function scopeTitle(scope: Scope): string {

@@ -1,6 +1,6 @@
 // The policy in sentences, each with the line it stands on: for people who want to know what is in force.
 import { responseText } from "../model/verdict.ts";
-import type { Lists, Place, Policy, ResponseRule, Ruling, Scope } from "./policy.ts";
+import type { List, Lists, Place, Policy, ResponseRule, Ruling, Scope } from "./policy.ts";
 
 export interface Sentence {
 	/** Undefined: of the policy as a whole. */
@@ -38,33 +38,45 @@ function explainScope(scope: Scope): Sentence[] {
 	const mode = { off: " Off: not judged.", observe: " Only observed.", enforce: "" }[scope.mode];
 	return [
 		{ place: scope.place, text: `Scope "${scope.name}": ${scopeWords(scope)}.${mode}` },
-		...explainLists(scope.processes, "may be executed"),
-		...explainFlag(scope.notFromImage, "what is not from the image may be executed"),
-		...explainLists(scope.reads, "may be read"),
-		...explainLists(scope.writes, "may be written"),
-		...explainLists(scope.peers, "may be connected to"),
-		...explainLists(scope.incoming, "may be connected from, or on a port of here"),
-		...explainLists(scope.listening, "may be waited on for others"),
-		...explainLists(scope.users, "may execute anything"),
-		...explainLists(scope.capabilities, "may a program be executed with"),
-		...explainLists(scope.images, "may be a container's image"),
-		...explainLists(scope.mounts, "may be mounted from the host"),
-		...explainFlag(scope.privileged, "a container may be privileged"),
-		...explainFlag(scope.hostNamespaces, "a container may share the host's namespaces"),
+		...explainLists(scope.processes, "be executed"),
+		...explainFlag(scope.notFromImage, "what is not from its image be executed"),
+		...explainLists(scope.reads, "be read"),
+		...explainLists(scope.writes, "be written"),
+		...explainLists(scope.peers, "be connected to"),
+		...explainLists(scope.incoming, "come in"),
+		...explainLists(scope.listening, "be listened on"),
+		...explainLists(scope.users, "execute anything"),
+		...explainLists(scope.capabilities, "be held by what is executed"),
+		...explainLists(scope.images, "be run as a container"),
+		...explainLists(scope.mounts, "be mounted into a container"),
+		...explainFlag(scope.privileged, "a container be privileged"),
+		...explainFlag(scope.hostNamespaces, "a container share namespaces with the host"),
 	];
 }
 
-function explainLists({ deny, alert, leftOut }: Lists<unknown>, may: string): Sentence[] {
+function explainLists({ deny, alert, leftOut }: Lists<unknown>, verb: string): Sentence[] {
 	return [
-		...(deny ?? []).map(({ text, place }) => ({ place, text: `${text} never ${may}.` })),
-		...(alert ?? []).map(({ text, place }) => ({ place, text: `${text} ${may}, and is told.` })),
-		...(leftOut ? [{ place: leftOut.place, text: `Only ${leftOut.text} ${may}.` }] : []),
+		...byPlace(deny).map(({ place, text }) => ({ place, text: `${text} may never ${verb}.` })),
+		...byPlace(alert).map(({ place, text }) => ({ place, text: `${text} may ${verb}, which is told.` })),
+		...(leftOut ? [{ place: leftOut.place, text: `Only ${leftOut.text} may ${verb}.` }] : []),
 	];
 }
 
-function explainFlag(ruling: Ruling | undefined, may: string): Sentence[] {
+/** What stands on one line is one sentence. */
+function byPlace(list: List<unknown>): Sentence[] {
+	const lines = Map.groupBy(list ?? [], ({ place }) => placeText(place));
+	return [...lines.values()].map((those) => ({
+		place: those[0]?.place,
+		text: those.map(({ text }) => text).join(", "),
+	}));
+}
+
+/** "policy.yaml:7". */
+export const placeText = ({ file, line }: Place): string => `${file}:${line}`;
+
+function explainFlag(ruling: Ruling | undefined, what: string): Sentence[] {
 	if (ruling === undefined) return [];
-	const text = ruling.tier === "deny" ? `Never: ${may}.` : `Told: ${may}.`;
+	const text = ruling.tier === "deny" ? `Never may ${what}.` : `When ${what}, it is told.`;
 	return [{ place: ruling.place, text }];
 }
 

@@ -1,5 +1,6 @@
 // Policies, processes, containers and events made up for tests of the policy.
 import { expect } from "vitest";
+import { type Network, parseNetwork } from "../../../agent/model/address.ts";
 import type { EventView, Text } from "../../../agent/model/event.ts";
 import { EventKind, type Observation, Text as TextField } from "../../../agent/model/event.ts";
 import type { Container, Process } from "../../../agent/model/process.ts";
@@ -127,3 +128,27 @@ export function violations(
 }
 export const rules = (policy: Policy, observation: Observation) =>
 	violations(policy, observation).map(({ rule }) => rule);
+
+/** Of a socket's own end and its other one, as accept, listen and bind have them. */
+export function socket(
+	kind: "accept" | "listen" | "bind",
+	ends: { local?: string; localPort: number; remote?: string },
+	actor = process(),
+	more: Partial<EventView> = {},
+): Observation {
+	const bytesOf = ({ words }: Network): Buffer => {
+		const bytes = Buffer.alloc(words.length * 4);
+		words.forEach((word, index) => {
+			bytes.writeUInt32BE(word, index * 4);
+		});
+		return bytes;
+	};
+	const local = bytesOf(parseNetwork(ends.local ?? "0.0.0.0"));
+	const remote = bytesOf(parseNetwork(ends.remote ?? (local.length === 4 ? "0.0.0.0" : "::")));
+	const seen = event({
+		...{ kind: EventKind[kind], family: local.length === 4 ? 2 : 10, localPort: ends.localPort },
+		...{ remotePort: ends.remote === undefined ? 0 : 50_000, localAddressStart: 0, ...more },
+	});
+	const bytes = Buffer.concat([local, remote]);
+	return { event: { ...seen, bytes, remoteAddressStart: local.length }, process: actor };
+}
