@@ -7,6 +7,7 @@ import { type Finding, type Mode, responseText } from "../model/verdict.ts";
 import { PolicyEngine } from "./engine.ts";
 import { placeText, scopeWords } from "./explain.ts";
 import { findingOf } from "./finding.ts";
+import { isExecutable } from "./judge.ts";
 import { whyAfterTheFact } from "./kernel.ts";
 import { parsePeer } from "./peer.ts";
 import { mostCautious, type Policy, type Ruling, type Scope } from "./policy.ts";
@@ -44,7 +45,8 @@ export function ask(policy: Policy, configured: Mode, question: Question): reado
 	const { process } = observation;
 	const answers: Answer[] = [];
 	const responses = createResponses(policy);
-	engine.rulings(observation, (scope, ruling) => {
+	engine.rulings(observation, (scope, found) => {
+		const ruling = inKernel(scope, found, process) ?? found;
 		const finding = findingOf(scope, ruling, observation, process, names);
 		const mode = mostCautious(configured, scope.mode);
 		answers.push({ scope, ruling, words: wordsOf(scope, ruling, mode, finding, observation, responses) });
@@ -54,6 +56,13 @@ export function ask(policy: Policy, configured: Mode, question: Question): reado
 		...answers,
 		...silent.map((scope) => ({ scope, ruling: undefined, words: ["nothing here stands against it"] })),
 	];
+}
+
+/** Of the lines that deny a program, one that the kernel refuses by, if there is one. */
+function inKernel(scope: Scope, ruling: Ruling, { exe, comm }: Process): Ruling | undefined {
+	if (ruling.list !== "processes.deny") return undefined;
+	const matching = (scope.processes.deny ?? []).filter(({ match }) => isExecutable(match, exe, comm));
+	return matching.find((line) => whyAfterTheFact(scope, line) === undefined);
 }
 
 /** "web-user (policy.yaml:2): the host outside containers". */

@@ -108,7 +108,8 @@ function findExecutable(list: readonly Line<Executable>[] | undefined, process: 
 	return undefined;
 }
 
-function isExecutable({ glob, byName }: Executable, exe: string, comm: string): boolean {
+/** A latin1 path, and the name of the thread. */
+export function isExecutable({ glob, byName }: Executable, exe: string, comm: string): boolean {
 	if (!byName) return matchesText(glob, exe);
 	// comm is cut at 15 bytes and names the script, not its interpreter.
 	return matchesText(glob, comm) || matchesText(glob, exe, exe.lastIndexOf("/") + 1);
