@@ -83,13 +83,17 @@ export class PolicyEngine {
 		const container = process.cgroup?.container;
 		if (container === undefined) return this.#host;
 		let membership = this.#ofContainer.get(container);
-		if (membership === undefined || membership.known !== container.known) {
-			const set = scopeSet(this.#containerScopes.filter((scope) => isSelected(scope, container)));
-			membership = { known: container.known, set, image: false, making: false, namespaces: false };
-			this.#ofContainer.set(container, membership);
-		}
+		if (membership === undefined || membership.known !== container.known) membership = this.#enter(container);
 		if (membership.set.judgesContainers) this.#judgeContainer(membership, container, process, onRuling);
 		return membership.set;
+	}
+
+	/** On its own: a closure would cost every event memory for what it holds. */
+	#enter(container: Container): Membership {
+		const set = scopeSet(this.#containerScopes.filter((scope) => isSelected(scope, container)));
+		const membership = { known: container.known, set, image: false, making: false, namespaces: false };
+		this.#ofContainer.set(container, membership);
+		return membership;
 	}
 
 	/** Each fact once, with the first event after it became known. */

@@ -1,5 +1,6 @@
 // What one scope says about one event. Allocates nothing: a ruling is a line of the policy, which is there already.
-// In each list an act is judged by deny first, then alert, then allow; lists do not know of each other.
+// In each list an act is judged by deny first, then alert, then allow; lists do not know of each other. They are walked
+// by index, which makes no iterator, whatever the optimiser does.
 import { EventFlag, type EventView, EventKind as Kind, Text } from "../model/event.ts";
 import type { Container, Process } from "../model/process.ts";
 import { AF_INET, AF_INET6 } from "../model/remote.ts";
@@ -104,7 +105,10 @@ function judgeExec(scope: Scope, process: Process, names: Names, on: OnRuling): 
 
 function findExecutable(list: readonly Line<Executable>[] | undefined, process: Process): Ruling | undefined {
 	if (list === undefined) return undefined;
-	for (const line of list) if (isExecutable(line.match, process.exe, process.comm)) return line;
+	for (let index = 0; index < list.length; index++) {
+		const line = list[index];
+		if (line !== undefined && isExecutable(line.match, process.exe, process.comm)) return line;
+	}
 	return undefined;
 }
 
@@ -117,7 +121,10 @@ export function isExecutable({ glob, byName }: Executable, exe: string, comm: st
 
 function isProgram(programs: readonly Executable[], exe: string, comm: string): boolean {
 	if (exe === "" && comm === "") return false;
-	for (const program of programs) if (isExecutable(program, exe, comm)) return true;
+	for (let index = 0; index < programs.length; index++) {
+		const program = programs[index];
+		if (program !== undefined && isExecutable(program, exe, comm)) return true;
+	}
 	return false;
 }
 
@@ -129,12 +136,18 @@ function decideUser(users: Lists<Who>, uid: number, names: Names): Ruling | unde
 
 function findUser(list: readonly Line<Who>[] | undefined, uid: number, names: Names): Ruling | undefined {
 	if (list === undefined) return undefined;
-	for (const line of list) if (isUser(line.match, uid, names)) return line;
+	for (let index = 0; index < list.length; index++) {
+		const line = list[index];
+		if (line !== undefined && isUser(line.match, uid, names)) return line;
+	}
 	return undefined;
 }
 
 function isOneOf(users: readonly Who[], uid: number, names: Names): boolean {
-	for (const who of users) if (isUser(who, uid, names)) return true;
+	for (let index = 0; index < users.length; index++) {
+		const who = users[index];
+		if (who !== undefined && isUser(who, uid, names)) return true;
+	}
 	return false;
 }
 
@@ -145,33 +158,39 @@ function isUser(who: Who, uid: number, names: Names): boolean {
 function decideCapabilities(lists: Lists<number>, process: Process): Ruling | undefined {
 	const { deny, alert, allow, leftOut } = lists;
 	if (deny === undefined && alert === undefined && leftOut === undefined) return undefined;
-	// As doubles, which hold all of them exactly: big integers would be made anew for each bit.
+	// As two words: big integers, and doubles above 2^31, would be made anew for every bit.
 	const effective = Number(process.capabilities);
 	const permitted = Number(process.capabilitiesPermitted);
-	const told = findCapability(deny, effective, permitted) ?? findCapability(alert, effective, permitted);
+	const low = (effective % 2 ** 32) | (permitted % 2 ** 32);
+	const high = (effective / 2 ** 32) | (permitted / 2 ** 32);
+	const told = findCapability(deny, low, high) ?? findCapability(alert, low, high);
 	if (told !== undefined || leftOut === undefined) return told;
 	for (let bit = 0; bit < capabilityBits; bit++)
-		if ((holds(effective, bit) || holds(permitted, bit)) && !isListed(allow, bit)) return leftOut;
+		if (holds(low, high, bit) && !isListed(allow, bit)) return leftOut;
 	return undefined;
 }
 
 function findCapability(
 	list: readonly Line<number>[] | undefined,
-	effective: number,
-	permitted: number,
+	low: number,
+	high: number,
 ): Ruling | undefined {
 	if (list === undefined) return undefined;
-	for (const line of list) if (holds(effective, line.match) || holds(permitted, line.match)) return line;
+	for (let index = 0; index < list.length; index++) {
+		const line = list[index];
+		if (line !== undefined && holds(low, high, line.match)) return line;
+	}
 	return undefined;
 }
 
 function isListed(list: readonly Line<number>[] | undefined, bit: number): boolean {
-	if (list !== undefined) for (const line of list) if (line.match === bit) return true;
+	if (list === undefined) return false;
+	for (let index = 0; index < list.length; index++) if (list[index]?.match === bit) return true;
 	return false;
 }
 
-function holds(capabilities: number, bit: number): boolean {
-	return Math.floor(capabilities / 2 ** bit) % 2 === 1;
+function holds(low: number, high: number, bit: number): boolean {
+	return (((bit < 32 ? low : high) >>> (bit & 31)) & 1) === 1;
 }
 
 function judgeOpen(scope: Scope, event: EventView, on: OnRuling): void {
@@ -201,7 +220,10 @@ function findPath(list: readonly Line<Glob>[] | undefined, event: EventView): Ru
 	const size = event.textSize(Text.path);
 	if (size === 0) return undefined;
 	const start = event.textStart(Text.path);
-	for (const line of list) if (matchesBytes(line.match, event.bytes, start, start + size)) return line;
+	for (let index = 0; index < list.length; index++) {
+		const line = list[index];
+		if (line !== undefined && matchesBytes(line.match, event.bytes, start, start + size)) return line;
+	}
 	return undefined;
 }
 
@@ -233,7 +255,10 @@ function findPeer(
 	port: number,
 ): Ruling | undefined {
 	if (list === undefined) return undefined;
-	for (const line of list) if (peerMatches(line.match, family, bytes, start, port)) return line;
+	for (let index = 0; index < list.length; index++) {
+		const line = list[index];
+		if (line !== undefined && peerMatches(line.match, family, bytes, start, port)) return line;
+	}
 	return undefined;
 }
 

@@ -33,7 +33,8 @@ it("adding an allow only takes violations of that list away", () => {
 		const [before, after] = [scopes, added.scopes].map((each) => policyOf(JSON.stringify({ scopes: each })));
 		if (before === undefined || after === undefined) throw new Error("unreachable");
 		for (let act = 0; act < 10; act++) {
-			const seen = randomAct(random, random.below(3) === 0 ? undefined : randomContainer(random));
+			const inside = random.below(4) === 0 ? undefined : randomContainer(random);
+			const seen = randomAct(random, inside, added.section);
 			const was = decisions(before, seen);
 			const is = decisions(after, seen);
 			const others = (all: string[]) => all.filter((each) => ruleOf(each) !== added.rule).map(shape);

@@ -46,7 +46,14 @@ const broad: Readonly<Record<string, string>> = {
 	...{ processes: "*", peers: "0.0.0.0/0", incoming: "0.0.0.0/0", listening: "1-65535", users: "33" },
 	...{ images: "*", mounts: "/**", files: "/**" },
 };
-const places = ["host", "containers", { image: "nginx:*" }, { name: "web-*" }, { labels: { tier: "front" } }];
+const places = [
+	"host",
+	"containers",
+	"containers",
+	{ image: "nginx:*" },
+	{ name: "web-*" },
+	{ labels: { tier: "front" } },
+];
 
 export type Section = Record<string, string[]>;
 export interface RandomScope {
@@ -60,7 +67,7 @@ export function randomScopes(random: Random): RandomScope[] {
 		if (random.below(6) === 0) scope.user = random.pick(["root", "www-data"]);
 		if (random.below(6) === 0) scope.program = random.pick(programs);
 		for (const [section, from] of Object.entries(entries)) {
-			if (random.below(3) > 0) continue;
+			if (random.below(2) > 0) continue;
 			scope[section] = listsOf(random, ["allow", "alert", "deny"], from);
 		}
 		if (random.below(2) === 0) {
@@ -73,7 +80,7 @@ export function randomScopes(random: Random): RandomScope[] {
 
 function listsOf(random: Random, keys: readonly string[], from: readonly string[]): Section {
 	return Object.fromEntries(
-		keys.filter(() => random.below(2) === 0).map((key) => [key, random.some(from, 3)] as const),
+		keys.filter(() => random.below(4) > 0).map((key) => [key, random.some(from, 3)] as const),
 	);
 }
 
@@ -93,7 +100,7 @@ export function addAllow(random: Random, scopes: readonly RandomScope[]) {
 	const entry =
 		(random.below(2) === 0 ? broad[section] : undefined) ?? random.pick(entries[section] ?? paths);
 	list?.splice(random.below(list.length + 1), 0, entry);
-	return { scopes: more, rule: `policy/${scope.name}/${section}.${key}` };
+	return { scopes: more, section, rule: `policy/${scope.name}/${section}.${key}` };
 }
 
 export function randomContainer(random: Random): Container {
@@ -112,7 +119,11 @@ export function randomContainer(random: Random): Container {
 	});
 }
 
-export function randomAct(random: Random, box: Container | undefined): Observation {
+/** Kinds of acts by what they are judged on; the rest is judged on executions. */
+const kinds = ["peers", "incoming", "listening", "files"];
+
+/** `section`: what the act is about, more often than not. */
+export function randomAct(random: Random, box: Container | undefined, section?: string): Observation {
 	const exe = random.pick(["/usr/bin/nginx", "/usr/bin/sh", "/opt/a/b", "/tmp/x", ""]);
 	const capability = () => (random.below(2) === 0 ? 0n : 1n << BigInt(random.pick([0, 13, 21, 39])));
 	const actor = process(
@@ -130,7 +141,8 @@ export function randomAct(random: Random, box: Container | undefined): Observati
 		[127, 0, 0, 1],
 	]);
 	const port = random.pick([443, 8080, 22]);
-	switch (random.below(6)) {
+	const wanted = section === undefined || random.below(4) === 0 ? random.below(6) : kinds.indexOf(section);
+	switch (wanted) {
 		case 0:
 			return { ...connect(address, port), process: actor };
 		case 1:
