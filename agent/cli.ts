@@ -175,6 +175,50 @@ withSocket(rules.command("reload"))
 	.description("have the running sensor read rules and policy again; exit status 1 when something is refused")
 	.action(async (flags) => end(await (await import("./commands/inspect.ts")).reload(flags)));
 
+const policy = program.command("policy").description("look at the policy, and ask what it would do");
+function withPolicy(command: Command): Command {
+	return command
+		.option("--config <file>", "configuration")
+		.option("--policy <file>", "policy (default: /etc/picket/policy.yaml)")
+		.option("--json", "print JSON");
+}
+policy
+	.command("check <files...>")
+	.description("load policies as a sensor would and say what is wrong with them, with the place")
+	.option("--strict", "warnings count as errors")
+	.option("--json", "print JSON")
+	.addHelpText("after", "\nExit status: 0 all is well; 1 an error in a policy; 2 a file cannot be read.")
+	.action(async (files: string[], flags) =>
+		say((await import("./commands/policy.ts")).checkPolicies(files, flags, await page())),
+	);
+withPolicy(policy.command("show"))
+	.description("the policy as it takes effect, with what it includes, each sentence with its file and line")
+	.action(async (flags) => say((await import("./commands/policy.ts")).showPolicy(flags, await page())));
+withPolicy(policy.command("explain"))
+	.description("what a process, peer or file would get, and by which line")
+	.option(
+		"--process <exe>",
+		"the program, by path or name: who acts, or what is executed when nothing else is asked",
+	)
+	.option("--by <exe>", "the program that executes it")
+	.option("--user <user>", "effective user, by name or number", "root")
+	.option("--container <name>", "in a container of that name")
+	.option("--image <image>", "in a container of that image")
+	.option("--label <key=value>", "in a container with that label (repeatable)", append(text))
+	.option("--peer <address:port>", "connecting there")
+	.option("--incoming <address:port>", "taking a connection from that address on that port of here")
+	.option("--listen <address:port>", "waiting for others there; a port alone will do")
+	.option("--file <path>", "opening that file for reading")
+	.option("--write", "for writing")
+	.action(async (flags) => say((await import("./commands/policy.ts")).explainPolicies(flags, await page())));
+policy
+	.command("schema")
+	.description("the JSON schema of the policy file, for editors")
+	.action(async () => {
+		const { policyJsonSchema } = await import("./policy/schema.ts");
+		say({ text: JSON.stringify(policyJsonSchema(), null, 2), status: 0 });
+	});
+
 withCapture(program.command("record"))
 	.description("write raw events to a file")
 	.requiredOption("-o, --out <file>", "file to write")

@@ -7,7 +7,8 @@ import { loadRules, type RuleFile, type RuleSet } from "./detect/load.ts";
 import { isSamplesFile } from "./detect/samples.ts";
 import { CommandError, problemText } from "./failure.ts";
 import type { Problem } from "./model/verdict.ts";
-import { defaultPolicy, loadPolicy, type Policy } from "./policy/load.ts";
+import { defaultPolicy, loadPolicy } from "./policy/load.ts";
+import type { Policy } from "./policy/policy.ts";
 import { createReader, readTextFile, yamlPaths } from "./rule-files.ts";
 
 export const defaultConfigPath = "/etc/picket/picket.yaml";
@@ -45,19 +46,35 @@ export interface LoadedPolicy {
 	readonly hash: string;
 }
 
-/** A policy from text, for consoles and files. `policy` is undefined when it has an error. */
+export interface CheckedPolicy {
+	/** Undefined when it has an error. */
+	readonly loaded: LoadedPolicy | undefined;
+	readonly problems: readonly Problem[];
+	/** Every file that was read for it, with its text. */
+	readonly texts: ReadonlyMap<string, string>;
+}
+
+/** A policy from text, for consoles and files. Without `readIncluded` it can include templates alone. */
 export function checkPolicy(
 	text: string,
 	file: string,
-): { loaded: LoadedPolicy | undefined; problems: readonly Problem[] } {
-	const { policy, problems } = loadPolicy(text, file);
-	return { loaded: policy && { policy, problems, hash: sha256(text) }, problems };
+	readIncluded?: (path: string) => string,
+): CheckedPolicy {
+	const { policy, problems, texts } = loadPolicy(text, file, readIncluded ? { read: readIncluded } : {});
+	const hash = sha256([...texts.values()].join("\0"));
+	return { loaded: policy && { policy, problems, hash }, problems, texts };
+}
+
+/** The same from a file. Throws CommandError when it cannot be read. */
+export function checkPolicyFile(path: string): CheckedPolicy {
+	const reader = createReader();
+	return checkPolicy(read(path, "the policy", reader), path, reader);
 }
 
 /** The policy at `path`; a missing standard file means the default policy. Throws CommandError. */
 export function readPolicy(path: string, mustExist: boolean): LoadedPolicy {
 	if (!mustExist && !existsSync(path)) return { policy: defaultPolicy(), problems: [], hash: sha256("") };
-	const { loaded, problems } = checkPolicy(read(path, "the policy"), path);
+	const { loaded, problems } = checkPolicyFile(path);
 	if (!loaded) refuse(`the policy ${path}`, problems);
 	return loaded;
 }

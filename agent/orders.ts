@@ -1,25 +1,8 @@
 // From what the policy wants done about a finding to orders with a target.
-
-import { showIpv4, showIpv6 } from "./model/address-text.ts";
-import { EventKind, type Observation } from "./model/event.ts";
+import type { Observation } from "./model/event.ts";
 import type * as wire from "./model/picket.v1.ts";
+import { remoteAddressOf } from "./model/remote.ts";
 import type { Finding, Order, OrderContext, Response } from "./model/verdict.ts";
-
-const inet = 2;
-const inet6 = 10;
-
-/** For people and for the alert record. */
-export function responseText(response: Response): string {
-	if (response.act !== "block" || response.ttlSeconds === 0) return response.act; // 0: the configured time
-	return `block for ${response.ttlSeconds} s`;
-}
-
-/** The other end of a connection, "" when the event is none over IP. */
-export function peerOf({ event }: Observation): string {
-	if (event.kind !== EventKind.connect) return "";
-	if (event.family === inet) return showIpv4(event.bytes, event.remoteAddressStart);
-	return event.family === inet6 ? showIpv6(event.bytes, event.remoteAddressStart) : "";
-}
 
 /**
  * Orders for the responses. A target that the event does not have is left empty: the responder refuses it and says
@@ -42,7 +25,8 @@ export function ordersFor(
 	};
 	return responses.flatMap((response) => {
 		const order = orderFor(response, observation);
-		return order === undefined ? [] : [{ order, context }];
+		if (order === undefined) return [];
+		return [{ order, context: response.mode === undefined ? context : { ...context, mode: response.mode } }];
 	});
 }
 
@@ -54,7 +38,7 @@ function orderFor(response: Response, observation: Observation): Order | undefin
 			return undefined;
 		case "block": {
 			const { ttlSeconds, direction } = response;
-			return { kind: "block", address: peerOf(observation), ttlSeconds, direction };
+			return { kind: "block", address: remoteAddressOf(observation), ttlSeconds, direction };
 		}
 		case "pause":
 		case "disconnect":

@@ -15,8 +15,8 @@ import {
 } from "./model/event.ts";
 import type * as wire from "./model/picket.v1.ts";
 import type { Process } from "./model/process.ts";
-import type { Finding, Responder, Response } from "./model/verdict.ts";
-import { ordersFor, responseText } from "./orders.ts";
+import { type Finding, type Responder, type Response, responseText } from "./model/verdict.ts";
+import { ordersFor } from "./orders.ts";
 import type { PeerNames } from "./peer-names.ts";
 import { findingToAlert, type Shown, show, storyOf } from "./report/alert.ts";
 import type { Folder } from "./report/dedup.ts";

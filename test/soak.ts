@@ -20,6 +20,7 @@ async function race(): Promise<void> {
 const parts: Readonly<Record<string, () => Promise<void>>> = {
 	fuzz: () => suite("fuzz", [], long),
 	differential: () => suite("unit", ["test/unit/detect/differential.test.ts"], long),
+	policy: () => suite("unit", ["test/unit/policy/property.test.ts"], long),
 	truth: race,
 	reload: () => suite("sensor", ["test/sensor/reload.test.ts"], long),
 	quiet: () => suite("sensor", ["test/sensor/quiet.test.ts"], long),

@@ -12,6 +12,8 @@ export interface Parsed<T> {
 	readonly problems: Problem[];
 	/** Line of the value at a path such as ["scopes", 0, "files"], 1-based; 0 when it is not in the text. */
 	lineOf(path: Path): number;
+	/** The same with its column, 1-based; of the nearest value around it when it is not in the text. */
+	placeOf(path: Path): { readonly line: number; readonly column: number };
 }
 
 /** Far above any file written by hand; a console may send one. */
@@ -22,7 +24,7 @@ export function parseYaml<S extends z.ZodType>(schema: S, text: string, file: st
 	const problems: Problem[] = [];
 	const report = (line: number, column: number, where: string, message: string, remedy: string) =>
 		problems.push({ file, line, column, where, message, remedy, level: "error" });
-	const failed = { value: undefined, problems, lineOf: () => 0 };
+	const failed = { value: undefined, problems, lineOf: () => 0, placeOf: () => ({ line: 0, column: 0 }) };
 
 	if (Buffer.byteLength(text) > maxBytes) {
 		report(0, 0, "", `the file is larger than ${maxBytes} bytes`, "split it or remove what is not needed");
@@ -61,7 +63,11 @@ export function parseYaml<S extends z.ZodType>(schema: S, text: string, file: st
 		return offset === undefined ? { line: 0, col: 0 } : lines.linePos(offset);
 	};
 	const lineOf = (path: Path) => at(nodeAt(document, path)).line;
-	if (result.success) return { value: result.data, problems, lineOf };
+	const placeOf = (path: Path) => {
+		const { line, col } = at(nearestNode(document, path));
+		return { line, column: col };
+	};
+	if (result.success) return { value: result.data, problems, lineOf, placeOf };
 
 	for (const issue of result.error.issues) {
 		for (const { path, key, message, remedy } of explainIssue(schema, issue, raw)) {
@@ -69,7 +75,7 @@ export function parseYaml<S extends z.ZodType>(schema: S, text: string, file: st
 			report(place.line, place.col, pathText(key === undefined ? path : [...path, key]), message, remedy);
 		}
 	}
-	return { value: undefined, problems, lineOf };
+	return { value: undefined, problems, lineOf, placeOf };
 }
 
 /** `docker:` with all its keys commented out is null in YAML and an empty section to whoever wrote it. */

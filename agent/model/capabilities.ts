@@ -11,5 +11,10 @@ export function capabilityNames(capabilities: bigint): string[] {
 	return names.filter((_, bit) => (capabilities >> BigInt(bit)) & 1n).map((name) => `CAP_${name}`);
 }
 
+/** Bit of "CAP_SYS_ADMIN" or "sys_admin"; -1 for no capability. */
+export function capabilityBit(name: string): number {
+	return names.indexOf(name.toUpperCase().replace(/^CAP_/, ""));
+}
+
 /** CAP_DAC_OVERRIDE: writes whatever a file's permissions say. */
 export const dacOverride = 1n << 1n;

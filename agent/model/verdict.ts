@@ -36,6 +36,8 @@ export interface Finding {
 	readonly credit?: Credit;
 	/** Of a correlation: what it was made of. */
 	readonly evidence?: Evidence;
+	/** The most that may follow it: only that it is told, or only what would be done; absent: what responses say. */
+	readonly atMost?: "alert" | "observe";
 }
 
 /** The matches a correlation joined. */
@@ -68,12 +70,26 @@ export interface Credit {
 /** Which packets of a blocked address are dropped, as this host and its containers see them. */
 export type Direction = "in" | "out" | "both";
 
-/** What a policy line asks for; 0 seconds stand for the configured time to live. */
-export type Response =
+/** How far the host may be changed. */
+export type Mode = "observe" | "enforce";
+
+/** What a policy line asks for; a mode is there when that line holds back what the configuration permits. */
+export type Response = Act & { readonly mode?: Mode };
+
+/** 0 seconds stand for the configured time to live. */
+export type Act =
 	| { readonly act: "alert" }
 	| { readonly act: "block"; readonly ttlSeconds: number; readonly direction: Direction }
 	| { readonly act: "pause" | "disconnect" | "refuseEgress" | "refuseExec"; readonly ttlSeconds: number }
 	| { readonly act: "stop" | "restart" | "remove" | "kill" | "killTree" };
+
+/** For people: "block for 1800 s". */
+export function responseText(response: Response): string {
+	const act = response.act.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+	const seconds = "ttlSeconds" in response ? response.ttlSeconds : 0;
+	const way = response.act === "block" && response.direction !== "both" ? ` ${response.direction}` : "";
+	return `${act}${way}${seconds === 0 ? "" : ` for ${seconds} s`}`;
+}
 
 /** A wanted act with its target, as given by policy, the CLI or a console. Nothing here is trusted. */
 export type Order =
@@ -123,7 +139,7 @@ export interface OrderContext {
 	/** The rule that asks, which has a share of the acts; absent for orders by hand. */
 	readonly rule?: string;
 	/** Holds back what the configuration permits: the mode of the policy's line. */
-	readonly mode?: "observe" | "enforce";
+	readonly mode?: Mode;
 }
 
 /** Carries out orders; every call ends in exactly one Action, whatever happens. */

@@ -1,60 +1,99 @@
 // The policy in sentences, each with the line it stands on: for people who want to know what is in force.
-import type { List, Policy, ResponseRule, Scope } from "./load.ts";
+import { responseText } from "../model/verdict.ts";
+import type { List, Lists, Place, Policy, ResponseRule, Ruling, Scope } from "./policy.ts";
 
 export interface Sentence {
-	readonly line: number;
+	/** Undefined: of the policy as a whole. */
+	readonly place: Place | undefined;
 	readonly text: string;
 }
 
 export function explainPolicy(policy: Policy): Sentence[] {
+	const words = {
+		off: "This policy is off: nothing is judged by it.",
+		observe: "Nothing is acted on: this policy only observes.",
+	};
 	const mode =
-		policy.mode === "observe" ? [{ line: 0, text: "Nothing is acted on: this policy only observes." }] : [];
+		policy.mode === undefined || policy.mode === "enforce"
+			? []
+			: [{ place: undefined, text: words[policy.mode] }];
 	return [...mode, ...policy.scopes.flatMap(explainScope), ...policy.responses.map(explainResponse)];
 }
 
-function explainScope(scope: Scope): Sentence[] {
-	const { selector } = scope;
+/** "the host outside containers, user www-data". */
+export function scopeWords({ where, selector, onlyUsers, onlyPrograms }: Scope): string {
 	const parts = [
 		selector.image && `image ${selector.image.text}`,
 		selector.name && `name ${selector.name.text}`,
 		...selector.labels.map(({ key, value }) => `label ${key}=${value.text}`),
 	].filter((part) => part !== undefined);
 	const containers = parts.length === 0 ? "all containers" : `containers with ${parts.join(" and ")}`;
-	const user = scope.user === undefined ? "" : `, user ${scope.user.name}`;
-	const head = `Scope "${scope.name}": ${scope.where === "host" ? "the host outside containers" : containers}${user}.`;
-	const { processes, reads, writes, peers, users } = scope;
+	const user = onlyUsers && `user ${onlyUsers.map(({ name }) => name).join(" or ")}`;
+	const program = onlyPrograms && `program ${onlyPrograms.map(({ text }) => text).join(" or ")}`;
+	const place = where === "host" ? "the host outside containers" : containers;
+	return [place, user, program].filter((part) => part !== undefined).join(", ");
+}
+
+function explainScope(scope: Scope): Sentence[] {
+	const mode = { off: " Off: not judged.", observe: " Only observed.", enforce: "" }[scope.mode];
 	return [
-		{ line: scope.line, text: head },
-		...explainLists(processes, "may be executed", scope.line),
-		...explainLists(reads, "may be read", scope.line),
-		...explainLists(writes, "may be written", scope.line),
-		...explainLists(peers, "may be connected to", scope.line),
-		...explainLists(users, "may execute anything", scope.line),
+		{ place: scope.place, text: `Scope "${scope.name}": ${scopeWords(scope)}.${mode}` },
+		...explainLists(scope.processes, "be executed"),
+		...explainFlag(scope.notFromImage, "what is not from its image be executed"),
+		...explainLists(scope.reads, "be read"),
+		...explainLists(scope.writes, "be written"),
+		...explainLists(scope.peers, "be connected to"),
+		...explainLists(scope.incoming, "come in"),
+		...explainLists(scope.listening, "be listened on"),
+		...explainLists(scope.users, "execute anything"),
+		...explainLists(scope.capabilities, "be held by what is executed"),
+		...explainLists(scope.images, "be run as a container"),
+		...explainLists(scope.mounts, "be mounted into a container"),
+		...explainFlag(scope.privileged, "a container be privileged"),
+		...explainFlag(scope.hostNamespaces, "a container share namespaces with the host"),
 	];
 }
 
-function explainLists(
-	lists: { allow: List<unknown>; deny: List<unknown> },
-	may: string,
-	scopeLine: number,
-): Sentence[] {
-	const denied = (lists.deny ?? []).map(({ text, line }) => ({ line, text: `${text} never ${may}.` }));
-	if (lists.allow === undefined) return denied;
-	const names = lists.allow.map(({ text }) => text).join(", ") || "nothing";
-	return [...denied, { line: lists.allow[0]?.line ?? scopeLine, text: `Only ${names} ${may}.` }];
+function explainLists({ deny, alert, leftOut }: Lists<unknown>, verb: string): Sentence[] {
+	return [
+		...byPlace(deny).map(({ place, text }) => ({ place, text: `${text} may never ${verb}.` })),
+		...byPlace(alert).map(({ place, text }) => ({ place, text: `${text} may ${verb}, which is told.` })),
+		...(leftOut ? [{ place: leftOut.place, text: `Only ${leftOut.text} may ${verb}.` }] : []),
+	];
+}
+
+/** What stands on one line is one sentence. */
+function byPlace(list: List<unknown>): Sentence[] {
+	const lines = Map.groupBy(list ?? [], ({ place }) => placeText(place));
+	return [...lines.values()].map((those) => ({
+		place: those[0]?.place,
+		text: those.map(({ text }) => text).join(", "),
+	}));
+}
+
+/** "policy.yaml:7". */
+export const placeText = ({ file, line }: Place): string => `${file}:${line}`;
+
+function explainFlag(ruling: Ruling | undefined, what: string): Sentence[] {
+	if (ruling === undefined) return [];
+	const text = ruling.tier === "deny" ? `Never may ${what}.` : `When ${what}, it is told.`;
+	return [{ place: ruling.place, text }];
 }
 
 function explainResponse(rule: ResponseRule): Sentence {
+	const { rules, severities, techniques, tactics, tags, scopes, counted, mode } = rule;
+	const any = (words: readonly string[] | undefined) => words?.join(" or ");
+	const places = { container: "in a container", host: "outside containers" };
 	const conditions = [
-		rule.rule && `rule ${rule.rule.text}`,
-		rule.severity && `severity ${rule.severity} or above`,
-		rule.techniques && `technique ${rule.techniques.join(" or ")}`,
-		rule.tactics && `tactic ${rule.tactics.join(" or ")}`,
-		rule.tag && `tag ${rule.tag}`,
-		rule.scope && (rule.scope === "container" ? "in a container" : "outside containers"),
+		rules && `rule ${any(rules.map(({ text }) => text))}`,
+		severities && `severity ${any(severities)}${severities.length === 1 ? " or above" : ""}`,
+		techniques && `technique ${any(techniques)}`,
+		tactics && `tactic ${any(tactics)}`,
+		tags && `tag ${any(tags)}`,
+		scopes && any(scopes.map((scope) => places[scope])),
+		counted && `${counted.count} in ${counted.withinSeconds} s by ${counted.by}`,
 	].filter((part) => part !== undefined);
-	const acts = rule.responses.map((one) =>
-		one.act === "block" && one.ttlSeconds > 0 ? `block for ${one.ttlSeconds} s` : one.act,
-	);
-	return { line: rule.line, text: `On ${conditions.join(", ") || "anything else"}: ${acts.join(", ")}.` };
+	const acts = rule.responses.map(responseText).join(", ");
+	const held = { off: " (off)", observe: " (only told what would be done)", enforce: "" }[mode];
+	return { place: rule.place, text: `On ${conditions.join(", ") || "anything else"}: ${acts}${held}.` };
 }

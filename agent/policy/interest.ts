@@ -2,20 +2,26 @@
 import type { EventName } from "../model/event.ts";
 import { type Interest, noInterest, type OpenInterest, type PathInterest } from "../model/interest.ts";
 import type { Glob } from "./glob.ts";
-import type { Policy, Scope } from "./load.ts";
+import { type Lists, restricts, type Scope } from "./policy.ts";
 
-export function interestOf(policy: Policy): Interest {
-	const { scopes } = policy;
+/** Of the scopes that are judged. Containers' images and making are told with events that always come. */
+export function interestOf(scopes: readonly Scope[]): Interest {
 	const kinds = new Set<EventName>();
 	const some = (has: (scope: Scope) => boolean) => scopes.some(has);
-	const restricts = (lists: { allow: unknown; deny: unknown }) =>
-		lists.allow !== undefined || lists.deny !== undefined;
-	if (some(({ processes, users }) => restricts(processes) || restricts(users))) kinds.add("exec");
+	const executes = ({ processes, users, capabilities, notFromImage }: Scope) =>
+		[processes, users, capabilities].some((lists: Lists<unknown>) => restricts(lists)) ||
+		notFromImage !== undefined;
+	if (some(executes)) kinds.add("exec");
 	const writeOpens = openInterest(scopes, ({ writes }) => writes);
 	const readOpens = openInterest(scopes, ({ reads }) => reads);
 	if (writeOpens !== "none" || readOpens !== "none") kinds.add("open");
 	const connects = some(({ peers }) => restricts(peers));
 	if (connects) kinds.add("connect");
+	if (some(({ incoming }) => restricts(incoming))) kinds.add("accept");
+	if (some(({ listening }) => restricts(listening))) {
+		kinds.add("listen");
+		kinds.add("bind");
+	}
 	// An open that the kernel refused is neither a read nor a write.
 	return {
 		...noInterest,
@@ -29,7 +35,9 @@ export function interestOf(policy: Policy): Interest {
 function openInterest(scopes: readonly Scope[], of: (scope: Scope) => Scope["reads"]): OpenInterest {
 	// What is not allowed is forbidden: every file has to be looked at.
 	if (scopes.some((scope) => of(scope).allow !== undefined)) return "all";
-	const globs = scopes.flatMap((scope) => of(scope).deny ?? []).map((line) => line.match);
+	const globs = scopes
+		.flatMap((scope) => [...(of(scope).deny ?? []), ...(of(scope).alert ?? [])])
+		.map((line) => line.match);
 	if (globs.length === 0) return "none";
 	const all = { exact: [], prefixes: [], names: [], suffixes: [] } as Record<keyof PathInterest, string[]>;
 	for (const glob of globs) {

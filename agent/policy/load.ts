@@ -1,94 +1,235 @@
-// The policy file: text in, compiled policy out. Every line of a list keeps the line of the file it stands on,
-// so that a violation can name what decided it. Reading the file is the caller's.
-import { parseYaml } from "../config/yaml.ts";
-import { coveredTactics, coveredTechniques } from "../model/attack.ts";
-import type { Problem, Response, Severity } from "../model/verdict.ts";
-import { type Glob, nameGlob, pathGlob } from "./glob.ts";
-import { type Peer, parsePeer } from "./peer.ts";
-import { type PolicyFile, policySchema, ttlSeconds } from "./schema.ts";
+// The policy file: text in, compiled policy out, with everything it includes. Reading the file itself is the caller's.
+import { dirname, resolve } from "node:path";
+import type { z } from "zod";
+import { nearest } from "../config/issues.ts";
+import { type Parsed, parseYaml } from "../config/yaml.ts";
+import type { Mode, Problem } from "../model/verdict.ts";
+import { compileResponse, compileScope, type Source } from "./compile.ts";
+import { type ReadFile, readTemplate, templateNames } from "./include.ts";
+import {
+	mostCautious,
+	type Place,
+	type Policy,
+	type PolicyMode,
+	type ResponseRule,
+	type Scope,
+} from "./policy.ts";
+import { type IncludeFile, policySchema, type ScopeFile, templateSchema } from "./schema.ts";
+import { type HostFiles, thisHost, vitalProblems } from "./vital.ts";
 
-/** One line of a list: what was written, where, and what it is matched with. */
-export interface Line<T> {
+export interface LoadOptions {
+	/** Reads included files; without it only templates can be included. */
+	readonly read?: ReadFile;
+	/** Whose vital programs a policy must leave alone; this one's when not given. */
+	readonly host?: HostFiles;
+}
+
+export interface Loading {
+	/** Undefined when a problem is an error; the last good one then stays in force. */
+	readonly policy: Policy | undefined;
+	readonly problems: readonly Problem[];
+	/** Every file that was read for it, with its text, itself first. */
+	readonly texts: ReadonlyMap<string, string>;
+}
+
+const includedSchema = policySchema.omit({ console: true });
+/** Deeper nesting is a mistake; so are more files. */
+const maxDepth = 8;
+const maxFiles = 64;
+
+export function loadPolicy(text: string, file: string, options: LoadOptions = {}): Loading {
+	const loader = new Loader(options.read);
+	const value = loader.file(policySchema, { text, file, mode: undefined, chain: [resolve(file)] });
+	const { problems, texts, scopes, responses } = loader;
+	if (value === undefined) return { policy: undefined, problems, texts };
+	problems.push(...duplicates(scopes), ...vitalProblems(scopes, options.host ?? thisHost));
+	if (problems.some(({ level }) => level === "error")) return { policy: undefined, problems, texts };
+	return { policy: { file, mode: value.mode, scopes, responses, console: value.console }, problems, texts };
+}
+
+interface FileToLoad {
 	readonly text: string;
-	/** 1-based. */
-	readonly line: number;
-	readonly match: T;
-}
-
-/** Undefined: no such list, so no restriction. An empty allow list allows nothing. */
-export type List<T> = readonly Line<T>[] | undefined;
-
-export interface Executable {
-	readonly glob: Glob;
-	/** Matched with the name (comm) when the glob holds no "/". */
-	readonly byName: boolean;
-}
-
-export interface Who {
-	readonly name: string;
-	/** Undefined when it is only known by name. */
-	readonly uid: number | undefined;
-}
-
-export interface Selector {
-	readonly image: Glob | undefined;
-	readonly name: Glob | undefined;
-	readonly labels: readonly { readonly key: string; readonly value: Glob }[];
-}
-
-export interface Scope {
-	readonly name: string;
-	readonly line: number;
-	readonly where: "host" | "containers";
-	readonly selector: Selector;
-	readonly user: Who | undefined;
-	readonly severity: Severity;
-	readonly processes: { readonly allow: List<Executable>; readonly deny: List<Executable> };
-	readonly reads: { readonly allow: List<Glob>; readonly deny: List<Glob> };
-	readonly writes: { readonly allow: List<Glob>; readonly deny: List<Glob> };
-	readonly peers: { readonly allow: List<Peer>; readonly deny: List<Peer> };
-	readonly users: { readonly allow: List<Who>; readonly deny: List<Who> };
-}
-
-export interface ResponseRule {
-	readonly line: number;
-	readonly rule: Glob | undefined;
-	readonly severity: Severity | undefined;
-	/** Under today's names, whatever version of ATT&CK the file was written for. */
-	readonly techniques: readonly string[] | undefined;
-	readonly tactics: readonly string[] | undefined;
-	readonly tag: string | undefined;
-	readonly scope: "container" | "host" | undefined;
-	readonly responses: readonly Response[];
-}
-
-export interface Policy {
 	readonly file: string;
-	/** Undefined: the configuration's. */
-	readonly mode: "observe" | "enforce" | undefined;
-	readonly scopes: readonly Scope[];
-	readonly responses: readonly ResponseRule[];
-	readonly console: { readonly may: readonly string[] };
+	/** Of whoever includes it. */
+	readonly mode: PolicyMode | undefined;
+	/** Paths of the files that led here, its own last. */
+	readonly chain: readonly string[];
 }
 
-/** `policy` is undefined when a problem is an error; the last good one then stays in force. */
-export function loadPolicy(text: string, file: string): { policy: Policy | undefined; problems: Problem[] } {
-	const { value, problems, lineOf } = parseYaml(policySchema, text, file);
-	if (value === undefined) return { policy: undefined, problems };
-	const scopes = value.scopes.map((scope, index) => compileScope(scope, index, lineOf));
-	problems.push(...duplicates(scopes, file));
-	const responses = value.responses.map((response, index) => ({
-		line: lineOf(["responses", index]),
-		rule: response.when.rule === undefined ? undefined : nameGlob(response.when.rule),
-		severity: response.when.severity,
-		techniques:
-			response.when.technique === undefined ? undefined : coveredTechniques(response.when.technique),
-		tactics: response.when.tactic === undefined ? undefined : coveredTactics(response.when.tactic),
-		tag: response.when.tag,
-		scope: response.when.scope,
-		responses: compileResponses(response.do),
-	}));
-	return { policy: { file, mode: value.mode, scopes, responses, console: value.console }, problems };
+/** Why something is not included. */
+class Refused extends Error {
+	readonly remedy: string;
+	constructor(message: string, remedy: string) {
+		super(message);
+		this.remedy = remedy;
+	}
+}
+
+class Loader {
+	readonly problems: Problem[] = [];
+	readonly texts = new Map<string, string>();
+	readonly scopes: Scope[] = [];
+	readonly responses: ResponseRule[] = [];
+	readonly #read: ReadFile | undefined;
+
+	constructor(read: ReadFile | undefined) {
+		this.#read = read;
+	}
+
+	/** Adds what the file says; undefined when it cannot be read as a policy. */
+	file<S extends typeof policySchema | typeof includedSchema>(
+		schema: S,
+		given: FileToLoad,
+	): z.output<S> | undefined {
+		const { text, file, chain } = given;
+		const parsed = this.#parse(schema, text, file);
+		const value = parsed.value as z.output<typeof includedSchema> | undefined;
+		if (value === undefined) return undefined;
+		const mode = mostCautious(given.mode, value.mode);
+		const placeOf = placesIn(parsed, file);
+		value.include.forEach((include, index) => {
+			this.#include(include, index, { ...given, mode, chain }, placeOf);
+		});
+		const source: Source = {
+			placeOf,
+			mode,
+			parameter: () => undefined,
+			problem: (place, where, message, remedy) => this.#error(place, where, message, remedy),
+		};
+		value.scopes.forEach((scope, index) => {
+			const base = ["scopes", index];
+			const head = {
+				name: scope.name ?? String(index + 1),
+				place: placeOf(base),
+				scope: scope.scope,
+			};
+			this.scopes.push(compileScope(head, scope, base, source));
+		});
+		const own = value.responses.map((response, index) =>
+			compileResponse(response, placeOf(["responses", index]), mode),
+		);
+		this.responses.unshift(...own);
+		return parsed.value as z.output<S>;
+	}
+
+	#include(include: IncludeFile, index: number, from: FileToLoad, placeOf: Source["placeOf"]): void {
+		const place = placeOf(["include", index]);
+		const isPath = (text: string) => text.includes("/") || /\.ya?ml$/.test(text);
+		if (typeof include === "string") {
+			if (isPath(include)) this.#includeFile(include, undefined, from, place);
+			else this.#includeTemplate({ template: include }, ["include", index], from, placeOf);
+		} else if ("file" in include) {
+			this.#includeFile(include.file, include.mode, from, place);
+		} else {
+			this.#includeTemplate(include, ["include", index], from, placeOf);
+		}
+	}
+
+	#includeFile(path: string, mode: PolicyMode | undefined, from: FileToLoad, place: Place): void {
+		const file = resolve(dirname(from.file), path);
+		try {
+			const text = this.#included(file, path, from.chain);
+			const chain = [...from.chain, file];
+			this.file(includedSchema, { text, file, mode: mostCautious(from.mode, mode), chain });
+		} catch (error) {
+			if (!(error instanceof Refused)) throw error;
+			this.#error(place, "include", error.message, error.remedy);
+		}
+	}
+
+	/** Text of a file that is to be included. Throws Refused. */
+	#included(file: string, path: string, chain: readonly string[]): string {
+		if (this.#read === undefined)
+			throw new Refused(`${path} cannot be included here`, "write what it says into the policy itself");
+		if (chain.includes(file)) {
+			const way = [...chain.slice(chain.indexOf(file)), file].join(" → ");
+			throw new Refused(`${path} includes itself: ${way}`, "take one of them out");
+		}
+		if (chain.length > maxDepth || this.texts.size >= maxFiles)
+			throw new Refused(
+				`more than ${maxDepth} files deep, or ${maxFiles} files`,
+				"put some of them together",
+			);
+		try {
+			return this.#read(file);
+		} catch (error) {
+			const reason = error instanceof Error && "code" in error ? String(error.code) : String(error);
+			throw new Refused(`cannot read ${file}: ${reason}`, "check the path and its permissions");
+		}
+	}
+
+	#includeTemplate(
+		include: Exclude<Extract<IncludeFile, object>, { file: string }>,
+		path: readonly (string | number)[],
+		from: FileToLoad,
+		placeOf: Source["placeOf"],
+	): void {
+		const place = placeOf(path);
+		const wrong = (where: Place, message: string, remedy: string) =>
+			this.#error(where, "include", message, remedy);
+		const found = readTemplate(include.template);
+		if (found === undefined) {
+			const meant = nearest(include.template, templateNames());
+			const remedy = meant ? `write "${meant}"` : `write one of ${templateNames().join(", ")}, or a path`;
+			wrong(place, `there is no template "${include.template}"`, remedy);
+			return;
+		}
+		const parsed = this.#parse(templateSchema, found.text, found.file);
+		if (parsed.value === undefined) return;
+		const { parameters, scopes } = parsed.value;
+		const given = include.with ?? {};
+		for (const name of Object.keys(given))
+			if (!Object.hasOwn(parameters, name)) {
+				const known = Object.keys(parameters).join(", ") || "none";
+				wrong(
+					placeOf([...path, "with", name]),
+					`${include.template} has no parameter "${name}"`,
+					`it has: ${known}`,
+				);
+			}
+		for (const [name, meaning] of Object.entries(parameters))
+			if (!Object.hasOwn(given, name))
+				wrong(place, `${include.template} needs ${name}: ${meaning}`, `add with: {${name}: […]}`);
+		const source: Source = {
+			placeOf: placesIn(parsed, found.file),
+			mode: mostCautious(from.mode, include.mode),
+			// One that is missing has been told.
+			parameter: (name) =>
+				Object.hasOwn(parameters, name)
+					? (given[name] ?? []).map((value, at) => ({
+							text: String(value),
+							place: placeOf([...path, "with", name, at]),
+						}))
+					: undefined,
+			problem: (where, list, message, remedy) => this.#error(where, list, message, remedy),
+		};
+		const scope: ScopeFile["scope"] = include.scope ?? "containers";
+		scopes.forEach(({ name, ...judgements }, index) => {
+			const own =
+				include.name === undefined ? name : [include.name, ...(index === 0 ? [] : [name])].join("/");
+			const narrowed = {
+				...judgements,
+				user: include.user ?? judgements.user,
+				severity: include.severity ?? judgements.severity,
+			};
+			this.scopes.push(compileScope({ name: own, place, scope }, narrowed, ["scopes", index], source));
+		});
+	}
+
+	#parse<S extends z.ZodType>(schema: S, text: string, file: string): Parsed<z.output<S>> {
+		this.texts.set(file, text);
+		const parsed = parseYaml(schema, text, file);
+		this.problems.push(...parsed.problems);
+		return parsed;
+	}
+
+	#error({ file, line, column }: Place, where: string, message: string, remedy: string): void {
+		this.problems.push({ file, line, column, where, message, remedy, level: "error" });
+	}
+}
+
+function placesIn(parsed: Parsed<unknown>, file: string): Source["placeOf"] {
+	return (path) => ({ file, ...parsed.placeOf(path) });
 }
 
 /** What is in force without any file: nothing is forbidden, everything found is told. */
@@ -98,8 +239,8 @@ export function defaultPolicy(): Policy {
 }
 
 /** A policy may hold back what the configuration permits, never the other way round. */
-export function effectiveMode(config: "observe" | "enforce", policy: Policy): "observe" | "enforce" {
-	return policy.mode === "observe" ? "observe" : config;
+export function effectiveMode(config: Mode, policy: Policy): Mode {
+	return mostCautious(config, policy.mode) === "enforce" ? "enforce" : "observe";
 }
 
 /** Why a console may not have that done here; undefined when it may, and for everybody who is no console. */
@@ -109,117 +250,13 @@ export function consoleRefusal(policy: Policy, requester: string, act: string): 
 	return `${policy.file} does not let a console ask for ${act}, only for ${granted}`;
 }
 
-type ScopeFile = PolicyFile["scopes"][number];
-type LineOf = (path: readonly (string | number)[]) => number;
-
-function compileScope(scope: ScopeFile, index: number, lineOf: LineOf): Scope {
-	const base = ["scopes", index] as const;
-	function lines<T>(
-		section: string,
-		key: string,
-		values: readonly (string | number)[] | undefined,
-		to: (text: string) => T,
-	): List<T> {
-		return values?.map((value, at) => {
-			const text = String(value);
-			return { text, line: lineOf([...base, section, key, at]), match: to(text) };
-		});
-	}
-	const { processes, files, peers, users } = scope;
-	return {
-		name: scope.name ?? String(index + 1),
-		line: lineOf(base),
-		where: scope.scope === "host" ? "host" : "containers",
-		selector: compileSelector(scope.scope),
-		user: scope.user === undefined ? undefined : whoOf(scope.user),
-		severity: scope.severity,
-		processes: {
-			allow: lines("processes", "allow", processes?.allow, executableOf),
-			deny: lines("processes", "deny", processes?.deny, executableOf),
-		},
-		reads: {
-			allow: lines("files", "allow_read", files?.allow_read, pathGlob),
-			deny: lines("files", "deny_read", files?.deny_read, pathGlob),
-		},
-		writes: {
-			allow: lines("files", "allow_write", files?.allow_write, pathGlob),
-			deny: lines("files", "deny_write", files?.deny_write, pathGlob),
-		},
-		peers: {
-			allow: lines("peers", "allow", peers?.allow, peerOf),
-			deny: lines("peers", "deny", peers?.deny, peerOf),
-		},
-		users: {
-			allow: lines("users", "allow", users?.allow, whoOf),
-			deny: lines("users", "deny", users?.deny, whoOf),
-		},
-	};
-}
-
-function compileSelector(given: ScopeFile["scope"]): Selector {
-	if (typeof given === "string") return { image: undefined, name: undefined, labels: [] };
-	const glob = (text: string | undefined) => (text === undefined ? undefined : nameGlob(text));
-	// Compose tells its project and service in labels of the container.
-	const compose = { project: given.compose_project, service: given.compose_service };
-	const labels = [
-		...Object.entries(given.labels ?? {}),
-		...Object.entries(compose).flatMap(([key, value]) =>
-			value === undefined ? [] : [[`com.docker.compose.${key}`, value] as const],
-		),
-	];
-	return {
-		image: glob(given.image),
-		name: glob(given.name),
-		labels: labels.map(([key, value]) => ({ key, value: nameGlob(value) })),
-	};
-}
-
-function executableOf(text: string): Executable {
-	const byName = !text.includes("/");
-	return { glob: byName ? nameGlob(text) : pathGlob(text), byName };
-}
-
-function whoOf(text: string): Who {
-	const uid = text === "root" ? 0 : /^\d+$/.test(text) ? Number(text) : undefined;
-	return { name: text, uid };
-}
-
-function peerOf(text: string): Peer {
-	const peer = parsePeer(text);
-	if (peer === undefined) throw new Error(`${text} passed the schema and is no peer`);
-	return peer;
-}
-
-/** An alert is always sent: an act that nobody is told of would be a riddle. */
-function compileResponses(given: PolicyFile["responses"][number]["do"]): Response[] {
-	const acts = given.flatMap((one): Response[] => {
-		if (one === "alert") return [];
-		if (one === "block") return [{ act: "block", ttlSeconds: 0, direction: "both" }];
-		if (one === "pause") return [{ act: "pause", ttlSeconds: 0 }];
-		if (typeof one === "string") return [{ act: one }];
-		const ttl = one.block.ttl === undefined ? 0 : (ttlSeconds(one.block.ttl) ?? 0);
-		return [{ act: "block", ttlSeconds: ttl, direction: "both" }];
-	});
-	return [{ act: "alert" }, ...acts];
-}
-
-function duplicates(scopes: readonly Scope[], file: string): Problem[] {
+function duplicates(scopes: readonly Scope[]): Problem[] {
 	const seen = new Set<string>();
 	return scopes.flatMap((scope) => {
 		const again = seen.has(scope.name);
 		seen.add(scope.name);
 		if (!again) return [];
 		const message = `two scopes are named "${scope.name}": their alerts cannot be told apart`;
-		return [
-			{
-				file,
-				line: scope.line,
-				column: 1,
-				where: "scopes",
-				message,
-				remedy: "rename one",
-				level: "warning" as const,
-			},
-		];
+		return [{ ...scope.place, where: "scopes", message, remedy: "rename one", level: "warning" as const }];
 	});
 }

@@ -34,8 +34,10 @@ export function peerMatches(peer: Peer, family: number, bytes: Buffer, start: nu
 
 const loopbacks = ["127.0.0.0/8", "::1"].map(parseNetwork);
 
+/** Allocates nothing. */
 export function isLoopback(family: number, bytes: Buffer, start: number): boolean {
-	return loopbacks.some((network) => containsBytes(network, family, bytes, start));
+	for (const network of loopbacks) if (containsBytes(network, family, bytes, start)) return true;
+	return false;
 }
 
 function parsePorts(text: string): { lowPort: number; highPort: number } | undefined {

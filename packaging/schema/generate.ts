@@ -1,13 +1,19 @@
-// Writes the JSON schemas of rule files, samples files and correlation documents for editors; run by `npm run generate`,
-// and a test compares.
+// Writes the JSON schemas of rule files, samples files, correlation documents and policies for editors; run by
+// `npm run generate`, and a test compares.
 import { writeFileSync } from "node:fs";
-import { jsonSchema, type SchemaName, schemaNames } from "../../agent/detect/rule-schema.ts";
+import { jsonSchema, schemaNames } from "../../agent/detect/rule-schema.ts";
+import { policyJsonSchema } from "../../agent/policy/schema.ts";
 
-export function schemaText(name: SchemaName): string {
-	return `${JSON.stringify(jsonSchema(name), null, 1)}\n`;
+/** Text of each committed schema, by the name of its file. */
+export const schemaTexts: ReadonlyMap<string, string> = new Map([
+	...schemaNames.map((name) => [`${name}.schema.json`, textOf(jsonSchema(name))] as const),
+	["policy.schema.json", textOf(policyJsonSchema())],
+]);
+
+function textOf(schema: Record<string, unknown>): string {
+	return `${JSON.stringify(schema, null, 1)}\n`;
 }
 
 if (import.meta.main) {
-	for (const name of schemaNames)
-		writeFileSync(new URL(`${name}.schema.json`, import.meta.url), schemaText(name));
+	for (const [file, text] of schemaTexts) writeFileSync(new URL(file, import.meta.url), text);
 }

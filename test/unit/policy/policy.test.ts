@@ -1,103 +1,24 @@
 import { describe, expect, it } from "vitest";
-import type { EventView, Text } from "../../../agent/model/event.ts";
-import { EventFlag, EventKind, type Observation, Text as TextField } from "../../../agent/model/event.ts";
+import { EventFlag } from "../../../agent/model/event.ts";
 import { noInterest } from "../../../agent/model/interest.ts";
-import type { Container, Process } from "../../../agent/model/process.ts";
+import type { Container } from "../../../agent/model/process.ts";
 import type { Finding } from "../../../agent/model/verdict.ts";
 import { PolicyEngine } from "../../../agent/policy/engine.ts";
 import { explainPolicy } from "../../../agent/policy/explain.ts";
+import { consoleRefusal, defaultPolicy, effectiveMode } from "../../../agent/policy/load.ts";
 import {
-	consoleRefusal,
-	defaultPolicy,
-	effectiveMode,
-	loadPolicy,
-	type Policy,
-} from "../../../agent/policy/load.ts";
-
-const context = { userName: (uid: number) => ({ 0: "root", 33: "www-data" })[uid] };
-
-function policyOf(text: string): Policy {
-	const { policy, problems } = loadPolicy(text, "policy.yaml");
-	expect(problems).toEqual([]);
-	if (policy === undefined) throw new Error("no policy");
-	return policy;
-}
-
-function container(given: Partial<Container> = {}): Container {
-	return {
-		id: "ab".repeat(32),
-		runtime: "docker",
-		name: "web-1",
-		image: "nginx:1.27",
-		imageId: "",
-		labels: {},
-		podName: "",
-		podNamespace: "",
-		podUid: "",
-		privileged: false,
-		mounts: [],
-		created: 0,
-		known: true,
-		...given,
-	};
-}
-
-function process(given: Partial<Process> = {}, inside?: Container): Process {
-	const cgroup = { id: 1, path: "/", container: inside };
-	const base = { pid: 7, comm: "bash", exe: "/bin/bash", args: ["bash"], euid: 33, uid: 33, cgroup };
-	return { ...base, ...given } as Process;
-}
-
-function event(given: Partial<EventView>, path = "", address: number[] = []): EventView {
-	const bytes = Buffer.concat([Buffer.from("xx"), Buffer.from(path, "latin1"), Buffer.from(address)]);
-	return {
-		kind: EventKind.exec,
-		bytes,
-		flags: 0,
-		result: 0,
-		openFlags: 0,
-		mode: 0x8000,
-		protocol: 6,
-		remotePort: 0,
-		family: 0,
-		remoteAddressStart: 2 + path.length,
-		textStart: () => 2,
-		textSize: (field: Text) => (field === TextField.path ? path.length : 0),
-		text: () => path,
-		...given,
-	} as EventView;
-}
-
-const exec = (actor: Process): Observation => ({ event: event({}), process: actor });
-const open = (
-	path: string,
-	openFlags: number,
-	actor = process(),
-	more: Partial<EventView> = {},
-): Observation => ({
-	event: event({ kind: EventKind.open, openFlags, ...more }, path),
-	process: actor,
-});
-const connect = (address: number[], remotePort: number, more: Partial<EventView> = {}): Observation => ({
-	event: event(
-		{ kind: EventKind.connect, family: address.length === 4 ? 2 : 10, remotePort, ...more },
-		"",
-		address,
-	),
-	process: process(),
-});
-
-function violations(
-	policy: Policy,
-	observation: Observation,
-	engine = new PolicyEngine(policy, context),
-): Finding[] {
-	const found: Finding[] = [];
-	engine.violations(observation, (finding) => found.push(finding));
-	return found;
-}
-const rules = (policy: Policy, observation: Observation) =>
-	violations(policy, observation).map(({ rule }) => rule);
+	connect,
+	container,
+	context,
+	event,
+	exec,
+	load,
+	open,
+	policyOf,
+	process,
+	rules,
+	violations,
+} from "./rig.ts";
 
 describe("a deny line", () => {
 	const policy = policyOf(`
@@ -219,7 +140,7 @@ describe("an allow list", () => {
 	});
 
 	it("of files does not judge a path that could not be read whole, nor a directory", () => {
-		const policy = policyOf("scopes: [{scope: host, files: {allow_read: [/srv/]}}]");
+		const policy = policyOf("scopes: [{scope: host, mode: observe, files: {allow_read: [/srv/]}}]");
 		expect(rules(policy, open("/srv/a/b", 0))).toEqual([]);
 		expect(rules(policy, open("/etc/passwd", 0))).toEqual(["policy/1/files.allow_read"]);
 		expect(rules(policy, open("d/e", 0, process(), { flags: EventFlag.pathIncomplete }))).toEqual([]);
@@ -246,7 +167,7 @@ describe("a scope", () => {
 			"com.docker.compose.project": "shop",
 			"com.docker.compose.service": "web",
 		};
-		const policy = policyOf(`scopes: [{scope: ${selector}, processes: {deny: [bash]}}]`);
+		const policy = policyOf(`scopes: [{scope: ${selector}, mode: observe, processes: {deny: [bash]}}]`);
 		expect(rules(policy, exec(process({}, container({ labels }))))).toHaveLength(selected ? 1 : 0);
 	});
 
@@ -267,7 +188,7 @@ describe("a scope", () => {
 	});
 
 	it("does not judge an act whose process is not known", () => {
-		const policy = policyOf("scopes: [{scope: host, processes: {allow: []}}]");
+		const policy = policyOf("scopes: [{scope: host, mode: observe, processes: {allow: []}}]");
 		expect(rules(policy, { event: event({}), process: undefined })).toEqual([]);
 	});
 });
@@ -336,8 +257,8 @@ describe("responses", () => {
 		});
 		expect(ask("responses: [{do: [block, pause]}]")).toEqual([
 			{ act: "alert" },
-			{ act: "block", ttlSeconds: 0 },
-			{ act: "pause" },
+			{ act: "block", ttlSeconds: 0, direction: "both" },
+			{ act: "pause", ttlSeconds: 0 },
 		]);
 	});
 });
@@ -363,7 +284,7 @@ describe("a policy file", () => {
 		["responses: [{when: {technique: 1059}, do: [kill]}]", 1, "responses[0].when.technique", "ATT&CK"],
 		["mode: panic", 1, "mode", "never raise"],
 	])("with the mistake %j names line %i, %s and the way out", (text, line, where, remedy) => {
-		const { policy, problems } = loadPolicy(text, "policy.yaml");
+		const { policy, problems } = load(text);
 		expect(policy).toBeUndefined();
 		expect(problems).toHaveLength(1);
 		expect(problems[0]).toMatchObject({ line, where });
@@ -386,7 +307,7 @@ describe("a policy file", () => {
 	});
 
 	it("warns of two scopes of one name", () => {
-		const { policy, problems } = loadPolicy("scopes: [{name: a, scope: host}, {name: a, scope: host}]", "f");
+		const { policy, problems } = load("scopes: [{name: a, scope: host}, {name: a, scope: host}]");
 		expect(policy?.scopes).toHaveLength(2);
 		expect(problems).toMatchObject([{ level: "warning", where: "scopes" }]);
 	});
@@ -395,7 +316,8 @@ describe("a policy file", () => {
 		const policy = policyOf(
 			"scopes:\n- scope: host\n  peers: {allow: [10.0.0.0/8]}\nresponses:\n- do: [kill]\n",
 		);
-		expect(explainPolicy(policy)).toEqual([
+		const told = explainPolicy(policy).map(({ place, text }) => ({ line: place?.line, text }));
+		expect(told).toEqual([
 			{ line: 2, text: 'Scope "1": the host outside containers.' },
 			{ line: 3, text: "Only 10.0.0.0/8 may be connected to." },
 			{ line: 5, text: "On anything else: alert, kill." },
@@ -405,7 +327,7 @@ describe("a policy file", () => {
 
 describe("the interest of a policy", () => {
 	const interest = (text: string) => new PolicyEngine(policyOf(text), context).interest;
-	const files = (list: string) => interest(`scopes: [{scope: host, files: ${list}}]`);
+	const files = (list: string) => interest(`scopes: [{scope: containers, files: ${list}}]`);
 
 	it("is nothing without scopes", () => {
 		expect(interest("")).toEqual(noInterest);
