@@ -1,6 +1,6 @@
 // `npm run soak`: what takes minutes. Ten million mutated records through the reader of the ring, a million through
-// the decoder and all behind it, 200,000 mutated recordings, the races for the truth at full length, reloads, ordinary work in
-// several orders, the flood. Each
+// the decoder and all behind it, 200,000 mutated recordings, the races for the truth at full length, reloads, 200
+// kills of a responder at work, ordinary work in several orders, the flood. Each
 // suite prints its figures; the last line is the sum. `npm run soak -- fuzz` runs one of them, PICKET_SEED chooses
 // where the fuzzers begin.
 import { existsSync } from "node:fs";
@@ -22,6 +22,7 @@ const parts: Readonly<Record<string, () => Promise<void>>> = {
 	differential: () => suite("unit", ["test/unit/detect/differential.test.ts"], long),
 	truth: race,
 	reload: () => suite("sensor", ["test/sensor/reload.test.ts"], long),
+	crash: () => suite("network", ["test/network/crash.test.ts"], long),
 	quiet: () => suite("sensor", ["test/sensor/quiet.test.ts"], long),
 	flood: () => suite("soak", [], long),
 };
