@@ -1,6 +1,6 @@
 // `npm run soak`: what takes minutes. Ten million mutated records through the reader of the ring, a million through
-// the decoder and all behind it, 200,000 mutated recordings, the races for the truth at full length, reloads, ordinary work in
-// several orders, the flood, every test on every kernel. Each
+// the decoder and all behind it, 200,000 mutated recordings, the races for the truth at full length, reloads, thousands
+// of blocks and 200 kills of a responder at work, ordinary work in several orders, the flood, every test on every kernel. Each
 // suite prints its figures; the last line is the sum. `npm run soak -- fuzz` runs one of them, PICKET_SEED chooses
 // where the fuzzers begin.
 import { existsSync } from "node:fs";
@@ -23,6 +23,7 @@ const parts: Readonly<Record<string, () => Promise<void>>> = {
 	policy: () => suite("unit", ["test/unit/policy/property.test.ts"], long),
 	truth: race,
 	reload: () => suite("sensor", ["test/sensor/reload.test.ts"], long),
+	network: () => suite("network", [], long),
 	quiet: () => suite("sensor", ["test/sensor/quiet.test.ts"], long),
 	flood: () => suite("soak", [], long),
 	machines: async () => {

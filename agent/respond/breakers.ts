@@ -34,6 +34,7 @@ export interface Breakers {
 	take(request: Request): Answer;
 	/** Those that are open now. */
 	open(): readonly Breaker[];
+	alertOnly(rule: string): boolean;
 }
 
 export interface BreakersDeps {
@@ -65,6 +66,9 @@ export function createBreakers(deps: BreakersDeps): Breakers {
 		return [...opened.values()];
 	}
 
+	const standingFor = (wanted: string | undefined) =>
+		open().find(({ rule }) => rule === "" || rule === wanted);
+
 	function trip(rule: string, reason: string): Answer {
 		const breaker = { rule, reason, until: clock() + settings.alertOnlySeconds * 1000 };
 		opened.set(rule, breaker);
@@ -93,7 +97,7 @@ export function createBreakers(deps: BreakersDeps): Breakers {
 		const { target, rule, byHand, container } = request;
 		const perMinute = settings.actionsPerMinute;
 		if (!byHand) {
-			const stopped = open().find((breaker) => breaker.rule === "" || breaker.rule === rule);
+			const stopped = standingFor(rule);
 			if (stopped !== undefined) return standing(stopped);
 		}
 		const own = rule === undefined ? undefined : windowOf(rule);
@@ -126,7 +130,7 @@ export function createBreakers(deps: BreakersDeps): Breakers {
 		return { slot };
 	}
 
-	return { take, open };
+	return { take, open, alertOnly: (rule) => standingFor(rule) !== undefined };
 }
 
 export function breakerText({ rule, reason, until }: Breaker): string {

@@ -82,6 +82,8 @@ export interface HostResponder extends Responder {
 	reconciled(): ReconcileTotals;
 	/** Why there are only alerts now, from one rule or from all; empty when all is as usual. */
 	breakers(): readonly Breaker[];
+	/** Would any order of this rule be refused now? Then none need be given: a flood of refusals helps nobody. */
+	alertOnly(rule: string): boolean;
 	/** Path of the kill switch while it is there. */
 	disabledBy(): string | undefined;
 	/** Both in a sentence each, for the status. */
@@ -236,14 +238,17 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 			undo: "",
 			evidence: [...(context.evidence ?? [])],
 		};
+		let loud = true;
 		try {
 			await decide({ given, context, action, steps, arrived });
 		} catch (error) {
 			action.outcome = error instanceof RespondError && error.refused ? "OUTCOME_REFUSED" : "OUTCOME_FAILED";
 			steps.push(`${action.outcome === "OUTCOME_REFUSED" ? "refused" : "failed"}: ${describeError(error)}`);
+			// That it opened was told; what it holds back may be a flood.
+			loud = !(error instanceof RespondError && error.code === "PICKET_BREAKER_OPEN");
 		}
 		if (action.outcome === "OUTCOME_REFUSED" || action.outcome === "OUTCOME_FAILED") action.undo = "";
-		logger.info({ action }, "response");
+		logger[loud ? "info" : "debug"]({ action }, "response");
 		return action;
 	}
 
@@ -414,7 +419,8 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 		active: () => ledger.entries(),
 		reconcile: reconciler.reconcile,
 		reconciled: reconciler.totals,
-		breakers: () => breakers.open(),
+		breakers: breakers.open,
+		alertOnly: breakers.alertOnly,
 		disabledBy,
 		problems: () => {
 			const file = disabledBy();

@@ -21,4 +21,4 @@ it("after a kill -9 anywhere between audit and outcome, ledger, audit and kernel
 	expect(tally.interrupted).toBeGreaterThan(rounds / 4);
 	expect(tally.verified).toBeGreaterThan(0);
 	expect(tally.takenBack).toBeGreaterThan(0);
-}, 900_000);
+}, 1_800_000);

@@ -394,6 +394,10 @@ describe("an order of a rule", () => {
 		expect(steps(refused)).toContain("PICKET_BREAKER_OPEN");
 		expect(opened).toEqual(["noisy"]);
 		expect(responder.breakers()).toMatchObject([{ rule: "noisy" }]);
+		expect(["noisy", "quiet"].map(responder.alertOnly)).toEqual([true, false]);
+		expect(responder.problems()).toEqual([
+			expect.stringContaining('only alerts from the rule "noisy" until'),
+		]);
 		expect(tools.sets.get("picket4")?.size).toBe(10);
 		expect((await responder.order(block("203.0.113.50"), byHand)).outcome).toBe("OUTCOME_VERIFIED");
 		await responder.close();
