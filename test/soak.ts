@@ -1,6 +1,6 @@
 // `npm run soak`: what takes minutes. Ten million mutated records through the reader of the ring, a million through
 // the decoder and all behind it, 200,000 mutated recordings, the races for the truth at full length, reloads, ordinary work in
-// several orders, the flood. Each
+// several orders, a firewall damaged a hundred times in each way and 10,000 addresses at a time, the flood. Each
 // suite prints its figures; the last line is the sum. `npm run soak -- fuzz` runs one of them, PICKET_SEED chooses
 // where the fuzzers begin.
 import { existsSync } from "node:fs";
@@ -23,6 +23,7 @@ const parts: Readonly<Record<string, () => Promise<void>>> = {
 	truth: race,
 	reload: () => suite("sensor", ["test/sensor/reload.test.ts"], long),
 	quiet: () => suite("sensor", ["test/sensor/quiet.test.ts"], long),
+	firewall: () => suite("network", ["test/network/reconcile.test.ts", "test/network/bulk.test.ts"], long),
 	flood: () => suite("soak", [], long),
 };
 const wanted = process.argv.slice(2);
