@@ -1,8 +1,5 @@
-// `npm run soak`: what takes minutes. Ten million mutated records through the reader of the ring, a million through
-// the decoder and all behind it, 200,000 mutated recordings, the races for the truth at full length, reloads, thousands
-// of blocks and 200 kills of a responder at work, ordinary work in several orders, the flood, every test on every kernel. Each
-// suite prints its figures; the last line is the sum. `npm run soak -- fuzz` runs one of them, PICKET_SEED chooses
-// where the fuzzers begin.
+// `npm run soak`: what takes minutes: the parts below, at full length. Each suite prints its figures; the last line is
+// the sum. `npm run soak -- fuzz` runs one of them, PICKET_SEED chooses where the fuzzers begin.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { root, run, say, suite, sum, tellFailures } from "./suites.ts";
@@ -23,8 +20,10 @@ const parts: Readonly<Record<string, () => Promise<void>>> = {
 	policy: () => suite("unit", ["test/unit/policy/property.test.ts"], long),
 	truth: race,
 	reload: () => suite("sensor", ["test/sensor/reload.test.ts"], long),
-	network: () => suite("network", [], long),
+	crash: () => suite("network", ["test/network/crash.test.ts"], long),
+	lockout: () => suite("network", ["test/network/lockout.test.ts"], long),
 	quiet: () => suite("sensor", ["test/sensor/quiet.test.ts"], long),
+	firewall: () => suite("network", ["test/network/reconcile.test.ts", "test/network/bulk.test.ts"], long),
 	flood: () => suite("soak", [], long),
 	machines: async () => {
 		const status = await run(process.execPath, ["test/vm/run.ts", "--whole"]);

@@ -9,16 +9,9 @@ import { describeError, RespondError } from "./failure.ts";
 import { readLink } from "./procfs.ts";
 import { type Family, families, familyOf } from "./ruleset.ts";
 
-export interface Cut {
-	/** Sockets closed and flows forgotten, on all sides. */
-	readonly ended: number;
-	/** What a look afterwards still saw. */
-	readonly left: number;
-}
-
 export interface Connections {
-	/** Ends all flows with a canonical address or network and looks for what is left. Says in steps what came of it. */
-	cut(target: string, steps: string[]): Promise<Cut>;
+	/** Ends all flows with a canonical address or network. Says in steps what came of it, and what is left. */
+	cut(target: string, steps: string[]): Promise<void>;
 	/** Sockets and established flows with it, now. */
 	count(target: string): Promise<number>;
 }
@@ -42,6 +35,11 @@ type Note = (step: string) => void;
 
 /** Up to so many are asked for directly; of more only those that occur in a list of all flows. */
 const fewTargets = 4;
+/** So many peers go into one filter of ss. */
+const peersOfFilter = 32;
+/** What has ended is not worth ending. */
+const openSockets = ["state", "connected", "exclude", "time-wait"];
+const endedFlow = / (TIME_WAIT|CLOSE) /;
 /** A flow names the target as its source, its destination, or as what answers after a rewritten destination. */
 const flowSides = ["-s", "-d", "-r"] as const;
 
@@ -50,10 +48,11 @@ export function createConnections({ run, containerPids, root = "/" }: Connection
 		place: Place,
 		words: readonly string[],
 		note: Note,
+		input?: string,
 	): Promise<CommandResult | undefined> {
 		const [file = "", ...args] = [...place, ...words];
 		try {
-			return await run(file, args);
+			return await run(file, args, input);
 		} catch (error) {
 			if (!(error instanceof RespondError)) throw error;
 			note(`open connections: ${describeError(error)}`);
@@ -80,24 +79,31 @@ export function createConnections({ run, containerPids, root = "/" }: Connection
 		return linesOf(result?.stdout);
 	}
 
-	/** Lines of all places, of all sockets but those that only listen. */
-	async function socketsWith(target: string, all: readonly Place[], note: Note): Promise<string[]> {
-		const found = await Promise.all(
-			all.map((place) => sockets(place, ["state", "connected", "dst", peerOf(target)], note)),
-		);
-		return found.flat();
+	/** Lines of all places. `options` come before the peers. */
+	async function socketsWith(
+		targets: readonly string[],
+		all: readonly Place[],
+		options: readonly string[],
+		note: Note,
+	): Promise<string[]> {
+		const found: string[] = [];
+		for (let at = 0; at < targets.length; at += peersOfFilter) {
+			const filter = filterOf(targets.slice(at, at + peersOfFilter));
+			for (const place of all) found.push(...(await sockets(place, [...options, ...filter], note)));
+		}
+		return found;
 	}
 
 	async function flows(filter: readonly string[], family: Family, note: Note): Promise<string[]> {
 		const result = await attempt([], ["conntrack", "-L", "-f", flowsOf(family), ...filter], note);
-		return linesOf(result?.stdout);
+		return linesOf(result?.stdout).filter((line) => !endedFlow.test(line));
 	}
 
 	/** Those of many that have a flow at all. */
 	async function occurring(targets: readonly string[], all: readonly Place[], note: Note): Promise<string[]> {
 		if (targets.length <= fewTargets) return [...targets];
 		const lines = await Promise.all([
-			...all.map((place) => sockets(place, ["state", "connected"], note)),
+			...all.map((place) => sockets(place, openSockets, note)),
 			...families.map((family) => flows([], family, note)),
 		]);
 		const seen = new Set(lines.flat().flatMap(addressesIn));
@@ -124,32 +130,39 @@ export function createConnections({ run, containerPids, root = "/" }: Connection
 		return count;
 	}
 
-	async function cutOne(target: string, all: readonly Place[], note: Note): Promise<Cut> {
-		// Before the flow is forgotten: the reset that is sent belongs to a known connection then.
-		let closed = 0;
-		for (const place of all) {
-			closed += (await sockets(place, ["-K", "dst", peerOf(target)], note)).length;
-		}
-		const forgotten = await forget(target, note);
-		note(`ss -K: ${closed} sockets closed; conntrack -D: ${forgotten} flows forgotten`);
-		const left = closed === 0 ? [] : await socketsWith(target, all, note);
-		if (left.length > 0) note(`verify: ss still shows ${left.length} sockets`);
-		return { ended: closed + forgotten, left: left.length };
+	/** With one command for all of them, which conntrack can do since 1.4.7. */
+	async function forgetAll(targets: readonly string[], note: Note): Promise<void> {
+		const deletions = targets.flatMap((target) =>
+			flowSides.map((side) => `-D -f ${flowsOf(familyOf(target))} ${side} ${target}`),
+		);
+		const result =
+			targets.length > fewTargets
+				? await attempt([], ["conntrack", "-R", "-"], note, `${deletions.join("\n")}\n`)
+				: undefined;
+		if (result?.code === 0) return note(`conntrack -D: flows of ${targets.length} addresses forgotten`);
+		let count = 0;
+		for (const target of targets) count += await forget(target, note);
+		note(`conntrack -D: ${count} flows forgotten`);
 	}
 
-	async function cutAll(items: readonly Item[]): Promise<Cut[]> {
+	async function cutAll(items: readonly Item[]): Promise<undefined[]> {
 		const noteTo = (some: readonly Item[]) => (step: string) => {
 			for (const { steps } of some) steps.push(step);
 		};
 		const all = await places();
-		const byTarget = Map.groupBy(items, ({ target }) => target);
-		const live = new Set(await occurring([...byTarget.keys()], all, noteTo(items)));
-		const cuts = new Map<string, Cut>();
-		for (const [target, some] of byTarget) {
-			if (live.has(target)) cuts.set(target, await cutOne(target, all, noteTo(some)));
-			else noteTo(some)("open connections: none");
-		}
-		return items.map(({ target }) => cuts.get(target) ?? { ended: 0, left: 0 });
+		const targets = [...new Set(items.map(({ target }) => target))];
+		const live = await occurring(targets, all, noteTo(items));
+		const lives = new Set(live);
+		noteTo(items.filter(({ target }) => !lives.has(target)))("open connections: none");
+		if (live.length === 0) return [];
+		const note = noteTo(items.filter(({ target }) => lives.has(target)));
+		// Before the flow is forgotten: the reset that is sent belongs to a known connection then.
+		const closed = await socketsWith(live, all, ["-K"], note);
+		note(`ss -K: ${closed.length} sockets closed`);
+		await forgetAll(live, note);
+		const left = closed.length === 0 ? [] : await socketsWith(live, all, openSockets, note);
+		if (left.length > 0) note(`verify: ss still shows ${left.length} sockets`);
+		return [];
 	}
 
 	const cutting = createBatch(cutAll);
@@ -158,7 +171,7 @@ export function createConnections({ run, containerPids, root = "/" }: Connection
 		async count(target) {
 			const note = () => {};
 			const [open, ...tracked] = await Promise.all([
-				socketsWith(target, await places(), note),
+				socketsWith([target], await places(), openSockets, note),
 				...flowSides.map((side) => flows([side, target], familyOf(target), note)),
 			]);
 			return open.length + new Set(tracked.flat().filter((line) => line.includes(" ESTABLISHED "))).size;
@@ -175,9 +188,12 @@ function linesOf(text = ""): string[] {
 }
 
 /** For `ss`, which wants [2001:db8::]/32. An empty one would mean every connection there is. */
-function peerOf(target: string): string {
-	if (target === "") throw new Error("a filter for ss needs a target");
-	return target.includes(":") ? target.replace(/^([^/]+)/, "[$1]") : target;
+function filterOf(targets: readonly string[]): string[] {
+	if (targets.length === 0) throw new Error("a filter for ss needs a target");
+	return targets.flatMap((target, index) => {
+		const peer = target.includes(":") ? target.replace(/^([^/]+)/, "[$1]") : target;
+		return [...(index === 0 ? [] : ["or"]), "dst", peer];
+	});
 }
 
 /** Every address in a line of ss ("[::ffff:10.0.0.1]:22") or conntrack ("src=10.0.0.1"), canonical. */
