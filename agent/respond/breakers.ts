@@ -1,5 +1,7 @@
 // How much may be done, and how fast. A rule that wants too many targets, all rules together, or too many of the
 // host's containers: then the breaker opens, and for a while there are only alerts. Taking back never asks here.
+import type { Order } from "../model/verdict.ts";
+import type { Entry } from "./ledger-file.ts";
 import type { Settings } from "./orders.ts";
 
 export interface Breaker {
@@ -131,6 +133,16 @@ export function createBreakers(deps: BreakersDeps): Breakers {
 	}
 
 	return { take, open, alertOnly: (rule) => standingFor(rule) !== undefined };
+}
+
+/** Is a container out of service for as long as this is in force? */
+export function isOutOfService({ kind }: Pick<Entry, "kind">): boolean {
+	return kind === "pause" || kind === "disconnect" || kind === "stop" || kind === "refuseEgress";
+}
+
+export function takesOut({ kind }: Pick<Order, "kind">): Request["container"] {
+	if (kind === "stop" || kind === "remove") return "for good";
+	return kind === "pause" || kind === "disconnect" || kind === "refuseEgress" ? "while in force" : undefined;
 }
 
 export function breakerText({ rule, reason, until }: Breaker): string {

@@ -12,7 +12,14 @@ import { prepareAct } from "./acts.ts";
 import { type Audit, type AuditEntry, openAudit } from "./audit.ts";
 import { interruptedActs } from "./audit-read.ts";
 import { createBatch } from "./batch.ts";
-import { type Breaker, breakerText, createBreakers, type Request, type Slot } from "./breakers.ts";
+import {
+	type Breaker,
+	breakerText,
+	createBreakers,
+	isOutOfService,
+	type Slot,
+	takesOut,
+} from "./breakers.ts";
 import { createRunner, type RunCommand } from "./command.ts";
 import { type ConnectionDeps, createConnections } from "./connections.ts";
 import type { ContainerRuntime } from "./containers.ts";
@@ -187,7 +194,7 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 		const change = on ? "is there: enforcement is disabled, and released" : "is gone: enforcement is back";
 		logger.warn(`${killSwitch.path} ${change}`);
 		deps.onKillSwitch?.(on);
-		if (on) releaseForSwitch().catch((error) => logger.error({ err: error }, "kill switch"));
+		if (on) releaseForSwitch();
 	});
 	if (stored.notice !== undefined) logger.warn(stored.notice);
 	for (const entry of ledger.entries()) expiry.arm(entry);
@@ -348,6 +355,8 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 		await record(action);
 		expiry.follow(act.target);
 		if (ledger.count("block") > 0) reconciler.watch();
+		// It came while this ran: what was released then did not know of it. Not awaited: release waits for this lane.
+		if (!act.takesBack && killSwitch.on()) releaseForSwitch();
 	}
 
 	/** The write-ahead: without it there is no act, except one that takes back: a full disk must not lock out. */
@@ -400,9 +409,14 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 		return killSwitch.on() ? killSwitch.path : undefined;
 	}
 
-	async function releaseForSwitch(): Promise<void> {
+	function releaseForSwitch(): void {
 		if (ledger.entries().length === 0) return;
-		for (const action of await release("kill switch")) deps.onAction?.(action);
+		release("kill switch").then(
+			(actions) => {
+				for (const action of actions) deps.onAction?.(action);
+			},
+			(error) => logger.error({ err: error }, "kill switch"),
+		);
 	}
 
 	function release(requester = "cli"): Promise<wire.Action[]> {
@@ -454,15 +468,6 @@ interface Doing {
 	readonly steps: string[];
 	/** Unix ms of the first event, or of the order when it was given by hand. */
 	readonly arrived: number;
-}
-
-function isOutOfService({ kind }: Entry): boolean {
-	return kind === "pause" || kind === "disconnect" || kind === "stop" || kind === "refuseEgress";
-}
-
-function takesOut({ kind }: Order): Request["container"] {
-	if (kind === "stop" || kind === "remove") return "for good";
-	return kind === "pause" || kind === "disconnect" || kind === "refuseEgress" ? "while in force" : undefined;
 }
 
 function secondsBetween(from: number, to: number): number {
