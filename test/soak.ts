@@ -1,8 +1,7 @@
 // `npm run soak`: what takes minutes. Ten million mutated records through the reader of the ring, a million through
-// the decoder and all behind it, 200,000 mutated recordings, the races for the truth at full length, reloads, ordinary work in
-// several orders, the flood. Each
-// suite prints its figures; the last line is the sum. `npm run soak -- fuzz` runs one of them, PICKET_SEED chooses
-// where the fuzzers begin.
+// the decoder and all behind it, 200,000 mutated recordings, the races for the truth at full length, kills of pids
+// that change hands, reloads, ordinary work in several orders, the flood. Each suite prints its figures; the last
+// line is the sum. `npm run soak -- fuzz` runs one of them, PICKET_SEED chooses where the fuzzers begin.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { root, say, suite, sum, tellFailures } from "./suites.ts";
@@ -21,6 +20,7 @@ const parts: Readonly<Record<string, () => Promise<void>>> = {
 	fuzz: () => suite("fuzz", [], long),
 	differential: () => suite("unit", ["test/unit/detect/differential.test.ts"], long),
 	truth: race,
+	kill: () => suite("kernel", ["test/kernel/kill.test.ts"], long),
 	reload: () => suite("sensor", ["test/sensor/reload.test.ts"], long),
 	quiet: () => suite("sensor", ["test/sensor/quiet.test.ts"], long),
 	flood: () => suite("soak", [], long),

@@ -3,7 +3,7 @@
 import type * as wire from "../model/picket.v1.ts";
 import type { OrderContext } from "../model/verdict.ts";
 import type { RunCommand } from "./command.ts";
-import type { ContainerRuntime } from "./containers.ts";
+import type { ContainerDeps } from "./containers.ts";
 import type { Firewall } from "./firewall.ts";
 import type { KillDeps } from "./kill.ts";
 import type { Entry, Ledger } from "./ledger.ts";
@@ -41,7 +41,7 @@ export interface ActDeps {
 	readonly clock: () => number;
 	readonly run: RunCommand;
 	readonly firewall: Firewall;
-	readonly docker: () => ContainerRuntime | undefined;
+	readonly containers: ContainerDeps;
 	readonly kill: KillDeps;
 	readonly ledger: Ledger;
 	readonly protection: Protection;
@@ -57,6 +57,15 @@ export const outcomes = {
 	unchanged: "OUTCOME_UNCHANGED",
 	"no effect": "OUTCOME_NO_EFFECT",
 } as const;
+
+/** What still has this share of the wanted time is not renewed: alerts come in floods. */
+const freshShare = 0.9;
+
+/** When `entry` ends (Unix ms), if that is late enough to leave it alone. */
+export function freshUntil(entry: Entry | undefined, ttlSeconds: number, now: number): number | undefined {
+	const expires = entry?.expires ?? 0;
+	return expires - now >= ttlSeconds * 1000 * freshShare ? expires : undefined;
+}
 
 export function entryOf(
 	kind: Entry["kind"],

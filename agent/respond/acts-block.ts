@@ -1,11 +1,8 @@
 // Acts on addresses: drop their traffic, let it pass again.
 import { formatNetwork, type Network } from "../model/address.ts";
-import { type Act, type ActDeps, entryOf, type Origin } from "./act.ts";
+import { type Act, type ActDeps, entryOf, freshUntil, type Origin } from "./act.ts";
 import { cutConnections } from "./connections.ts";
 import { RespondError } from "./failure.ts";
-
-/** A block that still has this share of the wanted time is not renewed: alerts come in floods. */
-const freshShare = 0.9;
 
 export async function prepareBlock(
 	deps: ActDeps,
@@ -25,10 +22,7 @@ export async function prepareBlock(
 		);
 	}
 	/** When the block that stands ends, if that is late enough to leave it alone. */
-	function fresh(): number | undefined {
-		const expires = ledger.find("block", target)?.expires ?? 0;
-		return expires - clock() >= ttlSeconds * 1000 * freshShare ? expires : undefined;
-	}
+	const fresh = () => freshUntil(ledger.find("block", target), ttlSeconds, clock());
 	// A longer block is never cut short by a later, shorter one.
 	const expiry = () => fresh() ?? clock() + ttlSeconds * 1000;
 	return {

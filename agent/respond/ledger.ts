@@ -13,7 +13,7 @@ import {
 import { dirname } from "node:path";
 
 export interface Entry {
-	readonly kind: "block" | "pause";
+	readonly kind: "block" | "pause" | "disconnect";
 	/** Canonical network, or full container id. */
 	readonly target: string;
 	readonly targetName: string;
@@ -25,6 +25,8 @@ export interface Entry {
 	readonly since: number;
 	/** Unix ms; 0 for never. */
 	readonly expires: number;
+	/** What the act has to know to be taken back, as it wrote it: JSON. */
+	readonly detail?: string;
 }
 
 export interface Ledger {
@@ -137,7 +139,8 @@ function isEntry(value: unknown): value is Entry {
 	const entry = value as Record<string, unknown>;
 	const texts = ["target", "targetName", "actionId", "requester", "reason", "alertId"];
 	return (
-		(entry.kind === "block" || entry.kind === "pause") &&
+		(entry.kind === "block" || entry.kind === "pause" || entry.kind === "disconnect") &&
+		(entry.detail === undefined || typeof entry.detail === "string") &&
 		texts.every((name) => typeof entry[name] === "string") &&
 		Number.isFinite(entry.since) &&
 		Number.isFinite(entry.expires)

@@ -11,10 +11,10 @@ import type { Act, ActDeps } from "./act.ts";
 import { prepareAct } from "./acts.ts";
 import { type Audit, openAudit } from "./audit.ts";
 import { createRunner, type RunCommand } from "./command.ts";
-import type { ContainerRuntime } from "./containers.ts";
+import type { ContainerDeps, ContainerRuntime } from "./containers.ts";
 import { describeError, type FailureCode, RespondError } from "./failure.ts";
 import { createFirewall, type FirewallOptions } from "./firewall.ts";
-import type { ProcessSignaller } from "./kill.ts";
+import type { KillDeps, ProcessSignaller } from "./kill.ts";
 import { type Entry, openLedger } from "./ledger.ts";
 import { createRateLimit } from "./limit.ts";
 import { actionKindOf, defaultSettings, parseOrder, type Settings, targetOf } from "./orders.ts";
@@ -28,9 +28,13 @@ export interface ResponderDeps {
 	readonly logger: Logger;
 	/** Unix ms. */
 	readonly clock: () => number;
-	/** Asked anew for each order: the engine may start after the sensor. */
-	readonly docker: () => ContainerRuntime | undefined;
+	/** Asked anew for each order: an engine may start after the sensor. */
+	readonly runtimes: () => readonly ContainerRuntime[];
+	/** What the sensor has learned of a container, for when its engine is silent. */
+	readonly recall?: NonNullable<ContainerDeps["recall"]>;
 	readonly processes: ProcessSignaller;
+	/** What the sensor knows to descend from a process (ns since boot), also where those between them have ended. */
+	readonly descendants?: NonNullable<KillDeps["descendants"]>;
 	readonly protectedExtra: () => ProtectedExtra;
 	readonly settings?: Partial<Settings>;
 	/** Why local policy does not permit this order, undefined when it does. */
@@ -66,8 +70,15 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 	const ledger = openLedger(join(deps.stateDir, "responses.json"), bootIdOf(root));
 	const resolve = deps.resolve ?? lookupAll;
 	const protection = createProtection({ root, self, extra: deps.protectedExtra, resolve, clock });
-	const kill = { processes: deps.processes, root };
-	const actDeps: ActDeps = { settings, clock, run, firewall, docker: deps.docker, kill, ledger, protection };
+	const kill = {
+		processes: deps.processes,
+		root,
+		self,
+		...(deps.descendants && { descendants: deps.descendants }),
+	};
+	const { runtimes, recall } = deps;
+	const containers = { root, self, runtimes, ...(recall && { recall }) };
+	const actDeps: ActDeps = { settings, clock, run, firewall, containers, kill, ledger, protection };
 	const limit = createRateLimit(settings.actionsPerMinute, clock);
 	const lanes = new Map<string, Promise<unknown>>();
 	let audit: Audit | undefined;

@@ -21,7 +21,7 @@ function make(more: Partial<ResponderDeps> = {}): HostResponder {
 		stateDir: join(root, "state"),
 		logger: pino({ level: "silent" }),
 		clock: Date.now,
-		docker: () => undefined,
+		runtimes: () => [],
 		processes: { open: () => 0, signal: () => {}, close: () => {}, exited: () => true },
 		protectedExtra: () => ({ addresses: [], containers: [], processes: [] }),
 		run: createRunner(network.inside("host")),
