@@ -1,6 +1,7 @@
 // Reads the Docker engine's JSON into facts. Nothing in an answer is trusted: a field of the wrong type is
 // left out and named to `complain`, sizes are capped. Text becomes latin1 (a character a byte) like all
 // captured text, so that a rule compares the same bytes wherever they came from.
+import { type Attachment, readNetworks } from "./docker-networks.ts";
 import type { Container, ContainerExec, ContainerFacts } from "./model/process.ts";
 
 export type ContainerState = "created" | "running" | "paused" | "stopped" | "removed";
@@ -18,6 +19,13 @@ export interface InspectedState {
 	readonly image: string;
 	readonly running: boolean;
 	readonly paused: boolean;
+	readonly labels: Readonly<Record<string, string>>;
+	/** Of its first process in the engine's pid namespace, 0 when it does not run. */
+	readonly pid: number;
+	readonly networkMode: string;
+	readonly networks: readonly Attachment[];
+	/** As the engine writes it; changes with every start. */
+	readonly startedAt: string;
 }
 
 export type Complain = (field: string) => void;
@@ -69,19 +77,27 @@ export function readInspected(
 	});
 }
 
-/** GET /containers/<id>/json, only what says whether it runs. */
+/** GET /containers/<id>/json, only what an act on it has to know. */
 export function readState(answer: unknown, complain: Complain): InspectedState | undefined {
 	const facts = readInspected(answer, complain);
-	const state = object(object(answer)?.State);
+	const top = object(answer);
+	const state = object(top?.State);
 	if (facts === undefined || typeof state?.Running !== "boolean" || typeof state.Paused !== "boolean") {
 		return wrong("State", complain);
 	}
+	const mode = object(top?.HostConfig)?.NetworkMode;
+	const networkMode = typeof mode === "string" ? mode : "";
 	return {
 		id: facts.id,
 		name: facts.name ?? "",
 		image: facts.image ?? "",
 		running: state.Running,
 		paused: state.Paused,
+		labels: facts.labels ?? {},
+		pid: pidOf(state.Pid),
+		networkMode,
+		networks: readNetworks(object(top?.NetworkSettings)?.Networks, facts.id, networkMode, complain),
+		startedAt: text(state.StartedAt ?? "", "State.StartedAt", complain) ?? "",
 	};
 }
 
@@ -138,7 +154,10 @@ export function readExecStart(answer: unknown, complain: Complain): ContainerExe
 
 /** GET /exec/<id>/json: the pid of its process, 0 until there is one. */
 export function readExecPid(answer: unknown): number {
-	const pid = object(answer)?.Pid;
+	return pidOf(object(answer)?.Pid);
+}
+
+function pidOf(pid: unknown): number {
 	return typeof pid === "number" && Number.isInteger(pid) && pid > 0 ? pid : 0;
 }
 

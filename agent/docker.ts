@@ -15,6 +15,7 @@ import {
 	type StateChange,
 } from "./docker-answers.ts";
 import { createDockerErrors, DockerError, type DockerErrorCode } from "./docker-errors.ts";
+import { type Attachment, connectRequest, isNetworkId } from "./docker-networks.ts";
 import { type Backoff, type Watch, watchDocker } from "./docker-watch.ts";
 import type { ContainerExec, ContainerFacts } from "./model/process.ts";
 
@@ -31,6 +32,8 @@ export interface DockerStatus {
 
 /** Every call rejects with a DockerError only, at the latest after `timeout`. */
 export interface DockerRuntime {
+	/** What its containers are called by. */
+	readonly name: "docker" | "podman";
 	/** Running containers (paused ones too), each inspected. */
 	list(): Promise<ContainerFacts[]>;
 	/** Undefined when the engine does not know it. */
@@ -39,6 +42,16 @@ export interface DockerRuntime {
 	/** Rejects with DOCKER_CONFLICT when it does not run or is paused already. */
 	pause(idOrName: string): Promise<void>;
 	unpause(idOrName: string): Promise<void>;
+	/** Its restart policy stays as it is and does not start it again. Fine when it does not run. */
+	stop(idOrName: string, graceSeconds: number): Promise<void>;
+	/** Fine when it runs. */
+	start(idOrName: string): Promise<void>;
+	restart(idOrName: string, graceSeconds: number): Promise<void>;
+	/** By force, without its volumes. */
+	remove(idOrName: string): Promise<void>;
+	disconnect(idOrName: string, networkId: string): Promise<void>;
+	/** Rejects with DOCKER_NOT_FOUND when there is no such network any more. */
+	connect(idOrName: string, attachment: Attachment): Promise<void>;
 	/**
 	 * Tells facts and state changes until closed, through restarts of the engine; starts with what runs now.
 	 * Facts of a new container come at once from its event, then again in full from an inspection. An exec comes as it
@@ -65,13 +78,15 @@ export interface DockerOptions {
 	readonly backoff?: Backoff;
 }
 
+type Method = "GET" | "POST" | "DELETE";
+
 /** What we use of docker-modem, whose type declarations leave the calls untyped. */
 interface Modem {
 	dial(options: DialOptions, done: (error: unknown, response: IncomingMessage) => void): void;
 }
 interface DialOptions {
 	path: string;
-	method: "GET" | "POST";
+	method: Method;
 	isStream: true;
 	statusCodes: Readonly<Record<number, true>>;
 	abortSignal: AbortSignal;
@@ -109,8 +124,17 @@ export function createDocker(options: DockerOptions): DockerRuntime {
 		list: async () => inspectAll((await listed()).map((entry) => entry.facts)),
 		inspect: (idOrName) => describe(idOrName, inspected),
 		state: (idOrName) => describe(idOrName, readState),
-		pause: (idOrName) => act(idOrName, "pause"),
-		unpause: (idOrName) => act(idOrName, "unpause"),
+		name: runtime,
+		pause: (idOrName) => act(idOrName, "/pause"),
+		unpause: (idOrName) => act(idOrName, "/unpause"),
+		stop: (idOrName, graceSeconds) => act(idOrName, "/stop?", { t: graceSeconds }),
+		start: (idOrName) => act(idOrName, "/start"),
+		restart: (idOrName, graceSeconds) => act(idOrName, "/restart?", { t: graceSeconds }),
+		remove: (idOrName) => act(idOrName, "?", { force: true, v: false }, "DELETE"),
+		disconnect: (idOrName, networkId) =>
+			actOnNetwork(idOrName, networkId, "disconnect", { Container: idOrName }),
+		connect: (idOrName, attachment) =>
+			actOnNetwork(idOrName, attachment.networkId, "connect", connectRequest(idOrName, attachment)),
 		watch: (onFacts, onState, onExec = () => undefined) => {
 			const source = {
 				openEvents,
@@ -179,11 +203,25 @@ export function createDocker(options: DockerOptions): DockerRuntime {
 		}
 	}
 
-	async function act(idOrName: string, verb: "pause" | "unpause"): Promise<void> {
-		if (!idOrNamePattern.test(idOrName)) {
-			throw errors.badName();
-		}
-		await ask("POST", `/containers/${idOrName}/${verb}`, mebibyte, () => undefined);
+	async function act(
+		idOrName: string,
+		verb: string,
+		query?: Readonly<Record<string, unknown>>,
+		method: Method = "POST",
+	): Promise<void> {
+		if (!idOrNamePattern.test(idOrName)) throw errors.badName();
+		const options = query && { _query: query, _body: {} };
+		await ask(method, `/containers/${idOrName}${verb}`, mebibyte, () => undefined, options);
+	}
+
+	async function actOnNetwork(
+		idOrName: string,
+		networkId: string,
+		verb: "connect" | "disconnect",
+		body: Readonly<Record<string, unknown>>,
+	): Promise<void> {
+		if (!idOrNamePattern.test(idOrName) || !isNetworkId(networkId)) throw errors.badName();
+		await ask("POST", `/networks/${networkId}/${verb}`, mebibyte, () => undefined, body);
 	}
 
 	async function openEvents(closing: AbortSignal): Promise<IncomingMessage> {
@@ -210,20 +248,24 @@ export function createDocker(options: DockerOptions): DockerRuntime {
 
 	/** One call and its JSON, which `check` refuses by throwing. The limit of time covers connecting, headers and body together. */
 	async function ask<T>(
-		method: "GET" | "POST",
+		method: Method,
 		path: string,
 		limit: number,
 		check: (answer: unknown) => T,
+		options?: Readonly<Record<string, unknown>>,
 	): Promise<T> {
 		const call = new AbortController();
 		const timer = setTimeout(() => call.abort(), timeout);
 		try {
-			const response = await dial(method, path, call.signal);
+			const response = await dial(method, path, call.signal, options);
 			const body = await readBody(response, limit, call.signal);
 			const code = response.statusCode ?? 0;
 			if (code >= 400) throw errors.refusal(code, body);
-			if (code < 200 || code > 299) throw errors.malformed(`answered with status ${code}`);
-			const answer = check(code === 204 ? undefined : parse(body));
+			// To an act, "it is so already" is an answer as well.
+			const fine = (code >= 200 && code <= 299) || (code === 304 && method !== "GET");
+			if (!fine) throw errors.malformed(`answered with status ${code}`);
+			const silent = code === 204 || (method !== "GET" && body.length === 0);
+			const answer = check(silent ? undefined : parse(body));
 			note(undefined);
 			return answer;
 		} catch (error) {
@@ -234,10 +276,10 @@ export function createDocker(options: DockerOptions): DockerRuntime {
 	}
 
 	async function dial(
-		method: "GET" | "POST",
+		method: Method,
 		path: string,
 		signal: AbortSignal,
-		query?: Readonly<Record<string, unknown>>,
+		options?: Readonly<Record<string, unknown>>,
 	): Promise<IncomingMessage> {
 		const engine = await modem();
 		return new Promise((resolve, reject) => {
@@ -247,7 +289,7 @@ export function createDocker(options: DockerOptions): DockerRuntime {
 				isStream: true,
 				statusCodes: anyStatus,
 				abortSignal: signal,
-				...(query === undefined ? {} : { options: query }),
+				...(options === undefined ? {} : { options }),
 			};
 			engine.dial(request, (error, response) => {
 				if (error) reject(error);

@@ -153,7 +153,12 @@ export function startSensor(options: SensorOptions): Sensor {
 		stateDir: config.paths.state,
 		logger,
 		clock,
-		docker: () => docker,
+		runtimes: () => [docker, podman].filter((runtime) => runtime !== undefined),
+		recall: (idOrName) => {
+			const { containers } = enrichment;
+			const known = containers.find(idOrName) ?? containers.findByName(idOrName);
+			return known && { id: known.id, name: known.name, image: known.image, labels: known.labels };
+		},
 		processes: {
 			open: (pid) => openProcess(pid),
 			signal: (pidfd, signal) => addon().pidfdSignal(pidfd, signal),

@@ -19,6 +19,7 @@ const parts: Readonly<Record<string, () => Promise<void>>> = {
 	differential: () => suite("unit", ["test/unit/detect/differential.test.ts"], long),
 	policy: () => suite("unit", ["test/unit/policy/property.test.ts"], long),
 	truth: race,
+	kill: () => suite("kernel", ["test/kernel/kill.test.ts"], long),
 	reload: () => suite("sensor", ["test/sensor/reload.test.ts"], long),
 	crash: () => suite("network", ["test/network/crash.test.ts"], long),
 	lockout: () => suite("network", ["test/network/lockout.test.ts"], long),

@@ -99,7 +99,7 @@ async function releaseAlone(flags: ReleaseFlags): Promise<wire.Action[]> {
 		stateDir,
 		logger,
 		clock: Date.now,
-		docker: () => docker,
+		runtimes: () => [docker],
 		processes: {
 			open: addon().pidfdOpen,
 			signal: addon().pidfdSignal,

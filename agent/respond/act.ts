@@ -4,7 +4,7 @@ import type * as wire from "../model/picket.v1.ts";
 import type { OrderContext } from "../model/verdict.ts";
 import type { RunCommand } from "./command.ts";
 import type { Connections } from "./connections.ts";
-import type { ContainerRuntime } from "./containers.ts";
+import type { ContainerDeps } from "./containers.ts";
 import type { Firewall } from "./firewall.ts";
 import type { KillDeps } from "./kill.ts";
 import type { Entry, Ledger } from "./ledger.ts";
@@ -44,7 +44,7 @@ export interface ActDeps {
 	readonly run: RunCommand;
 	readonly firewall: Firewall;
 	readonly connections: Connections;
-	readonly docker: () => ContainerRuntime | undefined;
+	readonly containers: ContainerDeps;
 	readonly kill: KillDeps;
 	readonly ledger: Ledger;
 	/** Puts an entry into the ledger, those of orders that come together with one wait for the disk. */
@@ -62,6 +62,15 @@ export const outcomes = {
 	unchanged: "OUTCOME_UNCHANGED",
 	"no effect": "OUTCOME_NO_EFFECT",
 } as const;
+
+/** What still has this share of the wanted time is not renewed: alerts come in floods. */
+export const freshShare = 0.9;
+
+/** When `entry` ends (Unix ms), if that is late enough to leave it alone. */
+export function freshUntil(entry: Entry | undefined, ttlSeconds: number, now: number): number | undefined {
+	const expires = entry?.expires ?? 0;
+	return expires - now >= ttlSeconds * 1000 * freshShare ? expires : undefined;
+}
 
 export function entryOf(
 	kind: Entry["kind"],

@@ -1,14 +1,11 @@
 // Acts on addresses: drop their traffic, let it pass again, end their established flows.
 import { formatNetwork, type Network } from "../model/address.ts";
 import type { Direction } from "../model/verdict.ts";
-import { type Act, type ActDeps, entryOf, type Origin } from "./act.ts";
+import { type Act, type ActDeps, entryOf, freshShare, type Origin } from "./act.ts";
 import { isMissing } from "./command.ts";
 import { RespondError } from "./failure.ts";
 import type { Entry } from "./ledger.ts";
 import type { Parsed } from "./orders.ts";
-
-/** A block that still has this share of the wanted time is not renewed: alerts come in floods. */
-const freshShare = 0.9;
 
 /** The admin of this host; and recovery, which looks whether such a block stands. */
 const permanentBy: ReadonlySet<string> = new Set(["cli", "recovery"]);

@@ -1,69 +1,69 @@
-// Acts on containers, through whatever runs them.
-import { type Act, type ActDeps, entryOf, type Origin, outcomes } from "./act.ts";
-import { findContainer, setPaused } from "./containers.ts";
+// What the acts on containers have in common. Each sort has a file of its own: acts-pause.ts, acts-lifecycle.ts,
+// acts-network.ts.
+import type { Act, ActDeps } from "./act.ts";
+import { type ContainerRuntime, type Found, findContainer } from "./containers.ts";
 import { RespondError } from "./failure.ts";
-import type { Entry } from "./ledger.ts";
+import type { Entry, Ledger } from "./ledger.ts";
 
-export async function preparePause(deps: ActDeps, container: string, origin: Origin): Promise<Act> {
-	const { ledger, clock } = deps;
-	const { runtime, state } = await findContainer(deps.docker(), container);
+export function commonOf({ state }: Found): Pick<Act, "target" | "targetName" | "lane"> {
 	return {
 		target: state.id,
-		targetName: `container ${state.name} (${state.image})`,
-		undo: `picket resume ${state.name || state.id}`,
+		targetName: `container ${state.name || state.id.slice(0, 12)} (${state.image || "image unknown"})`,
 		lane: `container ${state.id}`,
-		takesBack: false,
-		expires: () => 0,
-		description: `pause container ${state.name}`,
-		protectedBecause: () => deps.protection.container(state),
-		async unchanged(steps) {
-			if (state.paused) steps.push("check: it is already paused");
-			return state.paused;
-		},
-		async run(steps) {
-			const own = ledger.find("pause", state.id) === undefined;
-			ledger.put(entryOf("pause", state.id, state.name, origin, clock(), 0));
-			try {
-				const done = await setPaused(runtime, state.id, true, steps);
-				// Somebody else paused it in between: then it is not ours to resume.
-				if (done !== "done" && own) ledger.remove("pause", state.id);
-				return { outcome: outcomes[done], seenAt: clock() };
-			} catch (error) {
-				// After a lost answer it may be paused all the same; then the entry has to stay.
-				if (own && error instanceof RespondError && error.refused) ledger.remove("pause", state.id);
-				throw error;
-			}
-		},
 	};
 }
 
-export async function prepareResume(deps: ActDeps, container: string): Promise<Act> {
-	const { ledger, clock } = deps;
-	const entry = ledger.entries().find((one) => one.kind === "pause" && isNamed(one, container));
-	const { runtime, state } = await findContainer(deps.docker(), entry?.target ?? container);
+/** By full id, by a part of it that is long enough to mean no other, or by the name it had. */
+export function entryFor(ledger: Ledger, kind: Entry["kind"], container: string): Entry | undefined {
+	return ledger.entries().find(({ kind: is, target, targetName }) => {
+		return (
+			is === kind && (targetName === container || (container.length >= 12 && target.startsWith(container)))
+		);
+	});
+}
+
+/** What `entry` is about; undefined when that is gone. Without an entry as findContainer. Throws RespondError. */
+export async function findOrRemembered(
+	deps: ActDeps,
+	entry: Entry | undefined,
+	container: string,
+): Promise<Found | undefined> {
+	try {
+		return await findContainer(deps.containers, entry?.target ?? container);
+	} catch (error) {
+		const gone = error instanceof RespondError && error.code === "PICKET_TARGET_UNKNOWN";
+		if (entry !== undefined && gone && deps.containers.runtimes().length > 0) return undefined;
+		throw error;
+	}
+}
+
+/** Takes back what ended with its container: only the ledger still has it. */
+export function goneAct({ ledger, clock }: ActDeps, entry: Entry, verb: string): Act {
+	const { kind, target, targetName } = entry;
 	return {
-		target: state.id,
-		targetName: `container ${state.name} (${state.image})`,
-		undo: `picket pause ${state.name || state.id}`,
-		lane: `container ${state.id}`,
-		takesBack: ledger.find("pause", state.id) !== undefined,
+		target,
+		targetName: `container ${targetName}`,
+		undo: "",
+		lane: `container ${target}`,
+		takesBack: true,
 		expires: () => 0,
-		description: `resume container ${state.name}`,
+		description: `${verb} container ${targetName}`,
 		protectedBecause: async () => undefined,
 		async unchanged(steps) {
-			if (state.paused) return false;
-			steps.push("check: it is not paused");
-			ledger.remove("pause", state.id);
+			steps.push("check: the container is gone");
+			ledger.remove(kind, target);
 			return true;
 		},
-		async run(steps) {
-			const done = await setPaused(runtime, state.id, false, steps);
-			if (done !== "no effect") ledger.remove("pause", state.id);
-			return { outcome: outcomes[done], seenAt: clock() };
-		},
+		run: async () => ({ outcome: "OUTCOME_UNCHANGED", seenAt: clock() }),
 	};
 }
 
-function isNamed(entry: Entry, container: string): boolean {
-	return entry.targetName === container || (container.length >= 12 && entry.target.startsWith(container));
+/** Only the engine can do this. Throws RespondError when it gave no answer. */
+export function engineOf({ runtime, silent }: Found): ContainerRuntime {
+	if (runtime !== undefined) return runtime;
+	throw new RespondError(
+		"PICKET_RUNTIME_FAILED",
+		`the container engine does not answer: ${silent}`,
+		"start it; without it a container can still be paused",
+	);
 }

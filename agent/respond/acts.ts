@@ -1,7 +1,9 @@
 // Finds for an order the act that carries it out.
 import type { Act, ActDeps, Origin } from "./act.ts";
 import { prepareBlock, prepareCut, prepareUnblock } from "./acts-block.ts";
-import { preparePause, prepareResume } from "./acts-container.ts";
+import { prepareLifecycle } from "./acts-lifecycle.ts";
+import { prepareDisconnect, prepareReconnect } from "./acts-network.ts";
+import { preparePause, prepareResume } from "./acts-pause.ts";
 import { prepareKill } from "./acts-process.ts";
 import { RespondError } from "./failure.ts";
 import type { Parsed } from "./orders.ts";
@@ -16,11 +18,20 @@ export async function prepareAct(deps: ActDeps, order: Parsed, origin: Origin): 
 		case "cut":
 			return prepareCut(deps, order.network);
 		case "pause":
-			return preparePause(deps, order.container, origin);
+			return preparePause(deps, order.container, order.ttlSeconds, origin);
 		case "resume":
 			return prepareResume(deps, order.container);
+		case "stop":
+		case "start":
+		case "restart":
+		case "remove":
+			return prepareLifecycle(deps, order.kind, order.container, origin);
+		case "disconnect":
+			return prepareDisconnect(deps, order.container, order.ttlSeconds, origin);
+		case "reconnect":
+			return prepareReconnect(deps, order.container);
 		case "kill":
-			return prepareKill(deps, order.pid, order.start);
+			return prepareKill(deps, order.pid, order.start, order.tree);
 		default:
 			throw new RespondError("PICKET_ORDER_INVALID", `${order.kind} is not built yet`, "use another act");
 	}

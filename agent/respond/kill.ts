@@ -1,12 +1,13 @@
 // Ends one process and no other. A pid is only a number that the kernel gives out again; the pidfd pins the
-// process, and its start time says whether it is the one that was meant.
+// process, and its start time says whether it is the one that was meant. Trees: kill-tree.ts.
 import { RespondError } from "./failure.ts";
 import { type ProcessIdentity, readIdentity } from "./procfs.ts";
 
 /** pidfd_open and pidfd_send_signal; the native addon has them. */
 export interface ProcessSignaller {
-	/** A file descriptor that stands for the process; throws an error with code ESRCH when there is none. */
+	/** A file descriptor that stands for the process; throws ESRCH when there is none. */
 	open(pid: number): number;
+	/** Throws ESRCH when it has ended and was waited for. */
 	signal(pidfd: number, signal: number): void;
 	close(pidfd: number): void;
 	/** Has it ended? */
@@ -14,16 +15,21 @@ export interface ProcessSignaller {
 }
 
 const SIGKILL = 9;
+const ESRCH = 3;
 const verifyMs = 2000;
 /** USER_HZ is 100 on every architecture we run on: /proc counts in ticks of 10 ms. */
 const tickNs = 10_000_000;
+/** A time of over 104 days does not fit into a double to the nanosecond. */
+const roundingNs = 100;
 
 /**
- * Is that the process that was meant? `start` is ns since boot, either exact or, when it came from /proc
- * itself, cut down to a tick; so one tick of difference is allowed.
+ * Is that the process that was meant? `start` is ns since boot, either exact or, when it came from /proc itself, cut
+ * down to a tick. What began in the same tick with the same pid cannot be told apart: for that the host would have
+ * to give out all its pids within 10 ms.
  */
 export function isSameStart(start: number, startTicks: number): boolean {
-	return Math.abs(Math.floor(start / tickNs) - startTicks) <= 1;
+	const after = start - startTicks * tickNs;
+	return after >= -roundingNs && after < tickNs + roundingNs;
 }
 
 export type Kill = "done" | "unchanged" | "no effect";
@@ -32,6 +38,10 @@ export interface KillDeps {
 	readonly processes: ProcessSignaller;
 	/** Where /proc lies below: "/" outside tests. */
 	readonly root: string;
+	/** The sensor's pid. */
+	readonly self: number;
+	/** What the sensor knows to descend from a process, also where the parents between them have ended. Starts in ns. */
+	readonly descendants?: (pid: number, start: number) => readonly { pid: number; start: number }[];
 }
 
 /** The process as it is now; undefined when it is gone. Throws RespondError when the pid is another's by now. */
@@ -48,7 +58,7 @@ export function identify(root: string, pid: number, start: number): ProcessIdent
 }
 
 export async function killProcess(
-	deps: KillDeps,
+	deps: Pick<KillDeps, "processes" | "root">,
 	pid: number,
 	start: number,
 	steps: string[],
@@ -67,9 +77,9 @@ export async function killProcess(
 			return "unchanged";
 		}
 		steps.push(`check: start time of ${pid} is the one that was meant (tick ${identity.startTicks})`);
-		processes.signal(pidfd, SIGKILL);
+		signalUnlessGone(processes, pidfd, SIGKILL);
 		steps.push(`pidfd_send_signal(${pid}, SIGKILL)`);
-		const ended = await hasEnded(processes, pidfd);
+		const ended = await haveEnded(processes, [pidfd]);
 		steps.push(ended ? "verify: the process has ended" : `verify: still there after ${verifyMs / 1000} s`);
 		return ended ? "done" : "no effect";
 	} finally {
@@ -77,22 +87,38 @@ export async function killProcess(
 	}
 }
 
-function openProcess(processes: ProcessSignaller, pid: number): number | undefined {
+/** Undefined when there is no such process. Throws RespondError. */
+export function openProcess(processes: ProcessSignaller, pid: number): number | undefined {
 	try {
 		return processes.open(pid);
 	} catch (error) {
-		if ((error as NodeJS.ErrnoException).code === "ESRCH") return undefined;
+		if (isGone(error)) return undefined;
 		const message = error instanceof Error ? error.message : String(error);
 		throw new RespondError("PICKET_KILL_FAILED", `pidfd_open(${pid}): ${message}`, "run the sensor as root");
 	}
 }
 
-async function hasEnded(processes: ProcessSignaller, pidfd: number): Promise<boolean> {
+export function signalUnlessGone(processes: ProcessSignaller, pidfd: number, signal: number): void {
+	try {
+		processes.signal(pidfd, signal);
+	} catch (error) {
+		if (!isGone(error)) throw error;
+	}
+}
+
+/** Waits until all have ended, 2 s at most. */
+export async function haveEnded(processes: ProcessSignaller, pidfds: readonly number[]): Promise<boolean> {
 	for (let waited = 0; waited < verifyMs; ) {
-		if (processes.exited(pidfd)) return true;
+		if (pidfds.every((pidfd) => processes.exited(pidfd))) return true;
 		const pause = waited < 20 ? 1 : 20;
 		await new Promise((resolve) => setTimeout(resolve, pause));
 		waited += pause;
 	}
-	return processes.exited(pidfd);
+	return pidfds.every((pidfd) => processes.exited(pidfd));
+}
+
+/** Node gives the name of an error, the addon its number. */
+function isGone(error: unknown): boolean {
+	const { code, errno } = error as NodeJS.ErrnoException;
+	return code === "ESRCH" || errno === ESRCH;
 }

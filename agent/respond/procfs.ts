@@ -1,13 +1,17 @@
 // The few facts about processes and the network that protection needs, read from /proc below an injectable root.
 // Text that cannot be read is absent, not an error: what that means is the caller's to decide.
-import { readFileSync, readlinkSync, statSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 
 export interface ProcessIdentity {
 	readonly pid: number;
 	readonly comm: string;
+	/** One letter: R, S, D, T (stopped), t (traced), Z … */
+	readonly state: string;
 	readonly parentPid: number;
+	/** Pid of the session's leader. */
+	readonly session: number;
 	/** Start in clock ticks since boot, field 22 of stat. */
 	readonly startTicks: number;
 	readonly kernelThread: boolean;
@@ -17,9 +21,36 @@ const PF_KTHREAD = 0x00200000;
 
 /** Undefined when there is no such process. */
 export function readIdentity(root: string, pid: number): ProcessIdentity | undefined {
+	return readStat(join(root, "proc", String(pid), "stat"), pid);
+}
+
+/** Of all processes there are, mostly older ones first. */
+export function listPids(root: string): number[] {
+	return numbersIn(join(root, "proc"));
+}
+
+/** The state letters of all threads of a process, none when it is gone. */
+export function threadStates(root: string, pid: number): string[] {
+	const directory = join(root, "proc", String(pid), "task");
+	return numbersIn(directory).flatMap(
+		(tid) => readStat(join(directory, String(tid), "stat"), tid)?.state ?? [],
+	);
+}
+
+function numbersIn(directory: string): number[] {
+	try {
+		return readdirSync(directory)
+			.filter((name) => /^\d+$/.test(name))
+			.map(Number);
+	} catch {
+		return [];
+	}
+}
+
+function readStat(file: string, pid: number): ProcessIdentity | undefined {
 	let stat: string;
 	try {
-		stat = readFileSync(join(root, "proc", String(pid), "stat"), "latin1");
+		stat = readFileSync(file, "latin1");
 	} catch (error) {
 		const { code } = error as NodeJS.ErrnoException;
 		if (code === "ENOENT" || code === "ESRCH") return undefined;
@@ -31,7 +62,9 @@ export function readIdentity(root: string, pid: number): ProcessIdentity | undef
 	return {
 		pid,
 		comm: stat.slice(stat.indexOf("(") + 1, end),
+		state: fields[0] ?? "",
 		parentPid: Number(fields[1]),
+		session: Number(fields[3]),
 		startTicks: Number(fields[19]),
 		kernelThread: (Number(fields[6]) & PF_KTHREAD) !== 0,
 	};

@@ -22,14 +22,14 @@ import {
 } from "./breakers.ts";
 import { createRunner, type RunCommand } from "./command.ts";
 import { type ConnectionDeps, createConnections } from "./connections.ts";
-import type { ContainerRuntime } from "./containers.ts";
+import type { ContainerDeps, ContainerRuntime } from "./containers.ts";
 import { createExpiry } from "./expiry.ts";
 import { describeError, type FailureCode, RespondError } from "./failure.ts";
 import { createFirewall, type FirewallOptions } from "./firewall.ts";
 import { watchFloor } from "./floor-watch.ts";
 import type { Inbound } from "./inbound.ts";
 import { createKeeper, type KeeperOptions } from "./keeper.ts";
-import type { ProcessSignaller } from "./kill.ts";
+import type { KillDeps, ProcessSignaller } from "./kill.ts";
 import { watchKillSwitch } from "./kill-switch.ts";
 import { type Entry, type Ledger, openLedger } from "./ledger.ts";
 import { actionKindOf, defaultSettings, type Parsed, parseOrder, type Settings, targetOf } from "./orders.ts";
@@ -45,9 +45,13 @@ export interface ResponderDeps {
 	readonly logger: Logger;
 	/** Unix ms. */
 	readonly clock: () => number;
-	/** Asked anew for each order: the engine may start after the sensor. */
-	readonly docker: () => ContainerRuntime | undefined;
+	/** Asked anew for each order: an engine may start after the sensor. */
+	readonly runtimes: () => readonly ContainerRuntime[];
+	/** What the sensor has learned of a container, for when its engine is silent. */
+	readonly recall?: NonNullable<ContainerDeps["recall"]>;
 	readonly processes: ProcessSignaller;
+	/** What the sensor knows to descend from a process (ns since boot), also where those between them have ended. */
+	readonly descendants?: NonNullable<KillDeps["descendants"]>;
 	readonly protectedExtra: () => ProtectedExtra;
 	readonly settings?: Partial<Settings>;
 	/** Why local policy does not permit this order, undefined when it does. */
@@ -141,7 +145,14 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 		clock,
 	});
 	const watch = watchFloor({ protection, blocked, lift, failed: (error) => logger.error(error) });
-	const kill = { processes: deps.processes, root };
+	const kill = {
+		processes: deps.processes,
+		root,
+		self,
+		...(deps.descendants && { descendants: deps.descendants }),
+	};
+	const { runtimes, recall } = deps;
+	const containers = { root, self, runtimes, ...(recall && { recall }) };
 	const connections = createConnections({
 		run,
 		root,
@@ -164,7 +175,7 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 		run,
 		firewall,
 		connections,
-		docker: deps.docker,
+		containers,
 		kill,
 		ledger,
 		remember,

@@ -281,6 +281,92 @@ describe("a Docker answer", () => {
 	});
 });
 
+describe("an act", () => {
+	/** Remembers each request and answers it with the next status. */
+	async function acting(...statuses: number[]) {
+		const requests: string[] = [];
+		await serve((request, response) => {
+			let body = "";
+			request.on("data", (part) => {
+				body += part;
+			});
+			request.on("end", () => {
+				requests.push(`${request.method} ${request.url} ${body}`.trim());
+				response.writeHead(statuses.shift() ?? 204).end();
+			});
+		});
+		return requests;
+	}
+	const network = "e5".repeat(32);
+	const attachment = { network: "front", networkId: network, address: "", configured: { Aliases: ["db"] } };
+
+	it("asks for what was meant and nothing else", async () => {
+		const requests = await acting();
+		const docker = client();
+		await docker.stop(id, 3);
+		await docker.start(id);
+		await docker.restart(id, 3);
+		await docker.remove(id);
+		await docker.disconnect(id, network);
+		await docker.connect(id, attachment);
+		expect(requests).toEqual([
+			`POST /containers/${id}/stop?t=3`,
+			`POST /containers/${id}/start`,
+			`POST /containers/${id}/restart?t=3`,
+			`DELETE /containers/${id}?force=true&v=false`,
+			`POST /networks/${network}/disconnect {"Container":"${id}"}`,
+			`POST /networks/${network}/connect {"Container":"${id}","EndpointConfig":{"Aliases":["db"]}}`,
+		]);
+	});
+
+	it("takes for done what was so already, and an empty answer, but no redirect", async () => {
+		await acting(304, 200, 302);
+		const docker = client();
+		await docker.stop(id, 3);
+		await docker.connect(id, attachment);
+		await expect(docker.start(id)).rejects.toMatchObject({ code: "DOCKER_MALFORMED" });
+	});
+
+	it("is never asked for with a network that could change the request", async () => {
+		const requests = await acting();
+		for (const networkId of ["../containers", "front", "", `${network}/x`]) {
+			await expect(client().disconnect(id, networkId)).rejects.toMatchObject({ code: "DOCKER_NOT_FOUND" });
+		}
+		expect(requests).toEqual([]);
+	});
+
+	it("knows of a container's networks what a user can choose, and leaves out what makes no sense", async () => {
+		const state = await engine();
+		const chosen = {
+			IPAMConfig: { IPv4Address: "10.0.0.9" },
+			Aliases: [id.slice(0, 12), "db"],
+			MacAddress: "02:00:00:00:00:01",
+		};
+		state.described = {
+			...good,
+			State: { Running: true, Paused: false, Pid: -4, StartedAt: 7 },
+			HostConfig: { NetworkMode: "front" },
+			NetworkSettings: {
+				Networks: {
+					back: { NetworkID: network, IPAMConfig: null, Links: null, DriverOpts: {}, IPAddress: "10.1.0.2" },
+					front: { NetworkID: other, ...chosen, EndpointID: "x", IPAddress: 7 },
+					huge: { NetworkID: id, Aliases: ["a".repeat(100_000)] },
+					odd: { NetworkID: "../../x" },
+					"../x": { NetworkID: id },
+					never: { NetworkID: "" },
+					none: null,
+				},
+			},
+		};
+		const found = await client().state(id);
+		expect(found).toMatchObject({ pid: 0, networkMode: "front", startedAt: "" });
+		expect(found?.networks).toEqual([
+			{ network: "front", networkId: other, address: "", configured: { ...chosen, Aliases: ["db"] } },
+			{ network: "back", networkId: network, address: "10.1.0.2", configured: { DriverOpts: {} } },
+		]);
+	});
+});
+
 describe("the event stream", () => {
 	it("gives facts at once, although the container is gone before it could be inspected", async () => {
 		const state = await engine();

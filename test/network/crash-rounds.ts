@@ -99,7 +99,7 @@ async function restart(
 		stateDir,
 		logger: pino({ level: "silent" }),
 		clock: Date.now,
-		docker: () => undefined,
+		runtimes: () => [],
 		processes: { open: () => 0, signal: () => {}, close: () => {}, exited: () => true },
 		protectedExtra: () => ({ addresses: [], containers: [], processes: [] }),
 		run: createRunner(network.inside("host")),

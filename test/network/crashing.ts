@@ -23,7 +23,7 @@ const responder = createResponder({
 		pass();
 		return Date.now();
 	},
-	docker: () => undefined,
+	runtimes: () => [],
 	processes: { open: () => 0, signal: () => {}, close: () => {}, exited: () => true },
 	protectedExtra: () => ({ addresses: [], containers: [], processes: [] }),
 	settings: { actionsPerMinute: 10_000 },

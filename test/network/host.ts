@@ -22,7 +22,7 @@ export function responderIn(
 		stateDir: join(root, "state"),
 		logger: pino({ level: "silent" }),
 		clock: Date.now,
-		docker: () => undefined,
+		runtimes: () => [],
 		processes: { open: () => 0, signal: () => {}, close: () => {}, exited: () => true },
 		protectedExtra: () => ({ addresses: [], containers: [], processes: [] }),
 		run: runnerIn(network),

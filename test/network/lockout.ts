@@ -90,7 +90,7 @@ export async function tryLockouts({ orders, lockouts, seed }: LockoutTrial): Pro
 			stateDir: join(root, "state"),
 			logger: pino({ level: "silent" }),
 			clock: Date.now,
-			docker: () => engine.runtime,
+			runtimes: () => [engine.runtime],
 			processes: {
 				open: (pid) => pid,
 				signal: (pid) => void signals.push(pid),

@@ -98,18 +98,35 @@ export function fakeTools() {
 	return { run, calls, sets, rules, overrides };
 }
 
+/** An engine that does as it is told and remembers what that was. */
 export function fakeRuntime(...states: ContainerState[]) {
 	const containers = new Map(states.map((state) => [state.id, state]));
 	const calls: string[] = [];
-	const change = (verb: string, paused: boolean) => async (id: string) => {
+	const change = (verb: string, to: Partial<ContainerState>) => async (id: string) => {
 		calls.push(`${verb} ${id}`);
 		const state = containers.get(id);
-		if (state !== undefined) containers.set(id, { ...state, paused });
+		if (state !== undefined) containers.set(id, { ...state, ...to });
 	};
 	const runtime: ContainerRuntime = {
+		name: "docker",
 		state: async (name) => [...containers.values()].find((state) => state.id === name || state.name === name),
-		pause: change("pause", true),
-		unpause: change("unpause", false),
+		pause: change("pause", { paused: true }),
+		unpause: change("unpause", { paused: false }),
+		stop: change("stop", { running: false, paused: false }),
+		start: change("start", { running: true }),
+		restart: change("restart", { running: true, paused: false, startedAt: "later" }),
+		async remove(id) {
+			calls.push(`remove ${id}`);
+			containers.delete(id);
+		},
+		disconnect: (id, networkId) => {
+			const networks = containers.get(id)?.networks?.filter((one) => one.networkId !== networkId) ?? [];
+			return change(`disconnect ${networkId}`, { networks })(id);
+		},
+		connect: (id, attachment) => {
+			const networks = [...(containers.get(id)?.networks ?? []), attachment];
+			return change(`connect ${attachment.networkId}`, { networks })(id);
+		},
 	};
 	return { runtime, calls, containers };
 }
@@ -152,7 +169,7 @@ export function makeResponder(given: Partial<ResponderDeps> = {}) {
 		stateDir,
 		logger: pino({ level: "silent" }),
 		clock: Date.now,
-		docker: () => undefined,
+		runtimes: () => [],
 		processes: pidSignaller(),
 		protectedExtra: () => ({ addresses: [], containers: [], processes: [] }),
 		run: tools.run,

@@ -70,10 +70,11 @@ describe("a kill", () => {
 		expect(child.exitCode).toBeNull();
 	});
 
-	it("allows a tick of difference and no more", () => {
+	it("takes a start within the tick that /proc shows for the same, and no other", () => {
+		expect(isSameStart(100 * tickNs, 100)).toBe(true);
 		expect(isSameStart(100 * tickNs + 9_999_999, 100)).toBe(true);
-		expect(isSameStart(100 * tickNs, 101)).toBe(true);
-		expect(isSameStart(100 * tickNs, 102)).toBe(false);
+		expect(isSameStart(100 * tickNs, 101)).toBe(false);
+		expect(isSameStart(101 * tickNs + 1000, 100)).toBe(false);
 		expect(isSameStart(0, 100)).toBe(false);
 	});
 });

@@ -196,7 +196,7 @@ describe("a pause", () => {
 	it("freezes the container, and resuming takes it back in every mode", async () => {
 		let mode: "observe" | "enforce" = "enforce";
 		const docker = fakeRuntime(web);
-		const { responder } = makeResponder({ docker: () => docker.runtime, mode: () => mode });
+		const { responder } = makeResponder({ runtimes: () => [docker.runtime], mode: () => mode });
 		const action = await responder.order(pause, byHand);
 		expect(action).toMatchObject({
 			outcome: "OUTCOME_VERIFIED",
@@ -216,7 +216,7 @@ describe("a pause", () => {
 		const own = { ...web, self: true };
 		const db = { ...web, id: "cd".repeat(32), name: "db" };
 		const docker = fakeRuntime(own, db);
-		const { responder } = makeResponder({ docker: () => docker.runtime, protectedExtra: () => extra });
+		const { responder } = makeResponder({ runtimes: () => [docker.runtime], protectedExtra: () => extra });
 		for (const [container, reason] of [
 			["web-1", "the sensor runs in it"],
 			["db", "protected by configuration"],
@@ -231,14 +231,14 @@ describe("a pause", () => {
 
 	it("recognises its own container by the cgroup it lives in", async () => {
 		const root = makeRoot({ "proc/self/cgroup": `0::/system.slice/docker-${web.id}.scope\n` });
-		const { responder } = makeResponder({ root, docker: () => fakeRuntime(web).runtime });
+		const { responder } = makeResponder({ root, runtimes: () => [fakeRuntime(web).runtime] });
 		expect(steps(await responder.order(pause, byHand))).toContain("the sensor runs in it");
 	});
 
 	it("that the engine confirms without doing it has no effect", async () => {
 		const docker = fakeRuntime(web);
 		docker.runtime.pause = async () => {};
-		const { responder } = makeResponder({ docker: () => docker.runtime });
+		const { responder } = makeResponder({ runtimes: () => [docker.runtime] });
 		expect((await responder.order(pause, byHand)).outcome).toBe("OUTCOME_NO_EFFECT");
 		expect(responder.active()).toEqual([]);
 	});
@@ -250,7 +250,7 @@ describe("a pause", () => {
 			await real(id);
 			throw new Error("socket hang up");
 		};
-		const { responder } = makeResponder({ docker: () => docker.runtime });
+		const { responder } = makeResponder({ runtimes: () => [docker.runtime] });
 		const action = await responder.order(pause, byHand);
 		expect(action.outcome).toBe("OUTCOME_VERIFIED");
 		expect(steps(action)).toContain("socket hang up");
@@ -260,7 +260,7 @@ describe("a pause", () => {
 describe("release", () => {
 	it("undoes what a dead daemon left, from its ledger, and leaves nothing of the firewall", async () => {
 		const docker = fakeRuntime(web);
-		const first = makeResponder({ docker: () => docker.runtime });
+		const first = makeResponder({ runtimes: () => [docker.runtime] });
 		await first.responder.order(block("203.0.113.9"), byHand);
 		await first.responder.order(block("2001:db8::9"), byHand);
 		await first.responder.order({ kind: "pause", container: "web-1" }, byHand);
@@ -406,7 +406,7 @@ describe("an order of a rule", () => {
 	it("may have one container of three paused, and the admin more", async () => {
 		const others = [1, 2].map((n) => ({ ...web, id: `${n}`.repeat(64), name: `web-${n + 1}` }));
 		const docker = fakeRuntime(web, ...others);
-		const { responder } = makeResponder({ docker: () => docker.runtime, runningContainers: () => 3 });
+		const { responder } = makeResponder({ runtimes: () => [docker.runtime], runningContainers: () => 3 });
 		const pause = (container: string): Order => ({ kind: "pause", container });
 		expect((await responder.order(pause("web-1"), byRule)).outcome).toBe("OUTCOME_VERIFIED");
 		const second = await responder.order(pause("web-2"), { ...byRule, rule: "another" });
@@ -460,7 +460,7 @@ describe("a pause whose time is over", () => {
 		const who = { targetName: "web-1", actionId: "1", requester: "policy", reason: "", alertId: "" };
 		openLedger(join(root, "state"), "boot-1").put({ kind: "pause", target, ...who, since: 1, expires });
 		const onAction = (action: wire.Action) => told.push(action);
-		return { docker, told, ...makeResponder({ root, docker: () => docker.runtime, onAction }) };
+		return { docker, told, ...makeResponder({ root, runtimes: () => [docker.runtime], onAction }) };
 	}
 
 	it("is resumed by the sensor that comes next", async () => {
@@ -554,10 +554,10 @@ describe("after a crash", () => {
 			[undefined, 1],
 		] as const) {
 			const docker = fakeRuntime(web);
-			const first = makeResponder({ docker: () => docker.runtime });
+			const first = makeResponder({ runtimes: () => [docker.runtime] });
 			await first.responder.order({ kind: "pause", container: "web-1" }, byHand);
 			await first.responder.close();
-			const { responder } = makeResponder({ ...first.deps, docker: () => runtime });
+			const { responder } = makeResponder({ ...first.deps, runtimes: () => (runtime ? [runtime] : []) });
 			expect(await responder.recover()).toHaveLength(1 - left);
 			expect(responder.active()).toHaveLength(left);
 			await responder.close();
