@@ -234,9 +234,21 @@ release_rules() { # release_rules IPTABLES
 	[ -z "$("$1-save" 2>/dev/null | grep PICKET-)" ]
 }
 
+# iptables-nft takes a table away only by flushing it: one that was made for us and that nobody else uses.
+release_table() { # release_table IPTABLES
+	"$1-save" 2>/dev/null | awk '
+		/^\*/ { here = $0 == "*mangle" }
+		here && /^:PICKET-MADE-TABLE / { made = 1 }
+		here && /^:/ && !/^:PICKET-/ && $2 != "ACCEPT" { used = 1 }
+		here && /^-A / && !/PICKET-/ { used = 1 }
+		END { exit !made || used }
+	' && printf '*mangle\nCOMMIT\n' | "$1-restore" -w 5 2>/dev/null && did release "$1" VERIFIED "$1: removed our table mangle"
+}
+
 release_firewall() {
 	for tool in iptables iptables-nft iptables-legacy ip6tables ip6tables-nft ip6tables-legacy; do
 		have "$tool-save" && have "$tool-restore" || continue
+		release_table "$tool"
 		release_rules "$tool" || stayed "$tool: rules of ours stayed" "see $tool-save | grep PICKET-"
 	done
 	have ipset || return 0

@@ -62,11 +62,22 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
 		told = message;
 	}
 
+	/** Another tool in the midst of its work may take away what was just put back: then once more. */
+	async function repair(): Promise<readonly string[]> {
+		const look = () => firewall.repair(() => (closed ? [] : wanted()));
+		try {
+			return await look();
+		} catch {
+			totals.failures++;
+			return look();
+		}
+	}
+
 	async function reconcile(reason: string): Promise<void> {
 		if (closed || !enforces()) return;
 		totals.looks++;
 		try {
-			const steps = await firewall.repair(() => (closed ? [] : wanted()));
+			const steps = await repair();
 			if (steps.length > 0) {
 				totals.repairs++;
 				deps.onRepair?.(reason, steps);

@@ -51,10 +51,7 @@ describe("a host without the tools", () => {
 
 	it("is told that open connections could not be closed", async () => {
 		const steps: string[] = [];
-		expect(await createConnections({ run: missing }).cut("203.0.113.9", steps)).toEqual({
-			ended: 0,
-			left: 0,
-		});
+		await createConnections({ run: missing }).cut("203.0.113.9", steps);
 		expect(steps.join()).toContain("ss is not installed");
 	});
 });
