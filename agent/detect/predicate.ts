@@ -164,7 +164,9 @@ function textTest(
 	match: "any" | "all",
 	values: readonly string[],
 ): { test: Test; cost: number } {
-	const { cost, onString, onRange } = matcher(operator, values, match === "all");
+	const made = matcher(operator, values, match === "all");
+	const { cost, onRange } = made;
+	const onString = cost > dear ? remembering(made.onString) : made.onString;
 	const { get, names, range: place, some } = field;
 	if (names) {
 		const holds = onNames(operator, match, values);
@@ -200,6 +202,32 @@ function textTest(
 			const text = get(observation, context);
 			return text !== undefined && onString(text);
 		},
+	};
+}
+
+/** Of a matcher: looking an answer up costs less than finding it. */
+const dear = 4;
+/** A power of two. */
+const slots = 32;
+/** Longer texts are not kept alive. */
+const longest = 256;
+
+/**
+ * The same answers, kept for the texts asked about last: strings are texts of processes, and most processes are asked
+ * about many times. Makes no object for a text.
+ */
+function remembering(onString: (text: string) => boolean): (text: string) => boolean {
+	const texts = new Array<string | undefined>(slots).fill(undefined);
+	const answers = new Uint8Array(slots);
+	return (text) => {
+		const { length } = text;
+		if (length > longest) return onString(text);
+		const slot = (31 * length + 7 * text.charCodeAt(length - 1) + text.charCodeAt(length >> 1)) & (slots - 1);
+		if (texts[slot] === text) return answers[slot] === 1;
+		const answer = onString(text);
+		texts[slot] = text;
+		answers[slot] = answer ? 1 : 0;
+		return answer;
 	};
 }
 
