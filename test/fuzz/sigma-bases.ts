@@ -91,7 +91,7 @@ condition: [s, s]`,
 		`ports: {DestinationPort: [4444, 8081], Initiated: 'true'}
 high: {DestinationPort|gte: 60000, DestinationPort|lt: 61000}
 net: {DestinationIp|cidr: [10.0.0.0/8, 192.168.0.0/16]}
-one: {DestinationIp: 203.0.113.7, Protocol: tcp}
+one: {DestinationIp: [203.0.113.7, 8.0.0.0/8], Protocol: tcp}
 condition: (ports or high or one) and not net`,
 	),
 	`${rule("Filtered", "process_creation", "s: {Image|endswith: /nc}\ncondition: s")}---
