@@ -37,7 +37,7 @@ condition: all of selection_* and not 1 of filter_main_*`,
 shell: {Image|startswith: /usr/bin/, Image|endswith: [sh, '\\*sh', 'a?h']}
 user: {User: [www-data, root]}
 other: {CurrentDirectory: /var/www/html}
-condition: (parent and shell) and (user or not other)`,
+condition: user or parent and not shell or not other and shell`,
 	),
 	rule(
 		"Words",
@@ -54,7 +54,7 @@ condition: 1 of keywords or both`,
 b: {ParentImage: null, CommandLine|startswith: 'id'}
 c: {ParentCommandLine|exists: false, User|neq: root}
 _d: {CommandLine: 'x'}
-condition: 1 of them or (_d and not c)`,
+condition: c or a and b or _d and not c`,
 	),
 	rule(
 		"Encoded",
