@@ -94,13 +94,38 @@ function computedComparison(
 				all ? rights.every((right) => plain(left, right)) : rights.some((right) => plain(left, right)),
 			);
 	}
+	const matchers = remembered((texts) => matcherOf(operator, texts, all));
 	return (lefts, rights) => {
-		try {
-			return lefts.some(matcherOf(operator, rights, all).onString);
-		} catch (error) {
-			if (error instanceof CheckProblem) return false; // another field's text that is no regular expression
-			throw error;
+		const found = matchers(rights);
+		return found !== undefined && lefts.some(found.onString);
+	};
+}
+
+/** Of each a table of half a megabyte at most. */
+const mostKept = 16;
+
+/**
+ * What `make` makes of texts, kept for those asked about last: compiling a pattern takes a thousand times as long as using
+ * it. Undefined for a text that is no pattern.
+ */
+function remembered<T>(make: (texts: readonly string[]) => T): (texts: readonly string[]) => T | undefined {
+	const kept = new Map<string, T | undefined>();
+	return (texts) => {
+		const key = texts.map((text) => `${text.length}:${text}`).join("");
+		let made = kept.get(key);
+		if (made === undefined && !kept.has(key)) {
+			try {
+				made = make(texts);
+			} catch (error) {
+				if (!(error instanceof CheckProblem)) throw error;
+			}
 		}
+		// Behind all others: the first one is the one longest without use.
+		kept.delete(key);
+		kept.set(key, made);
+		const [oldest] = kept.keys();
+		if (kept.size > mostKept && oldest !== undefined) kept.delete(oldest);
+		return made;
 	};
 }
 

@@ -49,7 +49,7 @@ export class Dispatch {
 		const lookups = new Map<string, Lookup>();
 		const checks = new Map<number, number[]>();
 		for (const [rule, plan] of plans.entries()) {
-			const guard = guardOf(plan, predicates);
+			const guard = guardOf(plan, predicates, kind);
 			if (!guard) always.push(rule);
 			for (const index of guard ?? []) {
 				const predicate = predicates.at(index);

@@ -143,7 +143,7 @@ function indexesOf({ plans, events }: LoadedRule, predicates: Predicates): Index
 	if (plans.size === 0) return [];
 	for (const name of events) {
 		const kind = EventKind[name];
-		const checks = guardOf(plans.get(kind) ?? false, predicates)?.map((index) => {
+		const checks = guardOf(plans.get(kind) ?? false, predicates, kind)?.map((index) => {
 			const predicate = predicates.at(index);
 			const how: Lookup = placeOf(predicate, kind)
 				? "text search"

@@ -57,6 +57,19 @@ const word =
 	({ event }) =>
 		event.word(at);
 const joined = (names: readonly string[]): string => names.join("|");
+/** The names of a few bits as one text, which is made once for each combination that occurs. */
+const remembered = (names: (bits: number) => readonly string[]): ((bits: number) => string) => {
+	const texts = new Map<number, string>();
+	return (bits) => {
+		const known = texts.get(bits);
+		if (known !== undefined) return known;
+		const text = joined(names(bits)) || "0";
+		// Who passes any bits there are must not fill the memory.
+		if (texts.size >= 4096) texts.clear();
+		texts.set(bits, text);
+		return text;
+	};
+};
 /** A path: the kernel's own, and what the caller passed. */
 const pathOf = (kinds: readonly EventKind[], calls?: readonly string[]): Argument => ({
 	kinds,
@@ -69,11 +82,10 @@ const flagsAt = (
 	kinds: readonly EventKind[],
 	at: number,
 	names: (bits: number) => readonly string[],
-): Argument => ({
-	kinds,
-	get: ({ event }) => joined(names(event.word(at))) || "0",
-	raw: word(at),
-});
+): Argument => {
+	const textFor = remembered(names);
+	return { kinds, get: ({ event }) => textFor(event.word(at)), raw: word(at) };
+};
 const unprefixed = (names: readonly string[]) => names.map((name) => name.replace(/^(MS|MNT|UMOUNT)_/, ""));
 /** Users are compared by name. */
 const user = (kinds: readonly EventKind[], at: number, calls?: readonly string[]): Argument => ({
@@ -104,6 +116,7 @@ const capabilities = (at: number): Argument => ({
 	raw: ({ event }) => Number(event.big(at)),
 });
 const permissions = (bits: number): string[] => flagNames("permissions", bits & 0o7777);
+const permissionText = remembered(permissions);
 const { asked } = identityEvent;
 const real = ["setreuid", "setresuid", "setregid", "setresgid"];
 
@@ -161,7 +174,7 @@ const table: readonly (readonly [name: string, argument: Argument])[] = [
 		"mode",
 		{
 			kinds: [open],
-			get: ({ event }) => joined(permissions(event.mode)) || "0",
+			get: ({ event }) => permissionText(event.mode),
 			raw: ({ event }) => event.mode,
 		},
 	],
@@ -266,6 +279,17 @@ const numbers: ReadonlySet<string> = new Set(
 	"fd oldfd newfd pid tid backlog length entries proto tty loginuid".split(" "),
 );
 
+/** The argument of that name on this event; a loop and no closure, since it runs for every event of the kind. */
+function argumentOf(
+	all: readonly Argument[],
+	observation: Observation,
+	context: FieldContext,
+): Argument | undefined {
+	for (let i = 0; i < all.length; i++)
+		if (applies(all[i] as Argument, observation, context)) return all[i] as Argument;
+	return undefined;
+}
+
 const applies = ({ kinds, calls }: Argument, { event }: Observation, context: FieldContext): boolean =>
 	kinds.includes(event.kind) &&
 	(calls === undefined || typesOf(event, context.architecture).some((name) => calls.includes(name)));
@@ -285,7 +309,7 @@ function argumentField(name: string): Field {
 	const all = table.filter(([known]) => known === name).map(([, argument]) => argument);
 	const kinds = [...new Set(all.flatMap((each) => each.kinds))];
 	const get = (observation: Observation, context: FieldContext): Value =>
-		all.find((each) => applies(each, observation, context))?.get(observation, context);
+		argumentOf(all, observation, context)?.get(observation, context);
 	if (numbers.has(name)) return { type: "number", kinds, get: get as NumberField["get"] };
 	return { type: "text", kinds, get: asText(get), recorded: recordedIn(all, ({ get: from }) => from) };
 }
@@ -312,7 +336,7 @@ function rawField(name: string): Field {
 	const all = table.filter(([known]) => known === name).map(([, argument]) => argument);
 	const kinds = [...new Set(all.flatMap((each) => each.kinds))];
 	const get = (observation: Observation, context: FieldContext): Value => {
-		const found = all.find((each) => applies(each, observation, context));
+		const found = argumentOf(all, observation, context);
 		return (found?.raw ?? found?.get)?.(observation, context);
 	};
 	if (rawNumbers.has(name)) return { type: "number", kinds, get: get as NumberField["get"] };

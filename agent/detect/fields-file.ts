@@ -77,18 +77,22 @@ function recordedText(event: EventView, side: Text): string | undefined {
 	return side === Text.target ? targetName(event) : event.text(side) || undefined;
 }
 
+/** The place of a text of the record; false where it has to be put together, as recordedText does. */
+function recordedRange(side: Text, observation: Observation, out: Range): boolean {
+	if (side === Text.path) return pathRange(observation, out);
+	const { event } = observation;
+	if (side === Text.target && (event.flags & EventFlag.targetFromUser) !== 0) return false;
+	out.bytes = event.bytes;
+	out.start = event.textStart(side);
+	out.size = event.textSize(side);
+	return out.size > 0;
+}
+
 /** A text of the record as a field, wherever it is looked up under several names. */
 export function recordedField(side: Text): TextField {
-	const range: TextField["range"] = ({ event }, out) => {
-		if (side === Text.target && (event.flags & EventFlag.targetFromUser) !== 0) return false;
-		out.bytes = event.bytes;
-		out.start = event.textStart(side);
-		out.size = event.textSize(side);
-		return out.size > 0;
-	};
 	return {
 		type: "text",
-		range: side === Text.path ? pathRange : range,
+		range: (observation, out) => recordedRange(side, observation, out),
 		get: ({ event }) => recordedText(event, side),
 	};
 }
@@ -222,7 +226,12 @@ function sideField(sides: Sides, which: "shown" | "asPassed"): TextField {
 		const side = event.result < 0 ? undefined : sides.get(event.kind)?.[which];
 		return side === undefined ? undefined : recordedText(event, side);
 	};
-	return { ...text([...sides.keys()], get), recorded: (kind) => sides.get(kind)?.[which] };
+	const range: TextField["range"] = (observation, out) => {
+		const { kind, result } = observation.event;
+		const side = result < 0 ? undefined : sides.get(kind)?.[which];
+		return side !== undefined && recordedRange(side, observation, out);
+	};
+	return { ...text([...sides.keys()], get), range, recorded: (kind) => sides.get(kind)?.[which] };
 }
 
 /** "container:what", with "host" for none. */

@@ -1,5 +1,5 @@
 // Rules by the value they want of one number or address: one look for all of them, however many values there are.
-import { isSingle, type Network, parseNetwork } from "../model/address.ts";
+import { isSingle, type Network, parseNetwork, wordAt } from "../model/address.ts";
 import type { Observation } from "../model/event.ts";
 import type { AddressField, FieldContext, NumberField } from "./field.ts";
 import { addressStart, hasAddresses } from "./fields-socket.ts";
@@ -74,7 +74,7 @@ class AddressLookup implements Lookup {
 			const start = addressStart(event, this.#ends[i] as AddressField["ends"][number]);
 			if (start < 0) continue;
 			let hash = 0;
-			for (let word = 0; word < words; word++) hash = mix(hash, event.bytes.readInt32BE(start + 4 * word));
+			for (let word = 0; word < words; word++) hash = mix(hash, wordAt(event.bytes, start + 4 * word));
 			this.#rules.report(hash, found);
 		}
 	}

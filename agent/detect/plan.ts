@@ -5,11 +5,18 @@ import { CheckProblem } from "./check.ts";
 import { keyOf, makePredicate, type Predicate } from "./predicate.ts";
 import type { Node } from "./syntax.ts";
 
+interface Weight {
+	/** Relative; of several together what they cost on average, since mostly not all are asked. */
+	readonly cost: number;
+	/** How often it is true, roughly: 0 to 1. */
+	readonly chance: number;
+}
+
 export type Plan =
 	| boolean
-	| { readonly is: "test"; readonly index: number; readonly cost: number }
-	| { readonly is: "and" | "or"; readonly plans: readonly Plan[]; readonly cost: number }
-	| { readonly is: "not"; readonly plan: Plan; readonly cost: number };
+	| ({ readonly is: "test"; readonly index: number } & Weight)
+	| ({ readonly is: "and" | "or"; readonly plans: readonly Plan[] } & Weight)
+	| ({ readonly is: "not"; readonly plan: Plan } & Weight);
 
 /** Predicates of all rules, each once. */
 export class Predicates {
@@ -58,17 +65,19 @@ export function bind(node: Node, predicates: Predicates): Bound {
 
 export type Assume = (predicate: Predicate) => boolean | undefined;
 
-/** Puts in what is known of a predicate beforehand and simplifies; cheap tests come first. */
+/** Puts in what is known of a predicate beforehand and simplifies; what decides most for its cost comes first. */
 export function fold(node: Bound, predicates: Predicates, assume: Assume): Plan {
 	switch (node.is) {
 		case "test": {
 			const predicate = predicates.at(node.index);
-			return assume(predicate) ?? { is: "test", index: node.index, cost: predicate.cost };
+			const { cost, chance } = predicate;
+			return assume(predicate) ?? { is: "test", index: node.index, cost, chance };
 		}
 		case "not": {
 			const plan = fold(node.node, predicates, assume);
 			if (typeof plan === "boolean") return !plan;
-			return plan.is === "not" ? plan.plan : { is: "not", plan, cost: plan.cost };
+			if (plan.is === "not") return plan.plan;
+			return { is: "not", plan, cost: plan.cost, chance: 1 - plan.chance };
 		}
 		case "and":
 		case "or": {
@@ -85,10 +94,26 @@ export function fold(node: Bound, predicates: Predicates, assume: Assume): Plan 
 			const [only] = plans;
 			if (!only) return !decisive;
 			if (plans.length === 1) return only;
-			plans.sort((a, b) => a.cost - b.cost);
-			return { is: node.is, plans, cost: plans.reduce((sum, each) => sum + each.cost, 0) };
+			return inOrder(node.is, plans);
 		}
 	}
+}
+
+type Part = Exclude<Plan, boolean>;
+
+/** One after the other, until one decides: the order in which that costs least, if each is as likely as it seems. */
+function inOrder(is: "and" | "or", parts: readonly Part[]): Part {
+	const decides = ({ chance }: Part): number => (is === "or" ? chance : 1 - chance);
+	const rank = (part: Part): number => part.cost / Math.max(decides(part), 0.001);
+	const plans = parts.toSorted((a, b) => rank(a) - rank(b));
+	let cost = 0;
+	/** That none has decided yet. */
+	let open = 1;
+	for (const part of plans) {
+		cost += open * part.cost;
+		open *= 1 - decides(part);
+	}
+	return { is, plans, cost, chance: is === "or" ? 1 - open : open };
 }
 
 /** For the kinds of event that can satisfy it; equal plans are one. */

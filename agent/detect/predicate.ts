@@ -2,6 +2,7 @@
 // on the strings a process has already where they do not.
 import { containsBytes, type Network, parseNetwork } from "../model/address.ts";
 import type { EventKind, Observation } from "../model/event.ts";
+import { chanceOf } from "./chance.ts";
 import { type Check, CheckProblem, type Test, unknownField } from "./check.ts";
 import { computedTest } from "./computed.ts";
 import type { AddressField, End, Field, NumberField, TextField } from "./field.ts";
@@ -17,8 +18,10 @@ import type { Range } from "./text.ts";
 export interface Predicate {
 	readonly key: string;
 	readonly check: Check;
-	/** Relative; cheap ones are asked first. */
+	/** Relative. */
 	readonly cost: number;
+	/** How often it is true, roughly: 0 to 1. */
+	readonly chance: number;
 	/** Field of the left side when it is a plain one. */
 	readonly field: Field | undefined;
 	readonly fieldName: string;
@@ -51,6 +54,7 @@ export function makePredicate(check: Check): Predicate {
 			return {
 				...base,
 				cost: 0,
+				chance: 0,
 				field: undefined,
 				fieldName: shown,
 				values,
@@ -63,12 +67,14 @@ export function makePredicate(check: Check): Predicate {
 		if (constants) {
 			const made = { ...base, field, fieldName: shown, values, missing: false };
 			const { test, cost } = testOf(field, operator, check.match, values, shown);
-			return { ...made, cost, test, constant: remembered((kind) => constantOf(field, kind, check)) };
+			const chance = chanceOf(field, shown, operator);
+			return { ...made, cost, chance, test, constant: remembered((kind) => constantOf(field, kind, check)) };
 		}
 	}
 	return {
 		...base,
 		cost: 30,
+		chance: 0.3,
 		field: left.is === "field" ? findField(left.field.name, left.field.argument) : undefined,
 		fieldName: left.is === "field" ? left.field.name : left.is,
 		values,
@@ -144,9 +150,7 @@ function testOf(
 	if (operator === "exists") return { test: existence(field), cost: 2 };
 	if (field.type === "text") return textTest(field, operator, match, values);
 	if (field.type === "address") return { test: addressTest(field, operator, match, values, name), cost: 4 };
-	// Nearly every open has succeeded: asking for it first would sort nothing out.
-	const cost = name === "evt.rawres" || name === "evt.res" ? 9 : 1;
-	return { test: numberTest(field, operator, match, values, name), cost };
+	return { test: numberTest(field, operator, match, values, name), cost: 1 };
 }
 
 function existence(field: Field): Test {
@@ -160,7 +164,9 @@ function textTest(
 	match: "any" | "all",
 	values: readonly string[],
 ): { test: Test; cost: number } {
-	const { cost, onString, onRange } = matcher(operator, values, match === "all");
+	const made = matcher(operator, values, match === "all");
+	const { cost, onRange } = made;
+	const onString = cost > dear ? remembering(made.onString) : made.onString;
 	const { get, names, range: place, some } = field;
 	if (names) {
 		const holds = onNames(operator, match, values);
@@ -196,6 +202,32 @@ function textTest(
 			const text = get(observation, context);
 			return text !== undefined && onString(text);
 		},
+	};
+}
+
+/** Of a matcher: looking an answer up costs less than finding it. */
+const dear = 4;
+/** A power of two. */
+const slots = 32;
+/** Longer texts are not kept alive. */
+const longest = 256;
+
+/**
+ * The same answers, kept for the texts asked about last: strings are texts of processes, and most processes are asked
+ * about many times. Makes no object for a text.
+ */
+function remembering(onString: (text: string) => boolean): (text: string) => boolean {
+	const texts = new Array<string | undefined>(slots).fill(undefined);
+	const answers = new Uint8Array(slots);
+	return (text) => {
+		const { length } = text;
+		if (length > longest) return onString(text);
+		const slot = (31 * length + 7 * text.charCodeAt(length - 1) + text.charCodeAt(length >> 1)) & (slots - 1);
+		if (texts[slot] === text) return answers[slot] === 1;
+		const answer = onString(text);
+		texts[slot] = text;
+		answers[slot] = answer ? 1 : 0;
+		return answer;
 	};
 }
 

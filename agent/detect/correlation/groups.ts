@@ -117,11 +117,20 @@ export class Groups {
 		for (let group = this.#oldest; group && group !== this.#latest; group = this.#oldest) {
 			const over = this.#groups.size > this.#limits.groups || this.entries > this.#limits.entries;
 			if (!over && group.window.newest >= ended) return;
-			this.#takeOut(group);
-			this.#groups.delete(group.key);
-			this.entries -= group.window.size;
-			if (group.window.newest >= this.#newest - this.#timespan) this.evicted++;
+			this.#forget(group);
 		}
+	}
+
+	/** Forgets the group longest without a match, unless it is the only one. */
+	forgetOldest(): void {
+		if (this.#oldest && this.#oldest !== this.#latest) this.#forget(this.#oldest);
+	}
+
+	#forget(group: Group): void {
+		this.#takeOut(group);
+		this.#groups.delete(group.key);
+		this.entries -= group.window.size;
+		if (group.window.newest >= this.#newest - this.#timespan) this.evicted++;
 	}
 }
 

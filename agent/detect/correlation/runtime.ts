@@ -43,6 +43,13 @@ export interface Correlation {
 }
 
 const defaultLimits: Limits = { groups: 4096, groupEntries: 1024, entries: 32_768 };
+/**
+ * Of all correlations together, bytes. A match or a group takes less, measured with the longest values: under a flood of
+ * all of them the one that holds most forgets first.
+ */
+const mostBytes = 32 << 20;
+const entryBytes = 400;
+const groupBytes = 1600;
 /** The most that a condition may ask for, so that a group can hold it. */
 export const largestThreshold = 10_000;
 const evidenceSize = 32;
@@ -85,6 +92,11 @@ class State {
 			() =>
 				new Window(createMeasure(type, positions, percentile), positions, timespan, !takesEachRule.has(type)),
 		);
+	}
+
+	/** Roughly, and rather more. */
+	get bytes(): number {
+		return this.groups.size * groupBytes + this.groups.entries * entryBytes;
 	}
 
 	/** The same for documents that make the same of the same matches. */
@@ -168,9 +180,12 @@ export class Correlator {
 	readonly #listeners = new Map<LoadedRule, Listener[]>();
 	readonly #states: State[] = [];
 	readonly #limits: Limits;
+	readonly #mostBytes: number;
 
-	constructor(rules: readonly LoadedRule[], limits: Limits = defaultLimits) {
+	/** `most`: bytes of all correlations together. */
+	constructor(rules: readonly LoadedRule[], limits: Limits = defaultLimits, most = mostBytes) {
 		this.#limits = limits;
+		this.#mostBytes = most;
 		for (const rule of rules) {
 			const { correlation } = rule;
 			if (!correlation || !rule.enabled) continue;
@@ -201,7 +216,23 @@ export class Correlator {
 		onFinding: (finding: Finding, rule: LoadedRule) => void,
 	): void {
 		const listeners = this.#listeners.get(rule);
-		if (listeners) this.#feed(listeners, true, observation, context, onFinding);
+		if (!listeners) return;
+		this.#feed(listeners, true, observation, context, onFinding);
+		this.#makeRoom();
+	}
+
+	#makeRoom(): void {
+		let bytes = 0;
+		for (const state of this.#states) bytes += state.bytes;
+		while (bytes > this.#mostBytes) {
+			// A group alone is the one in use, and bounded by itself.
+			const several = this.#states.filter(({ groups }) => groups.size > 1);
+			if (several.length === 0) return;
+			const largest = several.reduce((most, each) => (each.bytes > most.bytes ? each : most));
+			const before = largest.bytes;
+			largest.groups.forgetOldest();
+			bytes += largest.bytes - before;
+		}
 	}
 
 	#feed(

@@ -1,6 +1,6 @@
 // The selections of a Sigma rule: maps and lists of what is asked of which field, and the condition they make on the
 // events of one sort.
-import { parseNetwork } from "../../model/address.ts";
+import { isSingle, parseNetwork } from "../../model/address.ts";
 import { CheckProblem } from "../check.ts";
 import { type Document, DocumentProblem, type Path } from "../documents.ts";
 import { findField } from "../fields.ts";
@@ -334,8 +334,8 @@ function isOf(type: "number" | "bool" | "address", text: string): boolean {
 	if (type === "bool") return text === "true" || text === "false";
 	if (type === "number") return text.trim() !== "" && !Number.isNaN(Number(text));
 	try {
-		parseNetwork(text);
-		return true;
+		// A network is no event's address: without cidr it is a text like any other.
+		return isSingle(parseNetwork(text));
 	} catch {
 		return false;
 	}

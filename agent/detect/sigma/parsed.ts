@@ -11,6 +11,8 @@ export interface Parsed {
 	readonly selections: ReadonlyMap<string, Selection>;
 	/** Any of them. */
 	readonly conditions: readonly Condition[];
+	/** Selections that no condition names. */
+	readonly unused: readonly string[];
 }
 
 export function logSourceOf({ logsource }: Readonly<Record<string, Value>>): LogSource {
@@ -44,7 +46,21 @@ export function detectionOf(value: Value | undefined, path: Path, others: readon
 	});
 	if (conditions.length === 0)
 		throw new DocumentProblem("there is no condition", [...path, "condition"], "write at least one");
-	return { selections, conditions };
+	const used = new Set(conditions.flatMap(namesIn));
+	// By the specification's own custom: these are there to be left out.
+	const unused = [...selections.keys()].filter((name) => !used.has(name) && !name.startsWith("_"));
+	return { selections, conditions, unused };
+}
+
+function namesIn(condition: Condition): readonly string[] {
+	switch (condition.is) {
+		case "selection":
+			return [condition.name];
+		case "not":
+			return namesIn(condition.of);
+		default:
+			return condition.of.flatMap(namesIn);
+	}
 }
 
 type Values = Readonly<Record<string, Value>>;

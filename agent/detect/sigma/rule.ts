@@ -2,9 +2,10 @@
 // events, one part for each sort of event that its log source stands for.
 import type { Problem } from "../../model/verdict.ts";
 import type { RuleSource } from "../collect.ts";
-import { type Document, DocumentProblem, levels } from "../documents.ts";
+import { type Document, DocumentProblem, levels, type Path } from "../documents.ts";
 import { eventTypes } from "../event-types.ts";
 import { matcher } from "../matcher.ts";
+import { nearest } from "../suggest.ts";
 import { type Node, parseCondition } from "../syntax.ts";
 import { asList, asMap, asText, type Value } from "../yaml-values.ts";
 import type { Condition } from "./condition.ts";
@@ -14,6 +15,13 @@ import { outputOf } from "./output.ts";
 import { checkLogSource, detectionOf, logSourceOf, type Parsed } from "./parsed.ts";
 import { type Variant, variantsOf } from "./taxonomy.ts";
 import { simplified, textOf } from "./text.ts";
+
+/** The specification's, and `filter` and `correlation`, which make a document another one. Others are custom keys. */
+const topKeys =
+	"title id related name taxonomy status description license author references date modified logsource detection fields falsepositives level tags scope filter correlation".split(
+		" ",
+	);
+const sourceKeys = ["product", "category", "service", "definition"];
 
 const statuses = ["stable", "test", "experimental", "deprecated", "unsupported"];
 const callNames: ReadonlySet<string> = new Set(Object.values(eventTypes).flat());
@@ -27,7 +35,9 @@ export function* sigmaSources(
 	const filters = filtersOf(documents, problems);
 	const sources: RuleSource[] = [];
 	for (const document of documents) {
-		if (document.is !== "sigma") continue;
+		if (document.is === "correlation") continue;
+		checkKeys(document, problems);
+		if (document.is === "filter") continue;
 		yield;
 		const { values, file } = document;
 		const title = asText(values.title).trim();
@@ -54,6 +64,7 @@ export function* sigmaSources(
 				title,
 				twin,
 				filters.filter(({ appliesTo }) => appliesTo(document)),
+				problems,
 			),
 		);
 	}
@@ -69,6 +80,7 @@ function sourceOf(
 	title: string,
 	twin: Document | undefined,
 	filters: readonly Filter[],
+	problems: Problem[],
 ): RuleSource {
 	const { values, file, place } = document;
 	const logsource = logSourceOf(values);
@@ -79,6 +91,11 @@ function sourceOf(
 	try {
 		checkTop(document, twin);
 		parsed = detectionOf(values.detection, ["detection"], ["timeframe"]);
+		for (const name of parsed.unused)
+			warn(document, ["detection", name], problems, {
+				message: `no condition asks for the selection ${name}`,
+				remedy: "name it in the condition, or leave it out",
+			});
 	} catch (error) {
 		if (!(error instanceof DocumentProblem)) throw error;
 		const { message, remedy, path, skip } = error;
@@ -140,6 +157,30 @@ function sourceOf(
 		falsePositives: texts(values.falsepositives),
 		wrong,
 	};
+}
+
+function warn(
+	{ values, file, placeOf }: Document,
+	path: Path,
+	problems: Problem[],
+	words: Pick<Problem, "message" | "remedy">,
+): void {
+	const where = asText(values.title).trim();
+	problems.push({ file, ...placeOf(path), where, ...words, level: "warning" });
+}
+
+/** Warns of keys that nothing reads: a misspelt one would change what the rule means, or how bad it is. */
+function checkKeys(document: Document, problems: Problem[]): void {
+	const { values } = document;
+	const unknown = (path: Path, remedy: string): void =>
+		warn(document, path, problems, { message: `unknown key ${path.at(-1)}`, remedy });
+	for (const key of Object.keys(values)) {
+		// The specification lets everybody have keys of their own, so only what looks like a slip is told.
+		const near = topKeys.includes(key) ? "" : nearest(key, topKeys);
+		if (near !== "") unknown([key], `did you mean ${near}?`);
+	}
+	for (const key of Object.keys(asMap(values.logsource)))
+		if (!sourceKeys.includes(key)) unknown(["logsource", key], `known: ${sourceKeys.join(", ")}`);
 }
 
 /** What stands beside the detection. Throws DocumentProblem. */

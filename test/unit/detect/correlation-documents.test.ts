@@ -370,6 +370,22 @@ describe("memory", () => {
 		expect(correlator.totals().entries).toBeLessThanOrEqual(50);
 		expect(correlator.totals().evicted).toBeGreaterThan(0);
 	});
+
+	it("of all correlations together stays bounded, the one that holds most forgetting first", () => {
+		const flooded = documentText({ ...valid, timespan: "1h" });
+		const calm = documentText({ ...valid, rules: ["b"], timespan: "1h" }, { title: "u" });
+		const set = setOf(flooded, calm);
+		const [a, b] = set.rules;
+		if (!a || !b) throw new Error("no rule");
+		const all = [ruleT(set), ...set.rules.filter(({ name }) => name === "u")];
+		const correlator = new Correlator(all, undefined, 100_000);
+		correlator.matched(b, eventOf({ name: "b", time: 1, pid: 1 }), context, () => {});
+		for (let n = 0; n < 200; n++)
+			correlator.matched(a, eventOf({ name: "a", time: 2 + n, pid: n }), context, () => {});
+		// 2000 bytes each: 50 groups of one match.
+		expect(correlator.totals()).toMatchObject({ groups: 50, entries: 50, evicted: 151 });
+		expect(correlator.problems()).toEqual([expect.stringContaining("correlation t forgot 151 groups")]);
+	});
 });
 
 /** The same event with a number of its own. */

@@ -5,7 +5,7 @@ import { loadRules, type RuleSet } from "../../../agent/detect/load.ts";
 import { observationOf } from "../../../agent/detect/sample.ts";
 import type { Observation } from "../../../agent/model/event.ts";
 import type { Finding } from "../../../agent/model/verdict.ts";
-import { context } from "./rig.ts";
+import { context, type Random } from "./rig.ts";
 
 /** Rules that match an exec by the name of the program: rule a on a, …; rule ab on a and b. */
 export const baseRules = JSON.stringify(
@@ -63,4 +63,20 @@ export function times(set: RuleSet, acts: readonly Act[], rule = "t"): number[] 
 	return run(set, acts)
 		.filter(({ finding }) => finding.rule === rule)
 		.map(({ time }) => time);
+}
+
+/** Whole numbers, so that nothing is lost to rounding; some come late, some twice at a time. */
+export function actsOf(random: Random): Act[] {
+	let time = 100;
+	return random.several(20, 60, () => {
+		time += random.pick([0, 0.25, 0.5, 1, 1, 2, 5]);
+		const late = random.chance(0.15) ? random.pick([0.25, 0.5, 3, 9]) : 0;
+		return {
+			name: random.pick(["a", "b", "c", "d"]),
+			time: time - late,
+			args: random.pick(["x", "y", "z", "u", "v", "w"]),
+			pid: 1 + random.below(9),
+			cwd: random.pick(["/1", "/2"]),
+		};
+	});
 }

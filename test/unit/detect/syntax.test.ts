@@ -1,10 +1,11 @@
 // The grammar of conditions, and what each operator says of each type of field.
 import { describe, expect, it } from "vitest";
+import { Engine } from "../../../agent/detect/engine.ts";
 import type { Sample } from "../../../agent/detect/sample.ts";
 import { observationOf } from "../../../agent/detect/sample.ts";
 import { type Node, parseCondition, SyntaxProblem, type Term } from "../../../agent/detect/syntax.ts";
 import { Text } from "../../../agent/model/event.ts";
-import { errorOf, findings, fired, holds, load, Random, ruleOf, ruleText } from "./rig.ts";
+import { context, errorOf, findings, fired, holds, load, Random, ruleOf, ruleText } from "./rig.ts";
 
 /** A tree as text with every parenthesis written. */
 function show(node: Node): string {
@@ -528,6 +529,24 @@ describe("a transform", () => {
 		["val(fd.directory) exists", false],
 	])("%s is %s", (condition, expected) => {
 		expect(holds(condition, sample)).toBe(expected);
+	});
+
+	it("patterns out of the event are each its own, also of more than are kept", () => {
+		const { set } = ruleOf("proc.name regex val(proc.pname)");
+		const engine = new Engine(set, context);
+		const observation = observationOf(sample);
+		for (let round = 0; round < 2; round++)
+			for (let n = 0; n < 40; n++) {
+				// Every third one is no pattern.
+				const pattern = n % 3 === 0 ? `(${n}` : `a{${n}}`;
+				Object.assign(observation.process?.parent ?? {}, { comm: pattern });
+				for (const length of [n, n + 1]) {
+					Object.assign(observation.process ?? {}, { comm: "a".repeat(length) });
+					let told = 0;
+					engine.evaluate(observation, () => told++);
+					expect(told, `${pattern} ${length}`).toBe(n % 3 !== 0 && length === n ? 1 : 0);
+				}
+			}
 	});
 
 	it.each([
