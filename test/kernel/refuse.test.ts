@@ -1,0 +1,308 @@
+// Refusals in the kernel, on cgroups that the test makes: what is refused, to whom, until when, and what stays when the
+// sensor dies. The same tests on whatever means to refuse an execution the kernel has.
+import { type ChildProcess, spawn } from "node:child_process";
+import {
+	chmodSync,
+	copyFileSync,
+	linkSync,
+	mkdirSync,
+	mkdtempSync,
+	readdirSync,
+	renameSync,
+	rmdirSync,
+	rmSync,
+	statSync,
+	writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pino } from "pino";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { LiveRefuser, type RefuserOptions } from "../../agent/capture/refuser.ts";
+import { cgroupMount } from "../../agent/enrich/cgroups.ts";
+import type { ProgramMatch, Refusal, RefusalRule } from "../../agent/model/refusal.ts";
+import { buildTrigger } from "./harness.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "picket-refuse-"));
+const program = join(folder, "program");
+const trigger = buildTrigger();
+const root = cgroupMount() ?? "";
+const group = join(root, `picket-refuse-${process.pid}`);
+const below = join(group, "below");
+const other = join(root, `picket-other-${process.pid}`);
+const idOf = (directory: string) => statSync(directory).ino;
+const options: RefuserOptions = {
+	pins: undefined,
+	cgroupRoot: root,
+	sensorPid: 0,
+	off: (process.env.PICKET_OFF ?? "").split(",").filter(Boolean),
+	logger: pino({ level: "silent" }),
+	clock: Date.now,
+};
+let refuser: LiveRefuser;
+let holder: ChildProcess;
+/** A BPF file system of our own, in a mount namespace of its own. */
+let pins: string;
+
+beforeAll(async () => {
+	for (const directory of [group, below, other]) mkdirSync(directory);
+	copyFileSync(trigger, program);
+	const mounted = join(folder, "bpffs");
+	mkdirSync(mounted);
+	const script = `mount -t bpf bpf ${mounted} && echo ready && exec sleep 600`;
+	holder = spawn("unshare", ["-m", "--propagation", "private", "sh", "-c", script], {
+		stdio: ["ignore", "pipe", "inherit"],
+	});
+	await new Promise((resolve) => holder.stdout?.once("data", resolve));
+	pins = `/proc/${holder.pid}/root${mounted}/picket`;
+});
+
+afterAll(() => {
+	holder?.kill("SIGKILL");
+	for (const directory of [below, group, other]) rmdirSync(directory);
+	rmSync(folder, { recursive: true, force: true });
+});
+
+beforeEach(() => {
+	refuser = new LiveRefuser(options);
+});
+afterEach(() => {
+	refuser.release();
+	refuser.close();
+});
+
+interface Ran {
+	readonly status: number | null;
+	readonly signal: NodeJS.Signals | null;
+	readonly said: string;
+	readonly pid: number;
+}
+
+/** Runs a command in a cgroup, from our folder. */
+function runIn(directory: string, command: readonly string[], cwd = folder): Promise<Ran> {
+	const script = 'echo $$ > "$0/cgroup.procs" && exec "$@"';
+	const child = spawn("sh", ["-c", script, directory, ...command], {
+		stdio: ["ignore", "pipe", "pipe"],
+		cwd,
+	});
+	let said = "";
+	child.stdout.setEncoding("utf8").on("data", (part: string) => {
+		said += part;
+	});
+	child.stderr.resume();
+	return new Promise((resolve) =>
+		child.on("close", (status, signal) => resolve({ status, signal, said, pid: child.pid ?? 0 })),
+	);
+}
+
+function ruleOf(what: RefusalRule["what"], more: Partial<RefusalRule> = {}): RefusalRule {
+	return { id: "test", mode: "enforce", where: [idOf(group)], what, deadline: Date.now() + 60_000, ...more };
+}
+
+function denyExec(...deny: ProgramMatch[]): RefusalRule {
+	return ruleOf({ kind: "exec", deny });
+}
+
+const byLsm = () => "by" in refuser.exec && refuser.exec.by === "lsm";
+
+/** It ran, or it did not get to its first instruction. */
+async function expectRuns(
+	directory: string,
+	command: readonly string[] = [program, "exit", "0"],
+): Promise<void> {
+	expect(await runIn(directory, command)).toMatchObject({ status: 0, said: expect.stringContaining("{") });
+}
+async function expectRefused(
+	directory: string,
+	command: readonly string[] = [program, "exit", "0"],
+): Promise<Ran> {
+	const ran = await runIn(directory, command);
+	expect(ran).toMatchObject({ said: "" });
+	if (byLsm()) expect(ran.status).toBe(126);
+	else expect(ran.signal).toBe("SIGKILL");
+	return ran;
+}
+
+function told(): readonly Refusal[] {
+	const { refusals, lost } = refuser.drain();
+	expect(lost).toBe(0);
+	return refusals;
+}
+
+describe("an execution is refused", () => {
+	it("by its path, in the cgroup and below it, and nowhere else", async () => {
+		await expectRuns(group);
+		const rule = denyExec({ by: "path", path: program });
+		expect(refuser.holds(rule)).toBe(false);
+		refuser.put("test", [rule]);
+		expect(refuser.holds(rule)).toBe(true);
+		const { pid } = await expectRefused(group);
+		expect(told()).toEqual([
+			expect.objectContaining({
+				id: "test",
+				kind: "exec",
+				refused: true,
+				pid,
+				cgroupId: idOf(group),
+				path: program,
+				peer: undefined,
+				count: 1,
+			}),
+		]);
+		await expectRefused(below);
+		await expectRuns(other);
+		const another = join(folder, "another");
+		linkSync(program, another);
+		await expectRuns(group, [another, "exit", "0"]);
+		rmSync(another);
+		refuser.put("test", []);
+		expect(refuser.holds(rule)).toBe(false);
+		await expectRuns(group);
+	});
+
+	it("by its inode, under whatever name", async () => {
+		const file = join(folder, "one");
+		copyFileSync(trigger, file);
+		const { dev, ino } = statSync(file, { bigint: true });
+		const device = Number(((dev >> 8n) & 0xfffn) << 20n) + Number((dev & 0xffn) | ((dev >> 12n) & 0xfff00n));
+		refuser.put("test", [denyExec({ by: "inode", device, inode: ino })]);
+		await expectRefused(group, [file, "exit", "0"]);
+		const link = join(folder, "link");
+		linkSync(file, link);
+		await expectRefused(group, [link, "exit", "0"]);
+		const moved = join(folder, "moved");
+		renameSync(file, moved);
+		await expectRefused(group, [moved, "exit", "0"]);
+		await expectRuns(group);
+		rmSync(link);
+		rmSync(moved);
+	});
+
+	it("by its directory, by its name, and any", async () => {
+		const inside = join(folder, "inside");
+		mkdirSync(inside);
+		copyFileSync(trigger, join(inside, "tool"));
+		refuser.put("test", [denyExec({ by: "directory", path: `${inside}/` })]);
+		await expectRefused(group, [join(inside, "tool"), "exit", "0"]);
+		await expectRuns(group);
+		refuser.put("test", [denyExec({ by: "name", name: "tool" })]);
+		await expectRefused(group, [join(inside, "tool"), "exit", "0"]);
+		await expectRuns(group);
+		refuser.put("test", [denyExec({ by: "any" })]);
+		await expectRefused(group);
+	});
+
+	it("when it is not among those that alone are allowed", async () => {
+		refuser.put("test", [ruleOf({ kind: "exec", allowOnly: [{ by: "path", path: program }] })]);
+		await expectRuns(group);
+		const another = join(folder, "another");
+		copyFileSync(trigger, another);
+		await expectRefused(group, [another, "exit", "0"]);
+		rmSync(another);
+		// A memory file has no path that could be on the list.
+		const { said } = await runIn(group, [program, "memfd", "hidden"]);
+		expect(said).not.toContain("hidden");
+	});
+
+	it("of a script, by its path from wherever it is started", async () => {
+		const script = join(folder, "script");
+		writeFileSync(script, `#!${program} exit\n`);
+		chmodSync(script, 0o755);
+		refuser.put("test", [denyExec({ by: "path", path: script })]);
+		await expectRefused(group, [script]);
+		await expectRefused(group, ["./script"]);
+		await expectRuns(group);
+		refuser.put("test", [denyExec({ by: "name", name: "script" })]);
+		await expectRefused(group, ["./script"]);
+		// Its interpreter is an execution as well.
+		refuser.put("test", [denyExec({ by: "path", path: program })]);
+		await expectRefused(group, [script]);
+		rmSync(script);
+	});
+
+	it("no more than once a second is told, and nothing is lost from the count", async () => {
+		refuser.put("test", [denyExec({ by: "path", path: program })]);
+		for (let i = 0; i < 5; i++) await expectRefused(group);
+		const { refused, told: tellings, repeated, lost } = refuser.counts();
+		expect(refused).toBe(5);
+		expect(tellings + repeated + lost).toBe(refused);
+		expect(told()).toHaveLength(tellings);
+		expect(repeated).toBeGreaterThan(0);
+	});
+
+	it("but only told of where the rule observes", async () => {
+		refuser.put("test", [{ ...denyExec({ by: "path", path: program }), mode: "observe" }]);
+		await expectRuns(group);
+		expect(told()).toEqual([expect.objectContaining({ refused: false, path: program })]);
+	});
+
+	it("until its deadline, whether anybody tells the kernel or not", async () => {
+		refuser.put("test", [{ ...denyExec({ by: "path", path: program }), deadline: Date.now() + 1500 }]);
+		await expectRefused(group);
+		await new Promise((resolve) => setTimeout(resolve, 1600));
+		await expectRuns(group);
+	});
+
+	it("never of the sensor's own children", async () => {
+		refuser.release();
+		refuser.close();
+		refuser = new LiveRefuser({ ...options, sensorPid: process.pid });
+		refuser.put("test", [denyExec({ by: "path", path: program })]);
+		await expectRuns(group);
+	});
+
+	it("on the host by path, but not in what is known to be a container", async () => {
+		refuser.containers([idOf(other)]);
+		refuser.put("test", [{ ...denyExec({ by: "path", path: program }), where: "host" }]);
+		await expectRefused(group);
+		await expectRuns(other);
+	});
+});
+
+describe("what refuses", () => {
+	it("is in the kernel only while a rule is, and goes with its time", async () => {
+		const rule = { ...denyExec({ by: "path", path: program }), deadline: Date.now() + 1000 };
+		refuser.put("test", [rule]);
+		expect(refuser.holds(rule)).toBe(true);
+		await new Promise((resolve) => setTimeout(resolve, 1100));
+		refuser.drain();
+		expect(refuser.holds(rule)).toBe(false);
+		expect(refuser.counts().refused).toBe(0);
+	});
+
+	it("outlives the sensor where it can be pinned, is taken over without a gap, and leaves nothing", async () => {
+		const before = readdirSync(join(pins, ".."));
+		const source = `
+			const { LiveRefuser } = await import(${JSON.stringify(new URL("../../agent/capture/refuser.ts", import.meta.url).href)});
+			const logger = { warn() {} };
+			const refuser = new LiveRefuser({ ...${JSON.stringify({ ...options, pins })}, logger, clock: Date.now });
+			refuser.put("test", [${JSON.stringify(denyExec({ by: "path", path: program }))}]);
+			console.log(refuser.outlives);
+			setInterval(() => {}, 1000);`;
+		const sensor = spawn(process.execPath, ["--input-type=module", "-e", source], {
+			stdio: ["ignore", "pipe", "inherit"],
+		});
+		const outlives = await new Promise<string>((resolve) =>
+			sensor.stdout.setEncoding("utf8").once("data", resolve),
+		);
+		expect(outlives).toBe("true\n");
+		await expectRefused(group);
+		sensor.kill("SIGKILL");
+		await new Promise((resolve) => sensor.on("close", resolve));
+		const { pid } = await expectRefused(below);
+
+		const next = new LiveRefuser({ ...options, pins });
+		const rule = denyExec({ by: "path", path: program });
+		expect(next.holds(rule)).toBe(true);
+		expect(next.drain().refusals.map((each) => each.pid)).toContain(pid);
+		next.put("test", [rule]);
+		await expectRefused(group);
+		next.close();
+		await expectRefused(group);
+		const last = new LiveRefuser({ ...options, pins });
+		last.release();
+		last.close();
+		expect(readdirSync(join(pins, ".."))).toEqual(before);
+		await expectRuns(group);
+	});
+});
