@@ -22,6 +22,7 @@ import {
 	mostInScope,
 	mostRules,
 	noRule,
+	type RuleRecord,
 	type RuleTable,
 	ruleTables,
 	scopeKey,
@@ -170,6 +171,13 @@ export class LiveRefuser implements Refuser {
 		);
 	}
 
+	owns(owner: string): boolean {
+		return [...this.#placed.values()].some((placed) => {
+			const record = placed.owner === owner ? this.#record(placed.slot) : undefined;
+			return record?.owner === owner && record.generation !== 0 && record.deadline > this.#bootNow();
+		});
+	}
+
 	drain(): { refusals: readonly Refusal[]; lost: number } {
 		if (!this.#othersGone) this.#removeOthers();
 		const unread = this.#unread;
@@ -224,8 +232,7 @@ export class LiveRefuser implements Refuser {
 		}));
 		const entries = this.#allEntries();
 		for (let slot = 0; slot < mostRules; slot++) {
-			const bytes = this.#native.mapLookup("refusal_rules", slotKey(slot));
-			const record = bytes === undefined ? undefined : decodeRule(bytes);
+			const record = this.#record(slot);
 			const own = entries.get(slot) ?? [];
 			if (record === undefined || record.generation === 0) {
 				// Its maker ended before it was in force.
@@ -346,10 +353,9 @@ export class LiveRefuser implements Refuser {
 	}
 
 	#prolong(placed: Placed, deadline: bigint): void {
-		const bytes = this.#native.mapLookup("refusal_rules", slotKey(placed.slot));
-		if (bytes === undefined) return;
-		const record = encodeRule({ ...decodeRule(bytes), deadline });
-		this.#native.mapUpdate("refusal_rules", slotKey(placed.slot), record);
+		const record = this.#record(placed.slot);
+		if (record === undefined) return;
+		this.#native.mapUpdate("refusal_rules", slotKey(placed.slot), encodeRule({ ...record, deadline }));
 		placed.deadline = deadline;
 	}
 
@@ -430,8 +436,7 @@ export class LiveRefuser implements Refuser {
 	}
 
 	#isInKernel(slot: number, rule: RefusalRule, { kind, flags, cgroups, entries }: Compiled): boolean {
-		const bytes = this.#native.mapLookup("refusal_rules", slotKey(slot));
-		const record = bytes === undefined ? undefined : decodeRule(bytes);
+		const record = this.#record(slot);
 		if (record?.id !== rule.id || record.kind !== kind || record.flags !== flags) return false;
 		if (record.generation === 0 || record.deadline <= this.#bootNow()) return false;
 		const applies = (cgroup: number) =>
@@ -448,6 +453,11 @@ export class LiveRefuser implements Refuser {
 			entries(slot).every(stands) &&
 			this.#hooksOf(kind, cgroups).every(hooked)
 		);
+	}
+
+	#record(slot: number): RuleRecord | undefined {
+		const bytes = this.#native.mapLookup("refusal_rules", slotKey(slot));
+		return bytes === undefined ? undefined : decodeRule(bytes);
 	}
 
 	#read(): Refusal[] {

@@ -99,6 +99,8 @@ export interface Refuser {
 	containers(ids: Iterable<number>): void;
 	/** Asks the kernel: is it in force there right now? */
 	holds(rule: RefusalRule): boolean;
+	/** Has this owner rules in the kernel? Asks the kernel. */
+	owns(owner: string): boolean;
 	/** What was refused since the last call, oldest first, and how many more there was no room for. */
 	drain(): { readonly refusals: readonly Refusal[]; readonly lost: number };
 	/** Takes everything of ours out of the kernel, pins included. */

@@ -2,6 +2,7 @@
 // with its check. Each sort of act has a file of its own, acts-*.ts; the order itself is kept in responder.ts.
 import type * as wire from "../model/picket.v1.ts";
 import type { OrderContext } from "../model/verdict.ts";
+import type { RefusalDeps } from "./acts-refusal.ts";
 import type { RunCommand } from "./command.ts";
 import type { ContainerRuntime } from "./containers.ts";
 import type { Firewall } from "./firewall.ts";
@@ -45,6 +46,8 @@ export interface ActDeps {
 	readonly kill: KillDeps;
 	readonly ledger: Ledger;
 	readonly protection: Protection;
+	/** Absent where nothing is refused in the kernel. */
+	readonly refusals?: RefusalDeps | undefined;
 }
 
 /** What the ledger remembers of who asked. */

@@ -3,6 +3,12 @@ import type { Act, ActDeps, Origin } from "./act.ts";
 import { prepareBlock, prepareUnblock } from "./acts-block.ts";
 import { preparePause, prepareResume } from "./acts-container.ts";
 import { prepareKill } from "./acts-process.ts";
+import {
+	preparePermitEgress,
+	preparePermitExec,
+	prepareRefuseEgress,
+	prepareRefuseExec,
+} from "./acts-refusal.ts";
 import { RespondError } from "./failure.ts";
 import type { Parsed } from "./orders.ts";
 
@@ -19,6 +25,14 @@ export async function prepareAct(deps: ActDeps, order: Parsed, origin: Origin): 
 			return prepareResume(deps, order.container);
 		case "kill":
 			return prepareKill(deps, order.pid, order.start);
+		case "refuseEgress":
+			return prepareRefuseEgress(deps, order.container, order.ttlSeconds, origin);
+		case "permitEgress":
+			return preparePermitEgress(deps, order.container);
+		case "refuseExec":
+			return prepareRefuseExec(deps, order.program, order.container, order.ttlSeconds, origin);
+		case "permitExec":
+			return preparePermitExec(deps, order.program, order.container);
 		default:
 			throw new RespondError("PICKET_ORDER_INVALID", `${order.kind} is not built yet`, "use another act");
 	}

@@ -12,9 +12,12 @@ import {
 } from "node:fs";
 import { dirname } from "node:path";
 
+export const entryKinds = ["block", "pause", "refuseEgress", "refuseExec"] as const;
+export type EntryKind = (typeof entryKinds)[number];
+
 export interface Entry {
-	readonly kind: "block" | "pause";
-	/** Canonical network, or full container id. */
+	readonly kind: EntryKind;
+	/** Canonical network, full container id, or that or "host" and a program. */
 	readonly target: string;
 	readonly targetName: string;
 	readonly actionId: string;
@@ -137,7 +140,7 @@ function isEntry(value: unknown): value is Entry {
 	const entry = value as Record<string, unknown>;
 	const texts = ["target", "targetName", "actionId", "requester", "reason", "alertId"];
 	return (
-		(entry.kind === "block" || entry.kind === "pause") &&
+		entryKinds.includes(entry.kind as EntryKind) &&
 		texts.every((name) => typeof entry[name] === "string") &&
 		Number.isFinite(entry.since) &&
 		Number.isFinite(entry.expires)

@@ -9,6 +9,7 @@ import type * as wire from "../model/picket.v1.ts";
 import type { Order, OrderContext, Responder } from "../model/verdict.ts";
 import type { Act, ActDeps } from "./act.ts";
 import { prepareAct } from "./acts.ts";
+import type { RefusalDeps } from "./acts-refusal.ts";
 import { type Audit, openAudit } from "./audit.ts";
 import { createRunner, type RunCommand } from "./command.ts";
 import type { ContainerRuntime } from "./containers.ts";
@@ -31,6 +32,8 @@ export interface ResponderDeps {
 	/** Asked anew for each order: the engine may start after the sensor. */
 	readonly docker: () => ContainerRuntime | undefined;
 	readonly processes: ProcessSignaller;
+	/** Absent where nothing is refused in the kernel. */
+	readonly refusals?: RefusalDeps | undefined;
 	readonly protectedExtra: () => ProtectedExtra;
 	readonly settings?: Partial<Settings>;
 	/** Why local policy does not permit this order, undefined when it does. */
@@ -67,7 +70,8 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 	const resolve = deps.resolve ?? lookupAll;
 	const protection = createProtection({ root, self, extra: deps.protectedExtra, resolve, clock });
 	const kill = { processes: deps.processes, root };
-	const actDeps: ActDeps = { settings, clock, run, firewall, docker: deps.docker, kill, ledger, protection };
+	const { docker, refusals } = deps;
+	const actDeps: ActDeps = { settings, clock, run, firewall, docker, kill, ledger, protection, refusals };
 	const limit = createRateLimit(settings.actionsPerMinute, clock);
 	const lanes = new Map<string, Promise<unknown>>();
 	let audit: Audit | undefined;

@@ -18,9 +18,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { parseNetwork } from "../../agent/model/address.ts";
 import { LiveRefuser, type RefuserOptions } from "../../agent/capture/refuser.ts";
 import { cgroupMount } from "../../agent/enrich/cgroups.ts";
-import type { ProgramMatch, Refusal, RefusalRule } from "../../agent/model/refusal.ts";
+import type { PeerMatch, ProgramMatch, Refusal, RefusalRule } from "../../agent/model/refusal.ts";
 import { buildTrigger } from "./harness.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "picket-refuse-"));
@@ -256,6 +257,190 @@ describe("an execution is refused", () => {
 		refuser.put("test", [{ ...denyExec({ by: "path", path: program }), where: "host" }]);
 		await expectRefused(group);
 		await expectRuns(other);
+	});
+});
+
+const v4 = "10.99.0.1";
+const v6 = "fd99::1";
+const port = 7000;
+
+/** In a network of its own, where it answers at every address on one port. Does as it is told, a line each. */
+const talk = `
+	const net = require("node:net"), dgram = require("node:dgram");
+	let flow;
+	const say = (text) => console.log(text);
+	const acts = {
+		serve: () => net.createServer((s) => s.on("error", () => {}).pipe(s)).listen(${port}, "::", () => say("ready")),
+		tcp: (host, port) => {
+			const s = net.connect(Number(port), host);
+			s.on("error", (e) => say(e.code)).on("connect", () => { s.destroy(); say("connected"); });
+		},
+		udp: (host, port) => {
+			const s = dgram.createSocket(host.includes(":") ? "udp6" : "udp4");
+			s.send("x", Number(port), host, (e) => { s.close(); say(e ? e.code : "sent"); });
+		},
+		open: (host, port) => { flow = net.connect(Number(port), host, () => say("connected")).on("error", () => {}); },
+		echo: (ms) => {
+			const timer = setTimeout(() => say("silence"), Number(ms));
+			flow.once("data", () => { clearTimeout(timer); say("echo"); });
+			flow.write("x");
+		},
+	};
+	require("node:readline").createInterface({ input: process.stdin }).on("line", (line) => {
+		const [act, ...rest] = line.split(" ");
+		acts[act](...rest);
+	});`;
+
+class Talker {
+	readonly #child: ChildProcess;
+	#said = "";
+
+	constructor(directory: string, network: readonly string[]) {
+		const script = 'echo $$ > "$0/cgroup.procs" && exec "$@"';
+		const command = [...network, process.execPath, "-e", talk];
+		this.#child = spawn("sh", ["-c", script, directory, ...command], { stdio: ["pipe", "pipe", "inherit"] });
+		this.#child.stdout?.setEncoding("utf8").on("data", (part: string) => {
+			this.#said += part;
+		});
+	}
+
+	get pid(): number {
+		return this.#child.pid ?? 0;
+	}
+
+	/** What it answers. */
+	async ask(line: string): Promise<string> {
+		this.#said = "";
+		this.#child.stdin?.write(`${line}\n`);
+		while (!this.#said.endsWith("\n")) await new Promise((resolve) => setTimeout(resolve, 5));
+		return this.#said.trim();
+	}
+
+	async end(): Promise<void> {
+		const ended = new Promise((resolve) => this.#child.on("close", resolve));
+		this.#child.kill("SIGKILL");
+		await ended;
+	}
+}
+
+describe("what a cgroup sends is refused", () => {
+	let server: Talker;
+	let inside: Talker;
+	let deeper: Talker;
+	let outside: Talker;
+
+	beforeAll(async () => {
+		const addresses = `ip addr add ${v4}/32 dev lo && ip addr add ${v6}/128 dev lo && ip addr add 10.99.7.1/32 dev lo`;
+		const network = ["unshare", "-n", "sh", "-c", `ip link set lo up && ${addresses} && exec "$0" "$@"`];
+		server = new Talker(other, network);
+		expect(await server.ask("serve")).toBe("ready");
+		const join = ["nsenter", "-t", String(server.pid), "-n"];
+		inside = new Talker(group, join);
+		deeper = new Talker(below, join);
+		outside = new Talker(other, join);
+	});
+	afterAll(async () => {
+		for (const talker of [inside, deeper, outside, server]) await talker?.end();
+	});
+
+	const egress = (peers: { deny: PeerMatch[] } | { allowOnly: PeerMatch[] }, more: Partial<RefusalRule> = {}) =>
+		ruleOf({ kind: "egress", ...peers }, more);
+	const peer = (network: string | undefined, lowPort = 0, highPort = 65535): PeerMatch => ({
+		network: network === undefined ? undefined : parseNetwork(network),
+		lowPort,
+		highPort,
+	});
+
+	it("to an address, by connections and datagrams of both families, in the cgroup and below it", async () => {
+		const rule = egress({ deny: [peer("10.99.0.0/24"), peer(v6)] });
+		expect(refuser.holds(rule)).toBe(false);
+		expect(await inside.ask(`tcp ${v4} ${port}`)).toBe("connected");
+		refuser.put("test", [rule]);
+		expect(refuser.holds(rule)).toBe(true);
+		for (const talker of [inside, deeper]) {
+			for (const address of [v4, v6, `::ffff:${v4}`]) {
+				expect(await talker.ask(`tcp ${address} ${port}`)).toBe("EPERM");
+				expect(await talker.ask(`udp ${address} 9`)).toBe("EPERM");
+			}
+			expect(await talker.ask(`tcp 10.99.7.1 ${port}`)).toBe("connected");
+			expect(await talker.ask(`tcp 127.0.0.1 ${port}`)).toBe("connected");
+			expect(await talker.ask(`tcp ::1 ${port}`)).toBe("connected");
+		}
+		for (const address of [v4, v6]) expect(await outside.ask(`tcp ${address} ${port}`)).toBe("connected");
+		const refusals = told();
+		expect(refusals[0]).toMatchObject({
+			id: "test",
+			kind: "egress",
+			refused: true,
+			pid: inside.pid,
+			cgroupId: idOf(group),
+			peer: { network: parseNetwork(v4), port, protocol: 6 },
+		});
+		const { refused, told: tellings, repeated, lost } = refuser.counts();
+		expect({ refused, tellings }).toEqual({ refused: 12, tellings: refusals.length });
+		expect(tellings + repeated + lost).toBe(refused);
+		refuser.put("test", []);
+		expect(refuser.holds(rule)).toBe(false);
+		expect(await inside.ask(`tcp ${v4} ${port}`)).toBe("connected");
+	});
+
+	it("by port, and by the ports of a wider network too", async () => {
+		refuser.put("test", [egress({ deny: [peer("10.99.0.0/16", port, port), peer(v4, 9, 9)] })]);
+		expect(await inside.ask(`tcp ${v4} ${port}`)).toBe("EPERM");
+		expect(await inside.ask(`udp ${v4} 9`)).toBe("EPERM");
+		expect(await inside.ask(`udp ${v4} 10`)).toBe("sent");
+		expect(await inside.ask(`udp 10.99.7.1 9`)).toBe("sent");
+		expect(await inside.ask(`tcp ${v6} ${port}`)).toBe("connected");
+	});
+
+	it("when it is not among what alone is allowed", async () => {
+		refuser.put("test", [egress({ allowOnly: [peer(v4, port, port), peer(undefined, 53, 53)] })]);
+		expect(await inside.ask(`tcp ${v4} ${port}`)).toBe("connected");
+		expect(await inside.ask(`udp ${v6} 53`)).toBe("sent");
+		expect(await inside.ask(`tcp ${v6} ${port}`)).toBe("EPERM");
+		expect(await inside.ask(`udp ${v4} 9`)).toBe("EPERM");
+		expect(await inside.ask(`tcp 127.0.0.1 ${port}`)).toBe("connected");
+	});
+
+	it("altogether, established flows included, when it is isolated", async () => {
+		for (const talker of [inside, outside]) {
+			expect(await talker.ask(`open ${v4} ${port}`)).toBe("connected");
+			expect(await talker.ask("echo 5000")).toBe("echo");
+		}
+		const rule = ruleOf({ kind: "isolate" });
+		refuser.put("test", [rule]);
+		expect(refuser.holds(rule)).toBe(true);
+		expect(await inside.ask("echo 500")).toBe("silence");
+		expect(await inside.ask(`tcp ${v4} ${port}`)).toBe("EPERM");
+		expect(await inside.ask(`udp ${v6} 9`)).toBe("EPERM");
+		expect(await inside.ask(`tcp 127.0.0.1 ${port}`)).toBe("connected");
+		expect(await outside.ask("echo 5000")).toBe("echo");
+		expect(told()).toEqual(
+			expect.arrayContaining([expect.objectContaining({ kind: "egress", refused: true, pid: 0 })]),
+		);
+		refuser.put("test", []);
+		// What was not sent is sent again.
+		expect(await inside.ask("echo 10000")).toMatch(/^echo/);
+	});
+
+	it("on the host, but not in what is known to be a container", async () => {
+		refuser.containers([idOf(group)]);
+		const rule = egress({ deny: [peer("10.99.7.1")] }, { where: "host" });
+		refuser.put("test", [rule]);
+		expect(refuser.holds(rule)).toBe(true);
+		expect(await outside.ask(`tcp 10.99.7.1 ${port}`)).toBe("EPERM");
+		expect(await inside.ask(`tcp 10.99.7.1 ${port}`)).toBe("connected");
+		expect(await outside.ask(`tcp ${v4} ${port}`)).toBe("connected");
+	});
+
+	it("until its deadline, and only told of where the rule observes", async () => {
+		refuser.put("test", [egress({ deny: [peer(v4)] }, { mode: "observe" })]);
+		expect(await inside.ask(`tcp ${v4} ${port}`)).toBe("connected");
+		expect(told()).toEqual([expect.objectContaining({ refused: false })]);
+		refuser.put("test", [egress({ deny: [peer(v4)] }, { deadline: Date.now() + 1000 })]);
+		expect(await inside.ask(`tcp ${v4} ${port}`)).toBe("EPERM");
+		await new Promise((resolve) => setTimeout(resolve, 1100));
+		expect(await inside.ask(`tcp ${v4} ${port}`)).toBe("connected");
 	});
 });
 

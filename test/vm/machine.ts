@@ -8,6 +8,8 @@ export interface Boot {
 	readonly initramfs: string;
 	/** A run of the tests for each: settings of PICKET_OFF. */
 	readonly variants: readonly string[];
+	/** Start of the name of the only test file to run, "" for all. */
+	readonly only: string;
 	/** Start of the names of the files in which console and results are kept. */
 	readonly log: string;
 	readonly timeoutMs: number;
@@ -28,7 +30,7 @@ process.on("exit", () => {
 });
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
 
-export async function boot({ kernel, initramfs, variants, log, timeoutMs }: Boot): Promise<Outcome> {
+export async function boot({ kernel, initramfs, variants, only, log, timeoutMs }: Boot): Promise<Outcome> {
 	const parameters = [
 		"console=ttyS0",
 		"loglevel=5", // warnings and worse
@@ -38,6 +40,7 @@ export async function boot({ kernel, initramfs, variants, log, timeoutMs }: Boot
 		"rcupdate.rcu_cpu_stall_timeout=120",
 		"sysctl.kernel.watchdog_thresh=60",
 		...(variants.length > 0 ? [`picket.off=:${variants.join("|")}`] : []),
+		...(only === "" ? [] : [`picket.only=${only}`]),
 	];
 	const machine = [
 		...["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "1536"],

@@ -1,6 +1,6 @@
 // `npm run test:vm`: the kernel tests on stock kernels in virtual machines, and arm64 as far as it can be tried
-// without one. `--record` runs no tests and keeps the verifier's counts; a series such as `6.1` as argument tries only
-// that one.
+// without one. `--record` runs no tests and keeps the verifier's counts; `--only refuse` runs the tests of one file; a
+// series such as `6.1` as argument tries only that one.
 import { mkdirSync } from "node:fs";
 import { availableParallelism, freemem, homedir } from "node:os";
 import { join } from "node:path";
@@ -22,7 +22,7 @@ const timeoutMs = 900_000;
 const sum = { passed: 0, failed: 0, skipped: 0 };
 
 const { values, positionals } = parseArgs({
-	options: { record: { type: "boolean", default: false } },
+	options: { record: { type: "boolean", default: false }, only: { type: "string", default: "" } },
 	allowPositionals: true,
 });
 
@@ -54,7 +54,7 @@ async function tryKernel(archive: DebianArchive, choice: KernelChoice, initramfs
 	}
 	const log = join(work, choice.series);
 	const settings = values.record ? [] : choice.variants;
-	const outcome = await boot({ kernel, initramfs, variants: settings, log, timeoutMs });
+	const outcome = await boot({ kernel, initramfs, variants: settings, only: values.only, log, timeoutMs });
 	const report = sortOut(outcome, settings);
 	const failed = report.runs.flatMap((run) => run.tests).filter((test) => test.state === "fail").length;
 	say(
