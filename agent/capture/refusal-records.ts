@@ -32,10 +32,11 @@ export function decodeRefusal(
 	};
 }
 
-type Counts = Record<Exclude<keyof typeof layout.refusalCounters, "bytes">, number>;
+/** refused + observed = told + repeated + lost; see struct refusal_counters. */
+export type RefusalCounts = Record<Exclude<keyof typeof layout.refusalCounters, "bytes">, number>;
 
 /** Over all CPUs. */
-export function sumCounters(perCpu: Uint8Array | undefined): Counts {
+export function sumCounters(perCpu: Uint8Array | undefined): RefusalCounts {
 	const { bytes, ...fields } = layout.refusalCounters;
 	const buffer = Buffer.from(perCpu ?? []);
 	const sum = (at: number) => {
@@ -45,5 +46,5 @@ export function sumCounters(perCpu: Uint8Array | undefined): Counts {
 		}
 		return total;
 	};
-	return Object.fromEntries(Object.entries(fields).map(([name, at]) => [name, sum(at)])) as Counts;
+	return Object.fromEntries(Object.entries(fields).map(([name, at]) => [name, sum(at)])) as RefusalCounts;
 }

@@ -4,10 +4,12 @@ import { type ChildProcess, spawn } from "node:child_process";
 import {
 	chmodSync,
 	copyFileSync,
+	existsSync,
 	linkSync,
 	mkdirSync,
 	mkdtempSync,
 	readdirSync,
+	readFileSync,
 	renameSync,
 	rmdirSync,
 	rmSync,
@@ -18,15 +20,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { parseNetwork } from "../../agent/model/address.ts";
 import { LiveRefuser, type RefuserOptions } from "../../agent/capture/refuser.ts";
 import { cgroupMount } from "../../agent/enrich/cgroups.ts";
+import { parseNetwork } from "../../agent/model/address.ts";
 import type { PeerMatch, ProgramMatch, Refusal, RefusalRule } from "../../agent/model/refusal.ts";
 import { buildTrigger } from "./harness.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "picket-refuse-"));
 const program = join(folder, "program");
 const trigger = buildTrigger();
+const busybox = ["/bin/busybox", "/usr/bin/busybox"].find((path) => existsSync(path)) ?? "";
 const root = cgroupMount() ?? "";
 const group = join(root, `picket-refuse-${process.pid}`);
 const below = join(group, "below");
@@ -223,13 +226,49 @@ describe("an execution is refused", () => {
 
 	it("no more than once a second is told, and nothing is lost from the count", async () => {
 		refuser.put("test", [denyExec({ by: "path", path: program })]);
-		for (let i = 0; i < 5; i++) await expectRefused(group);
+		await Promise.all(Array.from({ length: 5 }, () => expectRefused(group)));
 		const { refused, told: tellings, repeated, lost } = refuser.counts();
 		expect(refused).toBe(5);
 		expect(tellings + repeated + lost).toBe(refused);
 		expect(told()).toHaveLength(tellings);
 		expect(repeated).toBeGreaterThan(0);
 	});
+
+	it.skipIf(!/\toverlay$/m.test(readFileSync("/proc/filesystems", "utf8")))(
+		"of what is not from the image of a container, and not of what is",
+		async () => {
+			const made = join(folder, "overlay");
+			for (const name of ["lower", "merged", "work"]) mkdirSync(join(made, name), { recursive: true });
+			for (const name of ["shipped", "changed"]) copyFileSync(trigger, join(made, "lower", name));
+			copyFileSync(busybox, join(made, "lower", "busybox"));
+			for (const name of ["dev", "tmp"]) mkdirSync(join(made, "lower", name));
+			refuser.put("test", [denyExec({ by: "not-from-image" })]);
+			const inImage = (command: string) =>
+				runIn(group, [
+					"unshare",
+					"-m",
+					"--propagation",
+					"private",
+					"sh",
+					"-c",
+					`mount -t tmpfs none ${made}/work && mkdir ${made}/work/u ${made}/work/w &&
+					mount -t overlay overlay -o lowerdir=${made}/lower,upperdir=${made}/work/u,workdir=${made}/work/w ${made}/merged &&
+					mount -t tmpfs none ${made}/merged/tmp &&
+					exec chroot ${made}/merged /busybox sh -c '/busybox ${command}; true'`,
+				]);
+			const ran = expect.stringContaining("{");
+			expect((await inImage("true; /shipped exit 0")).said).toEqual(ran);
+			expect((await inImage("cp /shipped /dropped; /dropped exit 0")).said).toBe("");
+			expect((await inImage("touch /changed; /changed exit 0")).said).toBe("");
+			expect((await inImage("cp /shipped /tmp/memory; /tmp/memory exit 0")).said).toBe("");
+			expect((await inImage("true; /shipped memfd hidden")).said).not.toContain("hidden");
+			// Outside of an image the same is nobody's concern.
+			await expectRuns(group);
+			const paths = told().map(({ path }) => path);
+			expect(paths).toEqual(["/dropped", "/changed", "/tmp/memory", expect.stringMatching(/^memfd:/)]);
+			rmSync(made, { recursive: true });
+		},
+	);
 
 	it("but only told of where the rule observes", async () => {
 		refuser.put("test", [{ ...denyExec({ by: "path", path: program }), mode: "observe" }]);
@@ -238,10 +277,14 @@ describe("an execution is refused", () => {
 	});
 
 	it("until its deadline, whether anybody tells the kernel or not", async () => {
-		refuser.put("test", [{ ...denyExec({ by: "path", path: program }), deadline: Date.now() + 1500 }]);
+		const rule = denyExec({ by: "path", path: program });
+		refuser.put("test", [rule]);
 		await expectRefused(group);
-		await new Promise((resolve) => setTimeout(resolve, 1600));
-		await expectRuns(group);
+		const deadline = Date.now() + 500;
+		refuser.put("test", [{ ...rule, deadline }]);
+		const ran = async () => (await runIn(group, [program, "exit", "0"])).status === 0;
+		while (!(await ran()));
+		expect(Date.now()).toBeGreaterThanOrEqual(deadline);
 	});
 
 	it("never of the sensor's own children", async () => {
@@ -343,8 +386,10 @@ describe("what a cgroup sends is refused", () => {
 		for (const talker of [inside, deeper, outside, server]) await talker?.end();
 	});
 
-	const egress = (peers: { deny: PeerMatch[] } | { allowOnly: PeerMatch[] }, more: Partial<RefusalRule> = {}) =>
-		ruleOf({ kind: "egress", ...peers }, more);
+	const egress = (
+		peers: { deny: PeerMatch[] } | { allowOnly: PeerMatch[] },
+		more: Partial<RefusalRule> = {},
+	) => ruleOf({ kind: "egress", ...peers }, more);
 	const peer = (network: string | undefined, lowPort = 0, highPort = 65535): PeerMatch => ({
 		network: network === undefined ? undefined : parseNetwork(network),
 		lowPort,
@@ -437,21 +482,28 @@ describe("what a cgroup sends is refused", () => {
 		refuser.put("test", [egress({ deny: [peer(v4)] }, { mode: "observe" })]);
 		expect(await inside.ask(`tcp ${v4} ${port}`)).toBe("connected");
 		expect(told()).toEqual([expect.objectContaining({ refused: false })]);
-		refuser.put("test", [egress({ deny: [peer(v4)] }, { deadline: Date.now() + 1000 })]);
+		const rule = egress({ deny: [peer(v4)] });
+		refuser.put("test", [rule]);
 		expect(await inside.ask(`tcp ${v4} ${port}`)).toBe("EPERM");
-		await new Promise((resolve) => setTimeout(resolve, 1100));
-		expect(await inside.ask(`tcp ${v4} ${port}`)).toBe("connected");
+		const deadline = Date.now() + 500;
+		refuser.put("test", [{ ...rule, deadline }]);
+		while ((await inside.ask(`tcp ${v4} ${port}`)) === "EPERM");
+		expect(Date.now()).toBeGreaterThanOrEqual(deadline);
 	});
 });
 
 describe("what refuses", () => {
 	it("is in the kernel only while a rule is, and goes with its time", async () => {
-		const rule = { ...denyExec({ by: "path", path: program }), deadline: Date.now() + 1000 };
+		const rule = denyExec({ by: "path", path: program });
 		refuser.put("test", [rule]);
+		await expectRefused(group);
 		expect(refuser.holds(rule)).toBe(true);
-		await new Promise((resolve) => setTimeout(resolve, 1100));
-		refuser.drain();
+		const deadline = Date.now() + 200;
+		refuser.put("test", [{ ...rule, deadline }]);
+		while (Date.now() <= deadline) await new Promise((resolve) => setTimeout(resolve, 20));
+		expect(refuser.drain().refusals).toHaveLength(1);
 		expect(refuser.holds(rule)).toBe(false);
+		// The tables with the count in them are gone.
 		expect(refuser.counts().refused).toBe(0);
 	});
 
