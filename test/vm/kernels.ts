@@ -14,7 +14,7 @@ export interface KernelChoice {
 }
 
 /** As the kernel is, and without the tiers that are preferred. */
-const both = ["", "fentry,lsm"];
+const both = ["", "fentry"];
 
 export const kernels: readonly KernelChoice[] = [
 	// It has none of those.

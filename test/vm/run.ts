@@ -55,7 +55,7 @@ async function tryKernel(archive: DebianArchive, choice: KernelChoice, initramfs
 	const log = join(work, choice.series);
 	const settings = values.record ? [] : choice.variants;
 	const outcome = await boot({ kernel, initramfs, variants: settings, only: values.only, log, timeoutMs });
-	const report = sortOut(outcome, settings);
+	const report = sortOut(outcome, settings, values.only === "");
 	const failed = report.runs.flatMap((run) => run.tests).filter((test) => test.state === "fail").length;
 	say(
 		`${report.release || name}: ${outcome.seconds.toFixed(0)} s, ${failed} tests failed${outcome.problem && `, ${outcome.problem}`}`,
