@@ -96,6 +96,9 @@ Failure Refuser::adopt(bool &found)
 
 Failure Refuser::load(const std::vector<std::string> &programs)
 {
+    if (std::all_of(programs.begin(), programs.end(),
+                    [&](const std::string &name) { return programs_.count(name); }))
+        return {};
     log_begin();
     bpf_object *object = bpf_object__open_file(object_path_.c_str(), nullptr);
     if (!object)

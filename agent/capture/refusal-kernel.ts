@@ -54,6 +54,8 @@ const optional: ReadonlySet<string> = new Set(["kill_exec_again"]);
 const killLost =
 	"of a script only the name by which it is started is looked at, and not by lists of what alone is allowed; " +
 	"the process that executes ends instead of getting an error";
+/** Where BPF is among the LSMs, and its program is refused. */
+const killMeans = { by: "kill", lost: killLost, remedy: "a kernel that takes BPF programs for LSM" } as const;
 const lsmRemedy = "bpf among the modules in lsm=… on the kernel's command line";
 
 export class RefusalKernel {
@@ -98,6 +100,7 @@ export class RefusalKernel {
 		this.loaded = this.#native.adopt();
 		if (!this.loaded) return [];
 		for (const name of readdirSync(this.#folder)) if (/-\d+$/.test(name)) this.#hooks.add(name);
+		if (this.#hooks.has("kill_exec-0") && "by" in this.exec && this.exec.by === "lsm") this.exec = killMeans;
 		const scopes = this.#keys("refusal_scopes", layout.refusalScopeKey.bytes).map((key) => ({
 			...decodeScopeKey(key),
 			slots: decodeScope(this.#native.mapLookup("refusal_scopes", key)),
@@ -143,14 +146,25 @@ export class RefusalKernel {
 	/** Loads what rules of these kinds need. Throws an Error with a remedy. */
 	load(kinds: readonly number[]): void {
 		if (this.outlives) mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
-		const first = !this.loaded;
-		if (kinds.includes(Kind.REFUSAL_EXEC)) this.#loadExec();
-		if (kinds.some((kind) => kind !== Kind.REFUSAL_EXEC)) {
-			if ("lacking" in this.egress) throw new Error(`${this.egress.lacking}; ${this.egress.remedy}`);
-			this.#native.load([...peerPrograms, "refuse_packet"]);
+		if (this.loaded) {
+			this.#loadKinds(kinds);
+			return;
 		}
-		this.loaded = true;
-		if (first) this.#writeSettings();
+		try {
+			this.#loadKinds(kinds);
+			this.#writeSettings();
+			this.loaded = true;
+		} catch (error) {
+			this.unload(); // half of it may be there
+			throw error;
+		}
+	}
+
+	#loadKinds(kinds: readonly number[]): void {
+		if (kinds.includes(Kind.REFUSAL_EXEC)) this.#loadExec();
+		if (kinds.every((kind) => kind === Kind.REFUSAL_EXEC)) return;
+		if ("lacking" in this.egress) throw new Error(`${this.egress.lacking}; ${this.egress.remedy}`);
+		this.#native.load([...peerPrograms, "refuse_packet"]);
 	}
 
 	#loadExec(): void {
@@ -160,7 +174,7 @@ export class RefusalKernel {
 				return;
 			} catch (error) {
 				this.#options.logger.warn({ error }, "the kernel refuses the program that asks for leave to execute");
-				this.exec = { by: "kill", lost: killLost, remedy: "a kernel that takes BPF programs for LSM" };
+				this.exec = killMeans;
 			}
 		}
 		for (const program of killPrograms) {

@@ -16,6 +16,9 @@ export interface RefuserOptions extends KernelOptions {
 /** Where BPF programs outlive the process that loaded them, on every host with systemd. */
 export const defaultPins = "/sys/fs/bpf/picket";
 
+/** By far more than can be between two calls of drain(). */
+const mostNames = 8192;
+
 /** A rule that is in the kernel. */
 interface Placed extends Placement {
 	/** The rule as text, without its deadline; "" for one that was there before us. */
@@ -169,7 +172,7 @@ export class LiveRefuser implements Refuser {
 		const record = { deadline, generation, kind, flags, owner, id };
 		const placed: Placed = { slot, kind, cgroups, entries: compiled.entries(slot), text, record };
 		this.#placed.set(slot, placed);
-		this.#names.set(generation, id);
+		this.#remember(generation, id);
 		try {
 			this.#kernel.write(placed, record);
 		} catch (error) {
@@ -177,6 +180,13 @@ export class LiveRefuser implements Refuser {
 			throw error;
 		}
 		return placed;
+	}
+
+	#remember(generation: number, id: string): void {
+		this.#names.set(generation, id);
+		if (this.#names.size <= mostNames) return;
+		this.#names.clear();
+		for (const { record } of this.#placed.values()) this.#names.set(record.generation, record.id);
 	}
 
 	#prolong(placed: Placed, deadline: bigint): Placed {
