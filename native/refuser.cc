@@ -183,7 +183,7 @@ Failure Refuser::attach(const std::string &name, uint64_t cgroup)
         return failed;
     };
     if (found == programs_.end())
-        return failed_to(ENOENT);
+        return failed_to(EINVAL); // ENOENT says that the cgroup is gone
     bpf_program *program = found->second;
     const std::string section = bpf_program__section_name(program);
     const std::string prefix = "tracepoint/";
