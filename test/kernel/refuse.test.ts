@@ -209,6 +209,7 @@ describe.each(means)("an execution is refused by $by", ({ by, off }) => {
 		await expectRuns(group);
 		refuser.put("test", [denyExec({ by: "any" })]);
 		await expectRefused(group);
+		rmSync(inside, { recursive: true });
 	});
 
 	it("when it is not among those that alone are allowed", async () => {
