@@ -3,6 +3,7 @@ import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
 import type { DockerRuntime } from "./docker.ts";
 import type * as wire from "./model/picket.v1.ts";
+import type { Means, Refuser } from "./model/refusal.ts";
 
 function isInstalled(command: string): boolean {
 	const folders = [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/sbin"];
@@ -16,8 +17,36 @@ function isInstalled(command: string): boolean {
 	});
 }
 
+/** What refuses in the kernel, as far as it is known. */
+export type RefusalMeans = Pick<Refuser, "exec" | "egress" | "outlives">;
+
+function refusalCapability(
+	name: string,
+	what: string,
+	outlives: boolean,
+	means: Means<string>,
+): wire.Capability {
+	if ("lacking" in means)
+		return { name, available: false, tier: "none", lost: `${what} (${means.lacking})`, remedy: means.remedy };
+	const ends = outlives ? "" : "what is refused ends with the sensor";
+	const mounted = outlives ? "" : "a BPF file system at /sys/fs/bpf";
+	const both = (first: string, second: string) => [first, second].filter(Boolean).join("; ");
+	return {
+		name,
+		available: true,
+		tier: means.by,
+		lost: both(means.lost, ends),
+		remedy: both(means.remedy, mounted),
+	};
+}
+
+const unasked: Means<never> = { lacking: "the kernel was not asked", remedy: "run it as root" };
+
 /** Response and enrichment; `docker` undefined when the configuration switches it off. */
-export function hostCapabilities(docker: Pick<DockerRuntime, "status"> | undefined): wire.Capability[] {
+export function hostCapabilities(
+	docker: Pick<DockerRuntime, "status"> | undefined,
+	refusals: RefusalMeans = { exec: unasked, egress: unasked, outlives: true },
+): wire.Capability[] {
 	const missing = ["iptables-restore", "ip6tables-restore", "ipset"].filter(
 		(command) => !isInstalled(command),
 	);
@@ -48,19 +77,17 @@ export function hostCapabilities(docker: Pick<DockerRuntime, "status"> | undefin
 				: `${dockerLost} (${state?.problem ?? "switched off in the configuration"})`,
 			remedy: state?.available ? "" : (state?.remedy ?? "set docker.enabled: true"),
 		},
-		{
-			name: "respond:refuse-exec",
-			available: false,
-			tier: "none",
-			lost: "refusing executions in the kernel",
-			remedy: "not in this version",
-		},
-		{
-			name: "respond:refuse-egress",
-			available: false,
-			tier: "none",
-			lost: "refusing connections of one container in the kernel",
-			remedy: "not in this version",
-		},
+		refusalCapability(
+			"respond:refuse-exec",
+			"refusing executions in the kernel",
+			refusals.outlives,
+			refusals.exec,
+		),
+		refusalCapability(
+			"respond:refuse-egress",
+			"refusing connections of one container in the kernel",
+			refusals.outlives,
+			refusals.egress,
+		),
 	];
 }

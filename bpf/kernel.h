@@ -287,6 +287,7 @@ struct css_set {
     struct cgroup *dfl_cgrp;
 };
 struct task_struct {
+    unsigned int flags;
     int pid;
     int tgid;
     int exit_code;
@@ -329,10 +330,14 @@ struct sock_common {
     struct in6_addr skc_v6_daddr;
     struct in6_addr skc_v6_rcv_saddr;
 };
+struct sock_cgroup_data {
+    __u64 value;
+};
 struct sock {
     struct sock_common __sk_common;
     __u16 sk_type;
     __u16 sk_protocol;
+    struct sock_cgroup_data sk_cgrp_data;
 };
 struct socket {
     struct sock *sk;
@@ -458,12 +463,21 @@ struct __sk_buff {
     __u32 local_ip6[4];
     __u32 remote_port; /* of the socket; network byte order, as 32 bits */
     __u32 local_port;  /* host byte order */
+    __u32 data_meta;
+    __u64 flow_keys;
+    __u64 tstamp;
+    __u32 wire_len;
+    __u32 gso_segs;
+    struct bpf_sock *sk;
 };
 #pragma clang diagnostic pop
 
 /* enum pid_type, include/linux/pid.h; unchanged since 4.19. */
 #define PIDTYPE_PGID 2
 #define PIDTYPE_SID  3
+
+/* The verifier wants a bound that is a mask where a size comes out of arithmetic. */
+#define PATH_MASK 4095
 
 #define OVERLAYFS_SUPER_MAGIC 0x794c7630
 
@@ -490,6 +504,30 @@ static __always_inline __u64 inode_time(struct inode *inode, bool changed)
     }
     return at.tv_sec * 1000000000 + at.tv_nsec;
 }
+
+/* Overlayfs' own inode goes on behind the common one, with the entry in the upper layer: none for a
+ * file that still is the image's (struct ovl_inode, the same since 4.19). */
+static __always_inline bool inode_in_upper_layer(struct inode *inode)
+{
+    if (BPF_CORE_READ(inode, i_sb, s_magic) != OVERLAYFS_SUPER_MAGIC)
+        return false;
+    struct dentry *upper = 0;
+    bpf_probe_read_kernel(&upper, sizeof(upper), (void *)inode + bpf_core_type_size(struct inode));
+    return upper != 0;
+}
+
+/* The cgroup that a socket was made in, NULL when it is not known. Up to 5.14 (8520e224f547) its
+ * two lowest bits say whether it is one. */
+static __always_inline struct cgroup *sock_cgroup(__u64 sock)
+{
+    __u64 value = 0;
+    bpf_probe_read_kernel(&value, sizeof(value),
+                          (void *)sock + bpf_core_field_offset(struct sock, sk_cgrp_data));
+    return value & 1 ? 0 : (struct cgroup *)(value & ~3ull);
+}
+
+/* PF_KTHREAD, include/linux/sched.h; unchanged since 2.6.27. */
+#define PF_KTHREAD 0x00200000
 
 /* SIGNAL_GROUP_EXIT, include/linux/sched/signal.h; unchanged since 2.6. */
 #define SIGNAL_GROUP_EXIT 0x00000004

@@ -102,15 +102,8 @@ static __always_inline void exec_file(struct exec_event *event, struct inode *in
     event->file_modified = inode_time(inode, false);
     if (BPF_CORE_READ(inode, i_nlink) == 0)
         event->header.flags |= FLAG_UNLINKED;
-    if (BPF_CORE_READ(super, s_magic) == OVERLAYFS_SUPER_MAGIC) {
-        /* overlayfs' own inode goes on behind the common one, with the entry in the upper layer:
-         * none for a file that still is the image's (struct ovl_inode, the same since 4.19). */
-        struct dentry *upper = 0;
-        bpf_probe_read_kernel(&upper, sizeof(upper),
-                              (void *)inode + bpf_core_type_size(struct inode));
-        if (upper)
-            event->header.flags |= FLAG_UPPER_LAYER;
-    }
+    if (inode_in_upper_layer(inode))
+        event->header.flags |= FLAG_UPPER_LAYER;
 }
 
 /* `number`: 0 to 2. */

@@ -12,8 +12,6 @@
 /* A text may start up to TAIL_LIMIT and is then at most TEXT_MAX long. */
 #define TEXT_MAX   8191
 #define TAIL_LIMIT 20480
-/* The verifier wants a bound that is a mask where a size comes out of arithmetic. */
-#define PATH_MASK 4095
 
 enum scratch_slot {
     SCRATCH_EXEC,

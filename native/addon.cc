@@ -9,6 +9,8 @@
 
 #include "kernel.h"
 #include "process.h"
+#include "raise.h"
+#include "refuser-addon.h"
 #include "ring.h"
 
 namespace picket
@@ -16,18 +18,6 @@ namespace picket
 
 namespace
 {
-
-void raise(Napi::Env env, const Failure &failed)
-{
-    Napi::Error error = Napi::Error::New(env, failed.message);
-    error.Set("code", failed.code);
-    error.Set("errno", static_cast<double>(failed.error));
-    if (!failed.program.empty())
-        error.Set("program", failed.program);
-    if (!failed.log.empty())
-        error.Set("log", failed.log);
-    error.ThrowAsJavaScriptException();
-}
 
 void raise_system(Napi::Env env, int negative, const char *what)
 {
@@ -423,6 +413,7 @@ void js_trim_memory(const Napi::CallbackInfo &)
 Napi::Object initialise(Napi::Env env, Napi::Object exports)
 {
     exports.Set("Sensor", Sensor::define(env));
+    exports.Set("Refuser", define_refuser(env));
     exports.Set("describeLayout", Napi::Function::New(env, describe));
     exports.Set("pidfdOpen", Napi::Function::New(env, js_pidfd_open));
     exports.Set("pidfdSignal", Napi::Function::New(env, js_pidfd_signal));

@@ -81,6 +81,43 @@ export class Sensor {
 	close(): void;
 }
 
+export interface RefuserOptions {
+	/** Path of the compiled second object. */
+	object: string;
+	layoutHash: string;
+	/** Directory in a BPF file system for pins, which exists; "" to keep nothing longer than this process. */
+	folder: string;
+	/** Where cgroup2 is mounted. */
+	cgroupRoot: string;
+}
+
+/**
+ * The programs and maps that refuse. Nothing is in the kernel before load(). `cgroup`: the id of the cgroup a program
+ * is hooked up to, 0 for the root, and for a program that is on no cgroup.
+ */
+export class Refuser {
+	constructor(options: RefuserOptions);
+	/** Takes over the maps that an earlier process has pinned; false when there are none. */
+	adopt(): boolean;
+	/** Loads what of these is not loaded yet. */
+	load(programs: readonly string[]): void;
+	/** Once more takes the place of the earlier without a gap. Throws with errno 2 when there is no such cgroup. */
+	attach(program: string, cgroup: number): void;
+	detach(program: string, cgroup: number): void;
+	/** Asks the kernel whether it runs there. */
+	attached(program: string, cgroup: number): boolean;
+	mapUpdate(map: string, key: Uint8Array, value: Uint8Array): void;
+	/** A key that is not there is none to delete. */
+	mapDelete(map: string, key: Uint8Array): void;
+	mapLookup(map: string, key: Uint8Array): Uint8Array | undefined;
+	/** All keys, one behind the other. */
+	mapKeys(map: string): Uint8Array;
+	/** Records of refusals since the last call, copied. */
+	read(): Uint8Array[];
+	/** Lets go; what is pinned stays in force. Idempotent. */
+	close(): void;
+}
+
 /** Opens a pidfd (close-on-exec). Throws with errno. */
 export function pidfdOpen(pid: number): number;
 export function pidfdSignal(pidfd: number, signal: number): void;

@@ -5,8 +5,6 @@
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <cerrno>
-#include <csignal>
-#include <cstdarg>
 #include <cstdio>
 #include <cstring>
 #include <fcntl.h>
@@ -15,66 +13,20 @@
 
 #include "../bpf/event.h"
 
-// What libbpf's own code gets for `stderr` (see binding.gyp). It writes there only through its
-// default print function, which load() and describe_layout() replace before anything is printed.
-extern "C" {
-[[gnu::visibility("hidden"), gnu::used]] FILE *__wrap_stderr = nullptr;
-}
-
 namespace picket
 {
 
 namespace
 {
 
-// libbpf prints; we keep the end of it for the error. Main thread only, like everything here.
-std::string library_log;
-constexpr size_t log_limit = 8192;
-
 constexpr size_t most_events = 512;
-
-int keep_log(enum libbpf_print_level level, const char *format, va_list arguments)
-{
-    if (level == LIBBPF_DEBUG)
-        return 0;
-    // The verifier's log is one message, and says at its end what is wrong.
-    va_list again;
-    va_copy(again, arguments);
-    int size = vsnprintf(nullptr, 0, format, arguments);
-    std::string text(std::max(size, 0) + 1, '\0');
-    vsnprintf(text.data(), text.size(), format, again);
-    va_end(again);
-    text.pop_back();
-    library_log += text;
-    if (library_log.size() > log_limit)
-        library_log.erase(0, library_log.size() - log_limit);
-    return size;
-}
-
-// The program a failed load names in its log, "" when none.
-std::string failed_program()
-{
-    const char *mark = "prog '";
-    size_t failed = library_log.rfind("': failed to load");
-    if (failed == std::string::npos)
-        failed = library_log.rfind("': BPF program load failed");
-    if (failed == std::string::npos)
-        return "";
-    size_t start = library_log.rfind(mark, failed);
-    return start == std::string::npos ? "" : library_log.substr(start + 6, failed - start - 6);
-}
-
-Failure failure(const char *code, int error, const std::string &what)
-{
-    return {code, what + ": " + strerror(error), "", library_log, error};
-}
 
 bool is_contract(const std::string &name)
 {
     static const char *const tables[] = {"event_header", "text",           "standard_stream",
                                          "settings",     "class_counters", "path_key",
                                          "name_key",     "suffix_key"};
-    if (name.ends_with("_event"))
+    if (name.ends_with("_event") || name.starts_with("refusal_"))
         return true;
     return std::any_of(std::begin(tables), std::end(tables),
                        [&](const char *table) { return name == table; });
@@ -84,7 +36,7 @@ bool is_contract_enum(const std::string &name)
 {
     return name == "event_kind" || name == "event_flag" || name == "open_interest" ||
            name == "connect_interest" || name == "scope" || name == "syscall_x86_64" ||
-           name == "syscall_arm64";
+           name == "syscall_arm64" || name.starts_with("refusal_");
 }
 
 void *destroy_link(void *link)
@@ -120,8 +72,7 @@ std::string Layout::hash() const
 
 Failure describe_layout(const std::string &object, Layout &out)
 {
-    library_log.clear();
-    libbpf_set_print(keep_log);
+    log_begin();
     std::unique_ptr<btf, decltype(&btf__free)> types(btf__parse_elf(object.c_str(), nullptr),
                                                      btf__free);
     if (!types)
@@ -155,6 +106,19 @@ Failure describe_layout(const std::string &object, Layout &out)
     return {};
 }
 
+Failure check_layout(const std::string &object, const std::string &hash)
+{
+    Layout layout;
+    if (Failure failed = describe_layout(object, layout))
+        return failed;
+    if (layout.hash() != hash)
+        return {"LAYOUT",
+                "the layout of " + object + " is " + layout.hash() + ", the agent was built for " +
+                    hash + "; run `npm run setup`",
+                "", "", EINVAL};
+    return {};
+}
+
 Kernel::~Kernel()
 {
     close();
@@ -163,16 +127,9 @@ Kernel::~Kernel()
 Failure Kernel::load(const std::string &object, uint32_t ring_bytes,
                      const std::vector<std::string> &programs, const std::string &layout_hash)
 {
-    Layout layout;
-    if (Failure failed = describe_layout(object, layout))
+    if (Failure failed = check_layout(object, layout_hash))
         return failed;
-    if (layout.hash() != layout_hash)
-        return {"LAYOUT",
-                "the event layout of " + object + " is " + layout.hash() +
-                    ", the agent was built for " + layout_hash + "; run `npm run setup`",
-                "", "", EINVAL};
-
-    library_log.clear();
+    log_begin();
     object_ = bpf_object__open_file(object.c_str(), nullptr);
     if (!object_)
         return failure("OPEN", errno, "cannot open " + object);
@@ -188,17 +145,8 @@ Failure Kernel::load(const std::string &object, uint32_t ring_bytes,
         bpf_program__set_autoload(program, std::find(programs.begin(), programs.end(), name) !=
                                                programs.end());
     }
-    // The kernel gives a verification up when a signal comes (a profiler's timer is enough).
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &before);
-    const int error = bpf_object__load(object_);
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    if (error) {
-        Failure failed = failure("LOAD", -error, "the kernel refused the programs");
-        failed.program = failed_program();
+    if (Failure failed = load_object(object_))
         return failed;
-    }
     events_ = bpf_map_create(BPF_MAP_TYPE_PERF_EVENT_ARRAY, "picket_events", sizeof(uint32_t),
                              sizeof(int), most_events, nullptr);
     places_.assign(events_ < 0 ? 0 : most_events, false);
@@ -247,7 +195,7 @@ void Kernel::release(const std::vector<Hook> &hooks)
 
 Failure Kernel::attach(const std::string &name, const std::string &target)
 {
-    library_log.clear();
+    log_begin();
     bpf_program *program =
         object_ ? bpf_object__find_program_by_name(object_, name.c_str()) : nullptr;
     if (!program || bpf_program__fd(program) < 0) {

@@ -8,23 +8,11 @@
 #include <string>
 #include <vector>
 
+#include "library.h"
 #include "tracepoint.h"
 
 namespace picket
 {
-
-struct Failure {
-    std::string code; // see NativeError in index.d.ts; empty for success
-    std::string message;
-    std::string program;
-    std::string log;
-    int error = 0;
-
-    explicit operator bool() const
-    {
-        return !code.empty();
-    }
-};
 
 struct Member {
     std::string name;
@@ -48,6 +36,9 @@ struct Layout {
 
 // Reads the event contract from an object's BTF.
 Failure describe_layout(const std::string &object, Layout &out);
+
+// Fails when the object's contract is not the one with that hash.
+Failure check_layout(const std::string &object, const std::string &hash);
 
 struct Program {
     std::string name;

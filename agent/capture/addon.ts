@@ -3,15 +3,19 @@ import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import type * as native from "../../native/index.d.ts";
 
-export type { NativeError, ProgramInfo, Sensor } from "../../native/index.d.ts";
+export type { NativeError, ProgramInfo, Refuser, Sensor } from "../../native/index.d.ts";
 
 const folder = new URL("../../build/Release/", import.meta.url).pathname;
 
 /** Path of the compiled BPF object. */
 export const objectPath = `${folder}picket.bpf.o`;
 
+/** Path of the one that refuses. */
+export const refuseObjectPath = `${folder}refuse.bpf.o`;
+
 interface Addon {
 	Sensor: typeof native.Sensor;
+	Refuser: typeof native.Refuser;
 	pidfdOpen: typeof native.pidfdOpen;
 	pidfdSignal: typeof native.pidfdSignal;
 	pidfdExited: typeof native.pidfdExited;

@@ -1,8 +1,9 @@
 // Commands that look at the sensor and its host and change nothing: status, watch, doctor.
 import { join } from "node:path";
 import { pino } from "pino";
-import { hostCapabilities } from "../capabilities.ts";
+import { hostCapabilities, type RefusalMeans } from "../capabilities.ts";
 import { probe } from "../capture/live.ts";
+import { defaultPins, probeRefusals } from "../capture/refuser.ts";
 import { readConfig } from "../content.ts";
 import { callControl, subscribeControl } from "../control/client.ts";
 import { createDocker } from "../docker.ts";
@@ -159,9 +160,12 @@ export async function doctor(flags: DoctorFlags): Promise<number> {
 	const { config } = readConfig(flags.config);
 	const logger = pino({ level: "silent" });
 	let capture: wire.Capability[];
+	let refusals: RefusalMeans | undefined;
 	let able = true;
 	try {
-		capture = probe({ logger, off: flags.off ?? [], cgroupRoot: cgroupMount() });
+		const asked = { logger, off: flags.off ?? [], cgroupRoot: cgroupMount() };
+		capture = probe(asked);
+		refusals = probeRefusals({ ...asked, pins: defaultPins });
 	} catch (error) {
 		able = false;
 		const { message, remedy } = failureText(error);
@@ -175,7 +179,7 @@ export async function doctor(flags: DoctorFlags): Promise<number> {
 		version,
 		host: await readHost(),
 		machine: await readMachine(),
-		capabilities: [...capture, ...hostCapabilities(docker)],
+		capabilities: [...capture, ...hostCapabilities(docker, refusals)],
 		problems: await runningProblems(join(config.paths.run, "picket.sock")),
 	};
 	print(flags.json ? doctorJson(report) : renderDoctor(report, process.stdout.columns || 100));

@@ -11,7 +11,10 @@ export type ProgramMatch =
 	| { readonly by: "name"; readonly name: string }
 	/** device: kernel-internal, as in an event. */
 	| { readonly by: "inode"; readonly device: number; readonly inode: bigint }
-	/** In an overlay's upper layer: written since the container was made. */
+	/**
+	 * Written since the container was made: in its overlay's upper layer, or in memory (tmpfs, memfd). Volumes are not
+	 * meant, and where a container's root is no overlay nothing is.
+	 */
 	| { readonly by: "not-from-image" }
 	| { readonly by: "any" };
 
@@ -29,7 +32,10 @@ export interface RefusalRule {
 	readonly id: string;
 	/** observe: let it pass and tell. */
 	readonly mode: "observe" | "enforce";
-	/** Ids of cgroups (v2), each with all below it; "host": every process outside of containers. */
+	/**
+	 * Ids of cgroups (v2), each with all below it; "host": every process outside of containers. A cgroup that is gone is
+	 * passed over.
+	 */
 	readonly where: "host" | readonly number[];
 	readonly what:
 		| { readonly kind: "exec"; readonly deny: readonly ProgramMatch[] }
@@ -64,18 +70,37 @@ export interface Refusal {
 	readonly count: number;
 }
 
+export type Means<By extends string> =
+	| {
+			readonly by: By;
+			/** What it cannot do that better means can, "" for nothing. */
+			readonly lost: string;
+			/** What would bring that back. */
+			readonly remedy: string;
+	  }
+	| { readonly lacking: string; readonly remedy: string };
+
 /** Refusing in the kernel. Made over native/ by capture, used by respond and fed by policy. */
 export interface Refuser {
 	/** lsm: refused before it begins. kill: ended before its first instruction. Else why not. */
-	readonly exec: { readonly by: "lsm" | "kill" } | { readonly lacking: string };
-	readonly egress: { readonly by: "cgroup" } | { readonly lacking: string };
+	readonly exec: Means<"lsm" | "kill">;
+	readonly egress: Means<"cgroup">;
+	/** Does what is in force outlive the sensor? */
+	readonly outlives: boolean;
 	/**
 	 * Replaces all rules of an owner ("policy", or an action's id) at once; the rest stays. Throws an Error with a
 	 * remedy when it cannot be put in force as a whole; then the owner's earlier ones stay.
 	 */
 	put(owner: string, rules: readonly RefusalRule[]): void;
+	/**
+	 * Ids of the cgroups of all containers there are: rules for the host leave them alone. Until it is told here, a
+	 * container is part of the host.
+	 */
+	containers(ids: Iterable<number>): void;
 	/** Asks the kernel: is it in force there right now? */
 	holds(rule: RefusalRule): boolean;
+	/** Has this owner rules in the kernel? Asks the kernel. */
+	owns(owner: string): boolean;
 	/** What was refused since the last call, oldest first, and how many more there was no room for. */
 	drain(): { readonly refusals: readonly Refusal[]; readonly lost: number };
 	/** Takes everything of ours out of the kernel, pins included. */

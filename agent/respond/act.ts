@@ -2,6 +2,7 @@
 // with its check. Each sort of act has a file of its own, acts-*.ts; the order itself is kept in responder.ts.
 import type * as wire from "../model/picket.v1.ts";
 import type { OrderContext } from "../model/verdict.ts";
+import type { RefusalDeps } from "./acts-refusal.ts";
 import type { RunCommand } from "./command.ts";
 import type { Connections } from "./connections.ts";
 import type { ContainerDeps } from "./containers.ts";
@@ -50,6 +51,8 @@ export interface ActDeps {
 	/** Puts an entry into the ledger, those of orders that come together with one wait for the disk. */
 	readonly remember: (entry: Entry) => Promise<void>;
 	readonly protection: Protection;
+	/** Absent where nothing is refused in the kernel. */
+	readonly refusals?: RefusalDeps | undefined;
 }
 
 /** What the ledger remembers of who asked. */

@@ -5,7 +5,12 @@ import { prepareLifecycle } from "./acts-lifecycle.ts";
 import { prepareDisconnect, prepareReconnect } from "./acts-network.ts";
 import { preparePause, prepareResume } from "./acts-pause.ts";
 import { prepareKill } from "./acts-process.ts";
-import { RespondError } from "./failure.ts";
+import {
+	preparePermitEgress,
+	preparePermitExec,
+	prepareRefuseEgress,
+	prepareRefuseExec,
+} from "./acts-refusal.ts";
 import type { Parsed } from "./orders.ts";
 
 /** Finds the target and what protects it. Throws RespondError when there is no such target. */
@@ -32,7 +37,13 @@ export async function prepareAct(deps: ActDeps, order: Parsed, origin: Origin): 
 			return prepareReconnect(deps, order.container);
 		case "kill":
 			return prepareKill(deps, order.pid, order.start, order.tree);
-		default:
-			throw new RespondError("PICKET_ORDER_INVALID", `${order.kind} is not built yet`, "use another act");
+		case "refuseEgress":
+			return prepareRefuseEgress(deps, order.container, order.ttlSeconds, origin);
+		case "permitEgress":
+			return preparePermitEgress(deps, order.container);
+		case "refuseExec":
+			return prepareRefuseExec(deps, order.program, order.container, order.ttlSeconds, origin);
+		case "permitExec":
+			return preparePermitExec(deps, order.program, order.container);
 	}
 }

@@ -14,7 +14,9 @@ export type FailureCode =
 	| "PICKET_COMMAND_TIMEOUT"
 	| "PICKET_FIREWALL_UNUSABLE"
 	| "PICKET_RUNTIME_FAILED"
-	| "PICKET_KILL_FAILED";
+	| "PICKET_KILL_FAILED"
+	| "PICKET_KERNEL_UNFIT"
+	| "PICKET_REFUSAL_FAILED";
 
 /** A refusal was decided before anything was attempted; everything else is a failed attempt. */
 const refusals: ReadonlySet<FailureCode> = new Set<FailureCode>([
@@ -25,6 +27,7 @@ const refusals: ReadonlySet<FailureCode> = new Set<FailureCode>([
 	"PICKET_BREAKER_OPEN",
 	"PICKET_NOT_PERMITTED",
 	"PICKET_CLOSING",
+	"PICKET_KERNEL_UNFIT",
 ]);
 
 export class RespondError extends Error {

@@ -9,6 +9,7 @@ import type * as wire from "../model/picket.v1.ts";
 import type { Order, OrderContext, Responder } from "../model/verdict.ts";
 import type { Act, ActDeps } from "./act.ts";
 import { prepareAct } from "./acts.ts";
+import type { RefusalDeps } from "./acts-refusal.ts";
 import { type Audit, type AuditEntry, openAudit } from "./audit.ts";
 import { interruptedActs } from "./audit-read.ts";
 import { createBatch } from "./batch.ts";
@@ -52,6 +53,8 @@ export interface ResponderDeps {
 	readonly processes: ProcessSignaller;
 	/** What the sensor knows to descend from a process (ns since boot), also where those between them have ended. */
 	readonly descendants?: NonNullable<KillDeps["descendants"]>;
+	/** Absent where nothing is refused in the kernel. */
+	readonly refusals?: RefusalDeps | undefined;
 	readonly protectedExtra: () => ProtectedExtra;
 	readonly settings?: Partial<Settings>;
 	/** Why local policy does not permit this order, undefined when it does. */
@@ -180,6 +183,7 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 		ledger,
 		remember,
 		protection,
+		refusals: deps.refusals,
 	};
 	const breakers = createBreakers({
 		settings,

@@ -26,11 +26,13 @@ async function complaints(command: string, ...args: string[]): Promise<string[]>
 	}
 }
 
+const objects = ["picket", "refuse"];
+
 /** As binding.gyp does for this machine's own architecture. */
-function compileObject(sources: string, out: string): Promise<string[]> {
+function compileObject(sources: string, name: string, out: string): Promise<string[]> {
 	const flags = ["-target", "bpf", "-mcpu=v3", "-O2", "-g", "-D__TARGET_ARCH_arm64"];
 	const warnings = ["-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter"];
-	return complaints("clang", ...flags, ...warnings, "-c", join(sources, "picket.bpf.c"), "-o", out);
+	return complaints("clang", ...flags, ...warnings, "-c", join(sources, `${name}.bpf.c`), "-o", out);
 }
 
 async function compileNative(): Promise<string[]> {
@@ -100,8 +102,11 @@ export function missingIn(log: string): { missing: string[]; resolved: number } 
 }
 
 export async function checkArm64(archive: DebianArchive, work: string, check: Check): Promise<void> {
-	const object = join(work, "arm64.bpf.o");
-	check("arm64: the BPF programs compile", await compileObject(join(root, "bpf"), object));
+	const builtAs = (name: string) => join(work, `arm64-${name}.bpf.o`);
+	for (const name of objects) {
+		const problems = await compileObject(join(root, "bpf"), name, builtAs(name));
+		check(`arm64: the BPF programs of ${name} compile`, problems);
+	}
 	check("arm64: the addon's sources compile", await compileNative());
 	const tool = join(work, "relocations");
 	const source = join(root, "test/vm/relocations.c");
@@ -119,21 +124,23 @@ export async function checkArm64(archive: DebianArchive, work: string, check: Ch
 		writeFileSync(join(broken, name), text.replaceAll("start_boottime", "start_nowhere"));
 	}
 	const brokenObject = join(work, "broken.bpf.o");
-	check("arm64: the broken copy compiles", await compileObject(broken, brokenObject));
+	check("arm64: the broken copy compiles", await compileObject(broken, "picket", brokenObject));
 
 	for (const each of series) {
 		try {
 			const kernel = await newestImage(archive, "arm64", each);
 			const types = join(work, `arm64-${each}btf`);
 			writeFileSync(types, typesIn(readFileSync(kernel.path)));
-			const { missing, resolved } = missingIn(
-				(await call(tool, [object, types], { maxBuffer: 1 << 26 })).stdout,
-			);
-			const few = resolved < 100 ? [`only ${resolved} relocations were seen`] : [];
-			check(`arm64 ${kernel.version}: ${resolved} relocations resolve`, [
-				...missing.map((what) => `missing: ${what}`),
-				...few,
-			]);
+			for (const name of objects) {
+				const { missing, resolved } = missingIn(
+					(await call(tool, [builtAs(name), types], { maxBuffer: 1 << 26 })).stdout,
+				);
+				const few = resolved < 100 ? [`only ${resolved} relocations were seen`] : [];
+				check(`arm64 ${kernel.version}: ${resolved} relocations of ${name} resolve`, [
+					...missing.map((what) => `missing: ${what}`),
+					...few,
+				]);
+			}
 			const found = missingIn(
 				(await call(tool, [brokenObject, types], { maxBuffer: 1 << 26 })).stdout,
 			).missing;

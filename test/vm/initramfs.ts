@@ -65,7 +65,9 @@ function addProject(archive: Archive): void {
 		archive.tree(join(home, folder), join(root, folder), () => true);
 	}
 	const built = "build/Release";
-	archive.copy(join(home, built, "picket.bpf.o"), join(root, built, "picket.bpf.o"));
+	for (const object of ["picket.bpf.o", "refuse.bpf.o"]) {
+		archive.copy(join(home, built, object), join(root, built, object));
+	}
 	addLinked(archive, join(home, built, "picket.node"), join(root, built, "picket.node"));
 }
 

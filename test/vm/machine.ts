@@ -10,6 +10,8 @@ export interface Boot {
 	readonly variants: readonly string[];
 	/** Leaves out what is run on the oldest and the newest kernel only. */
 	readonly between: boolean;
+	/** Start of the name of the only test file to run, "" for all. */
+	readonly only: string;
 	/** Start of the names of the files in which console and results are kept. */
 	readonly log: string;
 	readonly timeoutMs: number;
@@ -30,7 +32,8 @@ process.on("exit", () => {
 });
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
 
-export async function boot({ kernel, initramfs, variants, between, log, timeoutMs }: Boot): Promise<Outcome> {
+export async function boot(options: Boot): Promise<Outcome> {
+	const { kernel, initramfs, variants, between, only, log, timeoutMs } = options;
 	const parameters = [
 		"console=ttyS0",
 		"loglevel=5", // warnings and worse
@@ -41,6 +44,7 @@ export async function boot({ kernel, initramfs, variants, between, log, timeoutM
 		"sysctl.kernel.watchdog_thresh=60",
 		...(between ? ["picket.between"] : []),
 		...(variants.length > 0 ? [`picket.off=:${variants.join("|")}`] : []),
+		...(only === "" ? [] : [`picket.only=${only}`]),
 	];
 	const machine = [
 		...["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "1536"],

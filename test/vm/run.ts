@@ -1,6 +1,6 @@
 // `npm run test:vm`: the kernel tests on stock kernels in virtual machines, and arm64 as far as it can be tried
-// without one. `--record` runs no tests and keeps the verifier's counts; a series such as `6.1` as argument tries only
-// that one, and with every test, as `--whole` does for all.
+// without one. `--record` runs no tests and keeps the verifier's counts; `--only refuse` runs the tests of one file; a
+// series such as `6.1` as argument tries only that one, and with every test, as `--whole` does for all.
 import { mkdirSync } from "node:fs";
 import { availableParallelism, freemem, homedir } from "node:os";
 import { join } from "node:path";
@@ -25,6 +25,7 @@ const { values, positionals } = parseArgs({
 	options: {
 		record: { type: "boolean", default: false },
 		whole: { type: "boolean", default: false },
+		only: { type: "string", default: "" },
 	},
 	allowPositionals: true,
 });
@@ -58,8 +59,9 @@ async function tryKernel(archive: DebianArchive, choice: KernelChoice, initramfs
 	const log = join(work, choice.series);
 	const settings = values.record ? [] : choice.variants;
 	const between = choice.between && !values.whole && positionals.length === 0;
-	const outcome = await boot({ kernel, initramfs, variants: settings, between, log, timeoutMs });
-	const report = sortOut(outcome, settings);
+	const { only } = values;
+	const outcome = await boot({ kernel, initramfs, variants: settings, between, only, log, timeoutMs });
+	const report = sortOut(outcome, settings, only === "");
 	const failed = report.runs.flatMap((run) => run.tests).filter((test) => test.state === "fail").length;
 	say(
 		`${report.release || name}: ${outcome.seconds.toFixed(0)} s, ${failed} tests failed${outcome.problem && `, ${outcome.problem}`}`,

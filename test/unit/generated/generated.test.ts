@@ -1,7 +1,7 @@
 // Committed files that a program writes are what that program writes today.
 import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
-import { generateLayout } from "../../../bpf/generate-layout.ts";
+import { generateLayout, layouts } from "../../../bpf/generate-layout.ts";
 import { generateReference } from "../../../packaging/docs/generate.ts";
 import { schemaTexts } from "../../../packaging/schema/generate.ts";
 import { generate } from "../../../proto/generate.ts";
@@ -13,8 +13,8 @@ it("the types of the wire format are those of the .proto files", () => {
 	expect(committed("agent/model/picket.v1.ts"), remedy).toBe(generate());
 });
 
-it("the layout of the records is that of the built BPF object", () => {
-	expect(committed("agent/model/layout.ts"), remedy).toBe(generateLayout());
+it.each(layouts)("$path is the layout of the built BPF object", (layout) => {
+	expect(committed(layout.path), remedy).toBe(generateLayout(layout));
 });
 
 it("the page of events and fields is that of the messages, the hooks and the fields", () => {

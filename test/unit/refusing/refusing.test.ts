@@ -44,8 +44,11 @@ beforeEach(() => {
 	made = closed = lost = 0;
 	told = [];
 	const refuser: Refuser = {
-		exec: { by: "lsm" },
-		egress: { by: "cgroup" },
+		exec: { by: "lsm", lost: "", remedy: "" },
+		egress: { by: "cgroup", lost: "", remedy: "" },
+		outlives: true,
+		containers: () => undefined,
+		owns: () => true,
 		put(owner, given) {
 			if (failure) throw failure;
 			puts.push({ owner, rules: given });

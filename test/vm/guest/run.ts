@@ -134,7 +134,7 @@ try {
 	const found = probe();
 	report(found);
 	const files = readdirSync(tests)
-		.filter((name) => name.endsWith(".test.ts"))
+		.filter((name) => name.endsWith(".test.ts") && name.startsWith(process.env.PICKET_ONLY ?? ""))
 		.sort();
 	const between = readFileSync("/proc/cmdline", "utf8").includes("picket.between");
 	const notRepeated = [...doneBefore(files, found), ...(between ? onEnds : [])];
