@@ -10,7 +10,7 @@ import { finish, finishInTurns } from "./detect/steps.ts";
 import type { Observation } from "./model/event.ts";
 import { type Interest, sumOfInterests } from "./model/interest.ts";
 import type { Finding, Response } from "./model/verdict.ts";
-import { PolicyEngine } from "./policy/engine.ts";
+import { type PolicyContext, PolicyEngine } from "./policy/engine.ts";
 
 /** Everything that is in force, or could be. */
 export interface Content {
@@ -46,10 +46,9 @@ export interface Detection {
 
 export function createDetection(
 	start: { readonly rules: RuleSet; readonly policy: LoadedPolicy },
-	context: FieldContext,
+	context: FieldContext & Pick<PolicyContext, "hostNamespaces">,
 ): Detection {
-	const policyEngineOf = ({ policy }: LoadedPolicy) =>
-		new PolicyEngine(policy, { userName: context.userName });
+	const policyEngineOf = ({ policy }: LoadedPolicy) => new PolicyEngine(policy, context);
 	function* build(rules: RuleSet, policy: LoadedPolicy, suspended: ReadonlySet<string>) {
 		const forms = yield* formsOf(rules);
 		const engine = yield* Engine.steps(without(rules, suspended), context);

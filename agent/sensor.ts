@@ -124,6 +124,7 @@ export function startSensor(options: SensorOptions): Sensor {
 			hostname: hostname(),
 			bootTimeMs: wireContext.bootTimeMs,
 			peerName: peerNames.name,
+			hostNamespaces: () => enrichment.tree.get(1)?.namespaces,
 		},
 	);
 	const policy = () => detection.current().policy;

@@ -165,7 +165,7 @@ function whoOf(text: string): Who {
 	return { name: text, uid };
 }
 
-/** Undefined for one that is off. `mode` is the file's. */
+/** `fileMode` holds back what the entry says. */
 export function compileResponse(
 	{ when, do: acts, mode }: ResponseFile,
 	place: Place,

@@ -84,7 +84,8 @@ export class PolicyEngine {
 		if (container === undefined) return this.#host;
 		let membership = this.#ofContainer.get(container);
 		if (membership === undefined || membership.known !== container.known) membership = this.#enter(container);
-		if (membership.set.judgesContainers) this.#judgeContainer(membership, container, process, onRuling);
+		if (membership.known && membership.set.judgesContainers)
+			this.#judgeContainer(membership, container, process, onRuling);
 		return membership.set;
 	}
 

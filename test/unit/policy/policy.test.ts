@@ -336,6 +336,10 @@ describe("the interest of a policy", () => {
 	it("names only the kinds that some list speaks of", () => {
 		expect(interest("scopes: [{scope: host, users: {deny: [root]}}]").kinds).toEqual(new Set(["exec"]));
 		expect(interest("scopes: [{scope: host, peers: {deny: [1]}}]").kinds).toEqual(new Set(["connect"]));
+		expect(interest("scopes: [{scope: host, incoming: {deny: [1]}}]").kinds).toEqual(new Set(["accept"]));
+		const listening = interest("scopes: [{scope: host, listening: {allow: [1]}}]").kinds;
+		expect(listening).toEqual(new Set(["listen", "bind"]));
+		expect(interest("scopes: [{scope: containers, images: {deny: [x]}}]").kinds).toEqual(new Set());
 		expect(files("{deny_write: [/etc/]}")).toMatchObject({
 			kinds: new Set(["open"]),
 			writeOpens: { exact: [], prefixes: ["/etc/"], names: [], suffixes: [] },

@@ -96,7 +96,7 @@ export function addAllow(random: Random, scopes: readonly RandomScope[]) {
 	if (lists.length === 0) return undefined;
 	const { scope, section, key } = random.pick(lists);
 	const more = structuredClone(scopes) as RandomScope[];
-	const list = (more[scopes.indexOf(scope)]?.[section] as Section)[key];
+	const list = (more[scopes.indexOf(scope)]?.[section] as Section | undefined)?.[key];
 	const entry =
 		(random.below(2) === 0 ? broad[section] : undefined) ?? random.pick(entries[section] ?? paths);
 	list?.splice(random.below(list.length + 1), 0, entry);
