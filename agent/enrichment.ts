@@ -28,7 +28,9 @@ export interface EnrichmentOptions {
 
 export interface Enrichment {
 	readonly tree: ProcessTree;
-	readonly cgroups: Pick<Cgroups, "lookup" | "created" | "removed"> & { readonly size: number };
+	readonly cgroups: Pick<Cgroups, "lookup" | "created" | "removed" | "ofContainer"> & {
+		readonly size: number;
+	};
 	readonly containers: Containers;
 	/** Where the unified hierarchy is mounted, "" when it is not. */
 	readonly cgroupMount: string;
@@ -119,6 +121,7 @@ export function createEnrichment(options: EnrichmentOptions): Enrichment {
 		cgroups: {
 			lookup,
 			created: cgroups.created,
+			ofContainer: cgroups.ofContainer,
 			removed: cgroups.removed,
 			get size() {
 				return cgroups.size;

@@ -34,7 +34,11 @@ export interface Stages {
 	readonly peerNames: Pick<PeerNames, "heard">;
 	readonly detectors: readonly Detector[];
 	responses(finding: Finding, observation: Observation): readonly Response[];
-	readonly responder: Pick<Responder, "order"> | undefined;
+	readonly responder: Pick<Responder, "order" | "alertOnly"> | undefined;
+	/** Sees each event before it is judged; allocates nothing for one that it does not care for. */
+	saw?(event: EventView): void;
+	/** Told of each alert as it is made. */
+	judged?(finding: Finding, alert: wire.Alert, event: EventView): void;
 	emit(body: RecordBody, time?: string): void;
 	readonly folder: Pick<Folder, "push" | "repeat">;
 	readonly wire: WireContext;
@@ -115,6 +119,7 @@ export class Pipeline {
 		}
 		this.#current.process = tree.apply(view);
 		if (view.kind === EventKind.dns) peerNames.heard(this.#current);
+		this.#stages.saw?.(view);
 		for (const detector of detectors) detector.evaluate(this.#current, this.#onFinding);
 		if (this.#wanted[view.kind]) {
 			this.#stages.emit({ event: this.#wireEvent() }, this.#time());
@@ -156,7 +161,9 @@ export class Pipeline {
 		});
 		this.alerts++;
 		folder.push(alert, time, story);
-		if (!responder) return;
+		this.#stages.judged?.(finding, alert, this.#view);
+		// Its breaker is open: a refusal for each would help nobody.
+		if (!responder || responder.alertOnly(finding.rule)) return;
 		for (const { order, context: why } of ordersFor(
 			wanted,
 			finding,

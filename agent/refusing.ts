@@ -8,19 +8,16 @@ export type StandingRule = Omit<RefusalRule, "deadline">;
 export interface Refusing {
 	/** Policy, mode or containers are others: the kernel learns of it in this turn of the event loop. */
 	changed(): void;
-	/** Made at its first use, since it loads programs. Throws an Error with a remedy when there can be none. */
-	refuser(): Refuser;
 	/** Rules of the policy that the kernel holds now. */
 	readonly standing: number;
 	/** Why the policy is not in force in the kernel; "" when it is, or asks for nothing there. */
 	readonly problem: string;
-	/** Lets go; what is in force stays until its deadline. */
+	/** Tells the last refusals and ends; what is in force stays until its deadline. */
 	close(): void;
 }
 
 export interface RefusingDeps {
-	/** Throws when the kernel cannot. */
-	make(): Refuser;
+	readonly refuser: Refuser;
 	/** What the policy asks for, of the containers that are there. */
 	rules(): readonly StandingRule[];
 	mode(): "observe" | "enforce";
@@ -39,18 +36,12 @@ const renewMs = 60_000;
 const lookMs = 100;
 
 export function createRefusing(deps: RefusingDeps): Refusing {
-	const { clock, logger } = deps;
-	let made: Refuser | undefined;
+	const { clock, logger, refuser } = deps;
 	let standing = 0;
 	let problem = "";
 	let renewAt = 0;
 	let mode = deps.mode();
 	let scheduled: NodeJS.Immediate | undefined;
-
-	function refuser(): Refuser {
-		made ??= deps.make();
-		return made;
-	}
 
 	function put(): void {
 		mode = deps.mode();
@@ -65,7 +56,7 @@ export function createRefusing(deps: RefusingDeps): Refusing {
 			mode === "observe" ? { ...rule, mode, deadline } : { ...rule, deadline },
 		);
 		try {
-			refuser().put("policy", held);
+			refuser.put("policy", held);
 			standing = rules.length;
 			problem = "";
 		} catch (error) {
@@ -78,8 +69,7 @@ export function createRefusing(deps: RefusingDeps): Refusing {
 
 	function look(): void {
 		if ((standing > 0 || problem !== "") && (clock() >= renewAt || deps.mode() !== mode)) put();
-		if (!made) return;
-		const { refusals, lost } = made.drain();
+		const { refusals, lost } = refuser.drain();
 		for (const refusal of refusals) deps.told(refusal);
 		if (lost > 0) deps.lost(lost);
 	}
@@ -99,7 +89,6 @@ export function createRefusing(deps: RefusingDeps): Refusing {
 				put();
 			});
 		},
-		refuser,
 		get standing() {
 			return standing;
 		},
@@ -109,8 +98,7 @@ export function createRefusing(deps: RefusingDeps): Refusing {
 		close() {
 			clearInterval(timer);
 			clearImmediate(scheduled);
-			if (made) look();
-			made?.close();
+			look();
 		},
 	};
 }

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { hostname, release } from "node:os";
 import { join } from "node:path";
 import type { Logger } from "pino";
+import { createActing } from "./acting.ts";
 import { addon } from "./capture/addon.ts";
 import { LiveCapture } from "./capture/live.ts";
 import type { Config } from "./config/load.ts";
@@ -24,14 +25,14 @@ import type * as wire from "./model/picket.v1.ts";
 import type { Problem } from "./model/verdict.ts";
 import { createPeerNames, withPeerNames } from "./peer-names.ts";
 import { Pipeline } from "./pipeline.ts";
-import { consoleRefusal, effectiveMode } from "./policy/load.ts";
+import { effectiveMode } from "./policy/load.ts";
 import { createReloader, type Reloader, type Sources } from "./reload.ts";
 import { createAlertLimit } from "./report/alert-limit.ts";
 import { createFolder, type Folder } from "./report/dedup.ts";
 import { createSequencer, type RecordBody } from "./report/record.ts";
 import { createOutput, type Output } from "./report/sinks.ts";
 import { nanosecondsSinceBoot, type WireContext } from "./report/wire.ts";
-import { createResponder, type HostResponder } from "./respond/responder.ts";
+import type { HostResponder } from "./respond/responder.ts";
 import { createStatusBoard, type StatusBoard } from "./status.ts";
 
 export interface SensorOptions {
@@ -147,44 +148,13 @@ export function startSensor(options: SensorOptions): Sensor {
 	});
 	for (const container of enrichment.containers.values()) lookup.ask(container);
 	enrichment.containers.onUnknown(lookup.ask);
-	/** Ids, paused ones included. */
-	const running = new Set<string>();
-	const responder = createResponder({
-		mode,
-		stateDir: config.paths.state,
-		logger,
-		clock,
-		runtimes: () => [docker, podman].filter((runtime) => runtime !== undefined),
-		recall: (idOrName) => {
-			const { containers } = enrichment;
-			const known = containers.find(idOrName) ?? containers.findByName(idOrName);
-			return known && { id: known.id, name: known.name, image: known.image, labels: known.labels };
-		},
-		processes: {
-			open: (pid) => openProcess(pid),
-			signal: (pidfd, signal) => addon().pidfdSignal(pidfd, signal),
-			close: (pidfd) => addon().closeDescriptor(pidfd),
-			exited: (pidfd) => addon().pidfdExited(pidfd),
-		},
-		protectedExtra: () => ({
-			...config.protect,
-			addresses: [...config.protect.addresses, ...consoleHost(config.console.address)],
-		}),
-		settings: {
-			ttlSeconds: config.respond.ttl_seconds,
-			actionsPerMinute: config.limits.actions_per_minute,
-		},
-		permitted: (order, context) => consoleRefusal(policy().policy, context.requester, order.kind),
-		onAction: (action) => output.emit({ action }),
-		runningContainers: () => running.size,
-		...(!recorder && { keeper: { socket: config.docker.socket, leaveCgroup: true } }),
-	});
-
 	const interestWith = (content: Content): Interest => {
 		const asked = sumOfInterests([
 			ownNeeds,
 			content.interest,
 			...(docker ? [clientsOfEngine] : []),
+			// Who fronts most of the connections to this host must not be blocked.
+			...(mode() === "enforce" ? [interestOfKinds(new Set(["accept"]))] : []),
 			interestOfKinds(options.eventKinds),
 			interestOfKinds(options.alsoCapture ?? new Set()),
 			interestOfKinds(new Set([...(options.activity?.kinds ?? [])].filter((kind) => kind !== "open"))),
@@ -220,6 +190,22 @@ export function startSensor(options: SensorOptions): Sensor {
 		{ ...output, emit },
 	);
 	const folder: Folder = createFolder({ emit: limiter.emit });
+	const acting = createActing({
+		config,
+		logger,
+		clock,
+		enrichment,
+		engines: [docker, podman].filter((engine) => engine !== undefined),
+		policy: () => policy().policy,
+		mode,
+		wire: wireContext,
+		off: options.off,
+		passive: recorder !== undefined,
+		emit,
+		alert: folder.push,
+		gap: output.gap,
+	});
+	const { responder } = acting;
 	let closing: Promise<wire.Action[]> | undefined;
 
 	const pipeline = new Pipeline({
@@ -229,6 +215,8 @@ export function startSensor(options: SensorOptions): Sensor {
 		detectors: detection.detectors,
 		responses: detection.responses,
 		responder,
+		saw: acting.saw,
+		judged: acting.judged,
 		emit,
 		folder,
 		wire: wireContext,
@@ -243,6 +231,7 @@ export function startSensor(options: SensorOptions): Sensor {
 	const adopt = (content: Content): void => {
 		if (closing) throw new CommandError("the sensor is stopping", "start it again");
 		capture.changeInterest(interestWith(content), () => detection.adopt(content));
+		acting.changed();
 		if (capture.unboundedOpens !== "") logger.warn(`this costs CPU: ${capture.unboundedOpens}`);
 	};
 	const demotion = createDemotion({
@@ -273,7 +262,8 @@ export function startSensor(options: SensorOptions): Sensor {
 		config,
 		content: detection.current,
 		reload: () => reloader?.last(),
-		responseProblems: responder.problems,
+		responseProblems: acting.problems,
+		refuser: acting.refuser,
 		contentProblems: () => [
 			...(reloader?.problems() ?? []),
 			...demotion.problems(),
@@ -298,22 +288,13 @@ export function startSensor(options: SensorOptions): Sensor {
 	const watch = docker?.watch(
 		enrichment.containerFacts,
 		({ id, state }) => {
-			if (state === "running" || state === "paused") running.add(id);
-			else running.delete(id);
+			acting.containers(id, state === "running" || state === "paused");
 			if (state === "removed") enrichment.containers.destroyed(id);
 		},
 		enrichment.containerExec,
 	);
 
-	// Only a sensor that may act puts right what an earlier one left; `record` leaves it as it is.
-	if (!recorder) {
-		responder.recover().then(
-			(actions) => {
-				for (const action of actions) output.emit({ action });
-			},
-			(error) => logger.error({ err: error }, "what an earlier sensor left in force is not known"),
-		);
-	}
+	acting.start();
 
 	const loss = watchLoss({
 		capture,
@@ -330,9 +311,8 @@ export function startSensor(options: SensorOptions): Sensor {
 		capture.close();
 		watch?.close();
 		lookup.close();
-		const undone = release ? await responder.release("shutdown") : [];
+		const undone = await acting.close(release);
 		for (const action of undone) output.emit({ action });
-		await responder.close();
 		folder.close();
 		limiter.close();
 		board.close();
@@ -395,15 +375,6 @@ function interestOfKinds(kinds: ReadonlySet<EventName>): Interest {
 	return { ...noInterest, kinds, connects: kinds.has("connect") ? everything.connects : noInterest.connects };
 }
 
-function openProcess(pid: number): number {
-	try {
-		return addon().pidfdOpen(pid);
-	} catch (error) {
-		const errno = error instanceof Error && "errno" in error ? error.errno : 0;
-		throw Object.assign(new Error(`pidfd_open(${pid})`), { code: errno === 3 ? "ESRCH" : `errno ${errno}` });
-	}
-}
-
 function makeFolder(path: string): void {
 	try {
 		mkdirSync(path, { recursive: true, mode: 0o700 });
@@ -411,12 +382,6 @@ function makeFolder(path: string): void {
 		const reason = error instanceof Error ? error.message : String(error);
 		throw new CommandError(`cannot make the state directory: ${reason}`, "start as root, or set paths.state");
 	}
-}
-
-/** The part of a console's address that must never be blocked. */
-function consoleHost(address: string): string[] {
-	if (address === "" || address.startsWith("unix:")) return [];
-	return [address.replace(/:\d+$/, "").replace(/^\[|\]$/g, "")];
 }
 
 /** Stable across restarts and unknown outside the state directory: made once, kept there. */

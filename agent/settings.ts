@@ -61,7 +61,11 @@ export function mergeFlags(config: Config, flags: CaptureFlags): Config {
 	return {
 		...config,
 		mode: flags.mode ?? config.mode,
-		paths: { run: flags.runDir ?? config.paths.run, state: flags.stateDir ?? config.paths.state },
+		paths: {
+			...config.paths,
+			run: flags.runDir ?? config.paths.run,
+			state: flags.stateDir ?? config.paths.state,
+		},
 		rules: {
 			...config.rules,
 			default: config.rules.default && flags.defaultRules,

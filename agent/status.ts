@@ -11,6 +11,7 @@ import type { Enrichment } from "./enrichment.ts";
 import { createResourceMeter } from "./health/resources.ts";
 import { EventKind } from "./model/event.ts";
 import type * as wire from "./model/picket.v1.ts";
+import type { Refuser } from "./model/refusal.ts";
 import type { Pipeline } from "./pipeline.ts";
 import type { AlertLimit } from "./report/alert-limit.ts";
 import type { Folder } from "./report/dedup.ts";
@@ -34,6 +35,7 @@ export interface BoardParts {
 	/** What the correlations hold, and what they had to forget. */
 	correlations(): CorrelationTotals;
 	readonly docker: DockerRuntime | undefined;
+	readonly refuser: Pick<Refuser, "exec" | "egress" | "outlives">;
 	mode(): "observe" | "enforce";
 	readonly bootId: string;
 	/** Alerts held back. */
@@ -98,7 +100,7 @@ export function createStatusBoard(parts: BoardParts): StatusBoard {
 			),
 		};
 	};
-	const capabilities = () => [...capture.capabilities(), ...hostCapabilities(parts.docker)];
+	const capabilities = () => [...capture.capabilities(), ...hostCapabilities(parts.docker, parts.refuser)];
 
 	const problems = (): string[] => {
 		const found: string[] = [...parts.contentProblems(), ...parts.responseProblems()];

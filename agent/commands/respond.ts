@@ -2,14 +2,18 @@
 import { existsSync } from "node:fs";
 import { pino } from "pino";
 import { addon } from "../capture/addon.ts";
+import { LiveRefuser } from "../capture/refuser.ts";
 import { readConfig } from "../content.ts";
 import { callControl } from "../control/client.ts";
 import { ControlError } from "../control/protocol.ts";
 import { createDocker } from "../docker.ts";
+import { cgroupMount } from "../enrich/cgroups.ts";
 import { CommandError } from "../failure.ts";
 import type * as wire from "../model/picket.v1.ts";
 import { recordText } from "../report/text.ts";
+import type { Entry } from "../respond/ledger.ts";
 import { createResponder } from "../respond/responder.ts";
+import { undoOf } from "../respond/undo.ts";
 import { print, type SocketFlags } from "./inspect.ts";
 
 /** Docker may take 5 s a call, and an action makes several. */
@@ -41,29 +45,31 @@ export async function act(order: Record<string, unknown>, flags: SocketFlags): P
 export async function actions(flags: SocketFlags): Promise<void> {
 	const active = (await callControl(flags.socket, "actions", {}, actTimeoutMs)) as Record<string, unknown>[];
 	if (flags.json) return print(JSON.stringify(active));
-	if (active.length === 0) return print("nothing is blocked or paused");
+	if (active.length === 0) return print("nothing is in force");
 	for (const entry of active) {
 		const expires =
 			typeof entry.expires === "number" && entry.expires > 0
 				? ` until ${new Date(entry.expires).toISOString()}`
 				: "";
-		print(`${String(entry.kind).padEnd(6)} ${String(entry.target)}${expires}`);
+		print(`${String(entry.kind).padEnd(12)} ${String(entry.targetName || entry.target)}${expires}`);
 	}
 }
 
-/** Undoes what is in force on an address or container, whatever it is. */
+/** Undoes what is in force on an address, a container or a program, whatever it is. */
 export async function undo(target: string, flags: SocketFlags): Promise<number> {
-	const active = (await callControl(flags.socket, "actions", {}, actTimeoutMs)) as {
-		kind: string;
-		target: string;
-	}[];
-	const found = active.find(
-		(entry) => entry.target === target || (target.length >= 12 && entry.target.startsWith(target)),
+	const active = (await callControl(flags.socket, "actions", {}, actTimeoutMs)) as Entry[];
+	const found = active.filter(
+		(entry) =>
+			entry.target === target ||
+			entry.targetName === target ||
+			entry.target === `host ${target}` ||
+			(target.length >= 12 && entry.target.startsWith(target)),
 	);
-	if (!found) throw new CommandError(`nothing is in force on ${target}`, "`picket actions` lists what is", 1);
-	return found.kind === "block"
-		? act({ kind: "unblock", address: found.target }, flags)
-		: act({ kind: "resume", container: found.target }, flags);
+	if (found.length === 0)
+		throw new CommandError(`nothing is in force on ${target}`, "`picket actions` lists what is", 1);
+	let status = 0;
+	for (const entry of found) status = Math.max(status, await act({ ...undoOf(entry) }, flags));
+	return status;
 }
 
 export interface ReleaseFlags extends SocketFlags {
@@ -84,7 +90,7 @@ export async function release(flags: ReleaseFlags): Promise<number> {
 		undone = await releaseAlone(flags);
 	}
 	const statuses = undone.map((action) => show(action, flags.json));
-	if (undone.length === 0 && !flags.json) print("nothing was blocked or paused");
+	if (undone.length === 0 && !flags.json) print("nothing was in force");
 	return Math.max(0, ...statuses);
 }
 
@@ -94,6 +100,14 @@ async function releaseAlone(flags: ReleaseFlags): Promise<wire.Action[]> {
 	const stateDir = flags.stateDir ?? config.paths.state;
 	if (!existsSync(stateDir)) return [];
 	const docker = createDocker({ socketPath: config.docker.socket, logger, clock: Date.now });
+	const refuser = new LiveRefuser({
+		pins: config.paths.bpf,
+		cgroupRoot: cgroupMount(),
+		sensorPid: process.pid,
+		off: [],
+		logger,
+		clock: Date.now,
+	});
 	const responder = createResponder({
 		mode: () => "enforce",
 		stateDir,
@@ -106,9 +120,13 @@ async function releaseAlone(flags: ReleaseFlags): Promise<wire.Action[]> {
 			close: addon().closeDescriptor,
 			exited: addon().pidfdExited,
 		},
+		refusals: { refuser, cgroupsOf: () => [] },
 		protectedExtra: () => config.protect,
 	});
 	const undone = await responder.release("cli");
 	await responder.close();
+	// The policy's refusals, too.
+	refuser.release();
+	refuser.close();
 	return undone;
 }

@@ -138,6 +138,12 @@ function plainLine(line: string): string {
 	return `picket: ${word}: ${entry.msg ?? line}\n`;
 }
 
+/**
+ * Of what is in force: undone when somebody ends the sensor at its terminal, kept until its time when a service is
+ * stopped, for an upgrade for instance.
+ */
+type Ending = "undo" | "keep";
+
 export interface RunOptions extends CaptureFlags {
 	/** `start`: an embedded console and, on a terminal, the live view. */
 	readonly embedded?: boolean;
@@ -146,10 +152,11 @@ export interface RunOptions extends CaptureFlags {
 export async function run(flags: RunOptions): Promise<void> {
 	const json = flags.output === "json";
 	const wantsLive = flags.embedded === true && flags.output === undefined;
-	const stop = Promise.withResolvers<void>();
+	const stop = Promise.withResolvers<Ending>();
 	// Node opens its debugger port on SIGUSR1 unless somebody listens.
 	process.on("SIGUSR1", () => {});
-	for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => stop.resolve());
+	process.once("SIGINT", () => stop.resolve("undo"));
+	process.once("SIGTERM", () => stop.resolve("keep"));
 	// Until there is something to reload into, and once there is nothing any more, it means nothing.
 	process.on("SIGHUP", () => {});
 
@@ -162,7 +169,7 @@ export async function run(flags: RunOptions): Promise<void> {
 			input: process.stdin,
 			output: process.stdout,
 			clock: Date.now,
-			onQuit: () => stop.resolve(),
+			onQuit: () => stop.resolve("undo"),
 		});
 	}
 	const logger = live ? createLogger(config, flags, live) : prepared.logger;
@@ -180,7 +187,7 @@ async function runSensor(
 	flags: RunOptions,
 	live: LiveView | undefined,
 	json: boolean,
-	stop: PromiseWithResolvers<void>,
+	stop: PromiseWithResolvers<Ending>,
 ): Promise<void> {
 	const { logger } = prepared;
 	let control: Awaited<ReturnType<typeof startControl>> | undefined;
@@ -193,6 +200,7 @@ async function runSensor(
 	});
 	const closers: (() => Promise<unknown>)[] = [];
 	let reloading: Reloading | undefined;
+	let ending: Ending = "undo";
 	const service = createServiceNotifier({
 		notify: (text) => addon().notify(process.env.NOTIFY_SOCKET ?? "", text),
 		environment: process.env,
@@ -236,7 +244,7 @@ async function runSensor(
 			startReloading({
 				reloader: sensor.reloader,
 				service,
-				onHangup: () => stop.resolve(),
+				onHangup: () => stop.resolve("undo"),
 			});
 		releaseMemory(addon().trimMemory);
 		service.ready("watching");
@@ -244,8 +252,10 @@ async function runSensor(
 		const status = setInterval(() => live?.status(sensor.board.status()), 1000);
 		live?.status(sensor.board.status());
 		const end =
-			flags.duration === undefined ? undefined : setTimeout(() => stop.resolve(), timerMs(flags.duration));
-		await stop.promise;
+			flags.duration === undefined
+				? undefined
+				: setTimeout(() => stop.resolve("undo"), timerMs(flags.duration));
+		ending = await stop.promise;
 		clearInterval(status);
 		clearTimeout(end);
 		service.stopping();
@@ -253,12 +263,13 @@ async function runSensor(
 		reloading?.close();
 		const last = sensor.board.status();
 		live?.status(last);
-		const undone = await sensor.close(true);
+		const undone = await sensor.close(ending === "undo");
+		const kept = sensor.responder.active().length;
 		for (const close of closers) await close();
 		await control?.close();
 		const summary = live?.close();
 		if (summary !== undefined) process.stdout.write(`${summary}\n`);
-		process.stderr.write(farewell(last, undone, summary === undefined));
+		process.stderr.write(farewell(last, { undone, kept }, summary === undefined));
 	}
 }
 
@@ -267,12 +278,12 @@ function localSink(
 	live: LiveView | undefined,
 	json: boolean,
 	logger: Logger,
-	stop: PromiseWithResolvers<void>,
+	stop: PromiseWithResolvers<Ending>,
 ): Sink {
 	if (live) return liveSink(live);
 	const colour = process.stdout.isTTY && process.env.NO_COLOR === undefined;
 	return createStreamSink(
-		{ name: "stdout", stream: process.stdout, onGone: () => stop.resolve() },
+		{ name: "stdout", stream: process.stdout, onGone: () => stop.resolve("undo") },
 		{
 			clock: Date.now,
 			logger,
@@ -359,16 +370,22 @@ function limitRate<T>(perSecond: number, call: (value: T) => void): (value: T) =
 	};
 }
 
-function farewell(status: wire.Status, undone: readonly wire.Action[], withCounts: boolean): string {
+function farewell(
+	status: wire.Status,
+	{ undone, kept }: { undone: readonly wire.Action[]; kept: number },
+	withCounts: boolean,
+): string {
 	const sum = (key: "delivered" | "lost") =>
 		(status.counters ?? []).reduce((total, counter) => total + Number(counter[key] ?? 0), 0);
 	const failed = undone.filter(
 		(action) => action.outcome !== "OUTCOME_VERIFIED" && action.outcome !== "OUTCOME_UNCHANGED",
 	);
 	const left =
-		failed.length > 0
-			? `could not undo: ${failed.map((action) => action.target).join(", ")}; run \`picket release --all\``
-			: `nothing left attached or blocked${undone.length > 0 ? ` (${undone.length} undone)` : ""}`;
+		kept > 0 && failed.length === 0
+			? `${kept} responses stay in force until their time; \`picket release --all\` undoes them`
+			: failed.length > 0
+				? `could not undo: ${failed.map((action) => action.target).join(", ")}; run \`picket release --all\``
+				: `nothing left attached or blocked${undone.length > 0 ? ` (${undone.length} undone)` : ""}`;
 	const counts = withCounts
 		? `${sum("delivered")} events seen, ${sum("lost")} lost, ${status.alerts ?? 0} alerts; `
 		: "";

@@ -55,6 +55,9 @@ export const configSchema = z.strictObject({
 		.strictObject({
 			run: path("Directory of the control socket.").default("/run/picket"),
 			state: path("Directory of everything that outlives a restart.").default("/var/lib/picket"),
+			bpf: path("Directory in a BPF file system: what the kernel refuses outlives a restart there.").default(
+				"/sys/fs/bpf/picket",
+			),
 		})
 		.prefault({})
 		.describe("Where the sensor keeps its files."),

@@ -32,6 +32,8 @@ export interface Cgroups {
 	 * "unified"): call it once per process, never per event. The id is 0 when only v1 knows the container.
 	 */
 	ofProcess(pid: number): Cgroup | undefined;
+	/** Ids of the uppermost cgroups of a container, those of all below go along. */
+	ofContainer(container: Container): number[];
 	/** `path` from the root of the cgroup2 hierarchy, latin1. */
 	created(id: number, path: string): void;
 	/** Kept for the grace time, since events of its processes are still on their way. */
@@ -93,6 +95,14 @@ export function createCgroups(options: CgroupsOptions): Cgroups {
 	return {
 		lookup: (id, pid) => byId.get(id) ?? lookupUnknown(id, pid),
 		ofProcess,
+		ofContainer(container) {
+			const own = [...byId.values()].filter(
+				(entry) => entry.container === container && !removedAt.has(entry.id),
+			);
+			return own
+				.filter(({ path }) => !own.some((other) => path.startsWith(`${other.path}/`)))
+				.map(({ id }) => id);
+		},
 		created: (id, path) => {
 			forgetRemoved();
 			add(id, path);

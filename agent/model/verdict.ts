@@ -145,6 +145,8 @@ export interface OrderContext {
 /** Carries out orders; every call ends in exactly one Action, whatever happens. */
 export interface Responder {
 	order(order: Order, context: OrderContext): Promise<wire.Action>;
+	/** Would any order of this rule be refused now, since it wanted too many? */
+	alertOnly(rule: string): boolean;
 }
 
 /** A mistake in something a user wrote, with its place and the way out. */

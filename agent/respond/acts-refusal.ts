@@ -85,7 +85,7 @@ export async function prepareRefuseExec(
 		target: `${state.id} ${text}`,
 		targetName: `${text} in ${nameOf(state)}`,
 		description: `refuse executions of ${text} in container ${state.name} for ${ttlSeconds} s`,
-		undo: `picket permit-exec ${text} ${state.name || state.id}`,
+		undo: `picket permit-exec ${text} --container ${state.name || state.id}`,
 		where: cgroupsOfRunning(cgroupsOf, state),
 		what,
 		protectedBecause: () => deps.protection.container(state),

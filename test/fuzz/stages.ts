@@ -163,6 +163,7 @@ export function createStages(rules: RuleSet): Fuzzed {
 		],
 		responses: (finding, seen) => policyEngine.responses(finding, seen),
 		responder: {
+			alertOnly: () => false,
 			order: async (order, { reason }) =>
 				({ kind: `KIND_${order.kind.toUpperCase()}`, reason }) as wire.Action,
 		},
