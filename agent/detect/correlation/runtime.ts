@@ -43,10 +43,7 @@ export interface Correlation {
 }
 
 const defaultLimits: Limits = { groups: 4096, groupEntries: 1024, entries: 32_768 };
-/**
- * Of all correlations together, bytes. A match or a group takes less, measured with the longest values: under a flood of
- * all of them the one that holds most forgets first.
- */
+/** Of all correlations together, bytes, as estimated below: under a flood the one that holds most forgets first. */
 const mostBytes = 32 << 20;
 const entryBytes = 400;
 const groupBytes = 1600;

@@ -1,6 +1,7 @@
 // Which rules are suspended for their cost, which never, and for how long.
 import { afterEach, describe, expect, it } from "vitest";
 import { createDemotion, type Demotion } from "../../../agent/demotion.ts";
+import { every } from "../../../agent/detect/cost.ts";
 import { loadRules } from "../../../agent/detect/load.ts";
 import type { Detection } from "../../../agent/detection.ts";
 import type * as wire from "../../../agent/model/picket.v1.ts";
@@ -32,7 +33,7 @@ function rig(detection: Detection) {
 		async cost(name: string, ms: number, evaluations: number) {
 			const { engine, rules } = detection.current();
 			const place = rules.rules.findIndex((each) => each.name === name);
-			for (let i = 0; i < evaluations / 16; i++) engine.costs.add(place, ms / evaluations);
+			for (let i = 0; i < evaluations / every; i++) engine.costs.add(place, ms / evaluations);
 			await demotion.look();
 		},
 		async pass(ms: number) {
