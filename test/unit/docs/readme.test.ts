@@ -31,7 +31,7 @@ describe("the README", () => {
 	});
 
 	it("shows policies that load", () => {
-		expect(blocks("policy")).toHaveLength(3);
+		expect(blocks("policy")).toHaveLength(4);
 		for (const text of blocks("policy")) {
 			const { policy, problems } = loadPolicy(text, "README.md");
 			expect(problems).toEqual([]);

@@ -84,7 +84,7 @@ describe("a rule that costs more CPU time than it may", () => {
 		const detection = detectionOf(two());
 		const { cost, suspended } = rig(detection);
 		const { costs } = detection.current().engine;
-		for (let i = 0; i < 60; i++) costs.add(1, 8);
+		for (let i = 0; i < 30; i++) costs.add(1, 8);
 		await cost("Dear", 9000, 1600);
 		expect(suspended()).toEqual(["Dear"]);
 	});
