@@ -104,9 +104,9 @@ describe("a tree of processes", () => {
 		await expect.poll(() => cgroup.pids().length).toBe(3);
 		const states = () => cgroup.pids().map((pid) => readIdentity("/", pid)?.state);
 		await expect.poll(states).toEqual(["S", "T", "S"]);
-		// Not seen at the first look (three questions), and not before two of them stand still.
+		// Not seen at the three looks before (three questions each), and not before two of them stand still.
 		let asked = 0;
-		const processes = () => (++asked > 5 ? ["sleep"] : []);
+		const processes = () => (++asked > 11 ? ["sleep"] : []);
 		const protectedExtra = () => ({ addresses: [], containers: [], processes: processes() });
 		const responder = makeResponder({ protectedExtra });
 		const refused = await responder.order(order, byHand);
