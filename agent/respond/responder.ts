@@ -359,8 +359,9 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 		await announce(act, doing);
 		try {
 			// Once more and last of all: it may have waited for its turn, and an admin may have logged in meanwhile.
-			await refuseProtected(act);
-			const { outcome, seenAt } = await act.run(steps);
+			const confirm = () => refuseProtected(act);
+			await confirm();
+			const { outcome, seenAt } = await act.run(steps, confirm);
 			action.outcome = outcome;
 			if (outcome === "OUTCOME_VERIFIED") action.secondsToEffect = secondsBetween(arrived, seenAt);
 		} catch (error) {
