@@ -71,7 +71,7 @@ export async function prepareBlock(
 			if (before === undefined || !isFresh() || direction() !== directionOf(before)) return false;
 			return firewall.inForce(target, direction(), steps);
 		},
-		async run(steps) {
+		async run(steps, confirm) {
 			const expires = expiry();
 			const before = standing();
 			const wide = direction();
@@ -86,7 +86,7 @@ export async function prepareBlock(
 			let seen = false;
 			try {
 				const block = { target, ttlSeconds: seconds, direction: wide };
-				seen = await firewall.block(block, steps, before !== undefined);
+				seen = await firewall.block(block, steps, { standing: before !== undefined, confirm });
 			} catch (error) {
 				if (before === undefined) ledger.remove("block", target);
 				else ledger.put(before);

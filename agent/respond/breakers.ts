@@ -158,10 +158,14 @@ type Window = ReturnType<typeof createWindow>;
 
 /** Distinct names of the last `ms`. A sliding window: no burst at the edge of two. */
 function createWindow(ms: number, clock: () => number) {
+	/** The oldest first. Behind one whose time runs, others may stay a little longer after the clock was set back. */
 	const seen = new Map<string, number>();
 	const prune = () => {
 		const now = clock();
-		for (const [name, at] of seen) if (now - at >= ms || at > now) seen.delete(name);
+		for (const [name, at] of seen) {
+			if (now - at < ms && at <= now) return;
+			seen.delete(name);
+		}
 	};
 	return {
 		wouldExceed(name: string, most: number): boolean {

@@ -13,9 +13,9 @@ import { additionOf, type Block, coverage, creationOf, removalOf, setsOf } from 
 export interface Firewall {
 	/**
 	 * Drops the packets of a block for its time. True when a look afterwards saw the entry and every rule in its place.
-	 * `standing`: it was blocked already, and stays so when this fails. Throws RespondError; then nothing new remains.
+	 * Throws RespondError; then nothing new remains.
 	 */
-	block(block: Block, steps: string[], standing?: boolean): Promise<boolean>;
+	block(block: Block, steps: string[], options?: BlockOptions): Promise<boolean>;
 	/** True when it is not blocked any more (another, wider entry may still cover it). */
 	unblock(target: string, steps: string[]): Promise<boolean>;
 	/** Is it in a set, itself or as part of a wider network? False on a host that never blocked anything. */
@@ -38,6 +38,13 @@ export interface Firewall {
 	problems(): readonly string[];
 }
 
+export interface BlockOptions {
+	/** It was blocked already, and stays so when this fails. */
+	readonly standing?: boolean;
+	/** Asked when its turn has come, last of all: rejects when it may not be blocked any more. */
+	readonly confirm?: () => Promise<void>;
+}
+
 export interface FirewallOptions {
 	readonly run: RunCommand;
 	/** Which iptables: "" the host's own choice. */
@@ -50,7 +57,11 @@ interface Wanted {
 	readonly block: Block;
 	readonly steps: string[];
 	readonly standing: boolean;
+	readonly confirm: () => Promise<void>;
 }
+
+/** Of one block among those that are applied together. */
+type Answer = { readonly seen: boolean } | { readonly refused: unknown };
 
 interface Leaving {
 	readonly target: string;
@@ -114,7 +125,16 @@ export function createFirewall({ run, variant = "", onTakenOut }: FirewallOption
 		});
 	}
 
-	async function apply(items: readonly Wanted[]): Promise<boolean[]> {
+	async function apply(items: readonly Wanted[]): Promise<Answer[]> {
+		const confirmed = await Promise.allSettled(items.map(({ confirm }) => confirm()));
+		const allowed = items.filter((_, index) => confirmed[index]?.status === "fulfilled");
+		const seen = (allowed.length === 0 ? [] : await applyAll(allowed)).values();
+		return confirmed.map((one) =>
+			one.status === "rejected" ? { refused: one.reason } : { seen: seen.next().value === true },
+		);
+	}
+
+	async function applyAll(items: readonly Wanted[]): Promise<boolean[]> {
 		const blocks = items.map(({ block }) => block);
 		const used = familiesOf(blocks);
 		const note: Note = (step) => {
@@ -259,7 +279,11 @@ export function createFirewall({ run, variant = "", onTakenOut }: FirewallOption
 	const looking = createBatch((items: readonly Asked[]) => inTurn(() => look(items)));
 
 	return {
-		block: (block, steps, standing = false) => applying({ block, steps, standing }),
+		async block(block, steps, { standing = false, confirm = async () => {} } = {}) {
+			const answer = await applying({ block, steps, standing, confirm });
+			if ("refused" in answer) throw answer.refused;
+			return answer.seen;
+		},
 		unblock: (target, steps) => dropping({ target, steps }),
 		inForce: (target, direction, steps) => looking({ target, direction, steps }),
 		repair: (wanted) => inTurn(() => repair(wanted())),

@@ -7,6 +7,8 @@ export interface KillSwitch {
 	/** As it is outside tests: /etc/picket/disable-enforcement. */
 	readonly path: string;
 	on(): boolean;
+	/** Was it there at the last look, of which onChange was told? */
+	seen(): boolean;
 	close(): void;
 }
 
@@ -30,6 +32,7 @@ export function watchKillSwitch(root: string, onChange: (on: boolean) => void): 
 	return {
 		path,
 		on,
+		seen: () => was,
 		close() {
 			clearInterval(timer);
 			clearImmediate(first);

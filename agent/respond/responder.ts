@@ -359,8 +359,9 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 		await announce(act, doing);
 		try {
 			// Once more and last of all: it may have waited for its turn, and an admin may have logged in meanwhile.
-			await refuseProtected(act);
-			const { outcome, seenAt } = await act.run(steps);
+			const confirm = () => refuseProtected(act);
+			await confirm();
+			const { outcome, seenAt } = await act.run(steps, confirm);
 			action.outcome = outcome;
 			if (outcome === "OUTCOME_VERIFIED") action.secondsToEffect = secondsBetween(arrived, seenAt);
 		} catch (error) {
@@ -370,8 +371,9 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 		await record(action);
 		expiry.follow(act.target);
 		if (ledger.count("block") > 0) reconciler.watch();
-		// It came while this ran: what was released then did not know of it. Not awaited: release waits for this lane.
-		if (!act.takesBack && killSwitch.on()) releaseForSwitch();
+		// It came while this ran: what was released then did not know of it; one not yet seen releases this as well.
+		// Not awaited: release waits for this lane.
+		if (!act.takesBack && killSwitch.seen()) releaseForSwitch();
 	}
 
 	/** The write-ahead: without it there is no act, except one that takes back: a full disk must not lock out. */

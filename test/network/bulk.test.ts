@@ -81,8 +81,9 @@ describe.each(["v4", "v6"] as const)(`${count} addresses (%s)`, (family) => {
 			sources[family].map((address) => responder.order({ kind: "block", address, ttlSeconds: 600 }, byHand)),
 		);
 		const took = (performance.now() - begun) / 1000;
+		const inForce = Math.max(...blocked.map(({ secondsToEffect = Number.NaN }) => secondsToEffect));
 		process.stdout.write(
-			`${blocked.length} ${family} addresses in ${took.toFixed(2)} s, ${commands} commands\n`,
+			`${blocked.length} ${family} addresses in force in ${inForce.toFixed(2)} s, told in ${took.toFixed(2)} s, ${commands} commands\n`,
 		);
 		expect(new Set(blocked.map(({ outcome }) => outcome))).toEqual(new Set(["OUTCOME_VERIFIED"]));
 		// The cost does not grow with the number of addresses.

@@ -11,7 +11,7 @@ import type * as wire from "../../agent/model/picket.v1.ts";
 import type { Order } from "../../agent/model/verdict.ts";
 import { createRunner } from "../../agent/respond/command.ts";
 import { createResponder, type HostResponder } from "../../agent/respond/responder.ts";
-import { fakeRuntime, web } from "../unit/respond/host.ts";
+import { fakeRefuser, fakeRuntime, web } from "../unit/respond/host.ts";
 import { addresses, createNetwork, type Network } from "./namespaces.ts";
 
 const admin = addresses.near;
@@ -84,6 +84,7 @@ export async function tryLockouts({ orders, lockouts, seed }: LockoutTrial): Pro
 		const own = { ...web, self: true };
 		const labelled = { ...web, id: "cd".repeat(32), name: "db", labels: { "picket.protected": "true" } };
 		const engine = fakeRuntime(own, labelled);
+		const kernel = fakeRefuser();
 		const signals: number[] = [];
 		responder = createResponder({
 			mode: () => "enforce",
@@ -91,6 +92,7 @@ export async function tryLockouts({ orders, lockouts, seed }: LockoutTrial): Pro
 			logger: pino({ level: "silent" }),
 			clock: Date.now,
 			runtimes: () => [engine.runtime],
+			refusals: { refuser: kernel.refuser, cgroupsOf: () => [77] },
 			processes: {
 				open: (pid) => pid,
 				signal: (pid) => void signals.push(pid),
@@ -117,14 +119,17 @@ export async function tryLockouts({ orders, lockouts, seed }: LockoutTrial): Pro
 			);
 			for (const [index, action] of actions.entries()) {
 				const told = `seed ${seed}, order ${at + index}: ${JSON.stringify(batch[index]?.order)}\n${action.steps?.join("\n")}`;
-				if (batch[index]?.hostile === true) expect(action.outcome, told).toBe("OUTCOME_REFUSED");
-				else expect(["OUTCOME_VERIFIED", "OUTCOME_UNCHANGED"], told).toContain(action.outcome);
+				if (batch[index]?.hostile === true) {
+					expect(action.outcome, told).toBe("OUTCOME_REFUSED");
+					expect(told).toMatch(/PICKET_(TARGET_PROTECTED|ORDER_INVALID)/);
+				} else expect(["OUTCOME_VERIFIED", "OUTCOME_UNCHANGED"], told).toContain(action.outcome);
 				if (action.kind === "KIND_BLOCK" && action.outcome === "OUTCOME_VERIFIED") acted.push(action);
 			}
 		}
 
 		expect(signals, `seed ${seed}`).toEqual([]);
 		expect(engine.calls, `seed ${seed}`).toEqual([]);
+		expect(kernel.rules.size, `seed ${seed}`).toBe(0);
 		expect(acted.length).toBeGreaterThan((orders - lockouts) / 2);
 		expect(held(network, protectedAddresses), `seed ${seed}`).toEqual([]);
 		expect(dropped(network), `seed ${seed}`).toBe(0);
@@ -219,7 +224,15 @@ function lockout(random: Random): Order {
 		);
 		return { kind: "kill", pid, start: ticks * 10_000_000 };
 	}
-	if (random(10) === 0) return { kind: "pause", container: pick(random, [web.id, web.name, "db"]) };
+	if (random(10) === 0) {
+		const container = pick(random, [web.id, web.name, "db"]);
+		return pick<Order>(random, [
+			{ kind: "pause", container },
+			{ kind: "stop", container },
+			{ kind: "refuseEgress", container, ttlSeconds: 60 },
+			{ kind: "refuseExec", program: "any", container, ttlSeconds: 60 },
+		]);
+	}
 	if (random(20) === 0) {
 		const program = pick(random, ["/bin/sh", "/usr/sbin/sshd", "/usr/bin/runc", process.execPath]);
 		return { kind: "refuseExec", program, container: "", ttlSeconds: 60 };

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { pino } from "pino";
 import { onTestFinished } from "vitest";
+import type { RefusalRule, Refuser } from "../../../agent/model/refusal.ts";
 import type { RunCommand } from "../../../agent/respond/command.ts";
 import type { ContainerRuntime, ContainerState } from "../../../agent/respond/containers.ts";
 import type { ProcessSignaller } from "../../../agent/respond/kill.ts";
@@ -130,6 +131,36 @@ export function fakeRuntime(...states: ContainerState[]) {
 	};
 	return { runtime, calls, containers };
 }
+
+/** Remembers as the kernel would; `deaf` takes rules and does not put them in force. */
+export function fakeRefuser({ deaf = false, fails = false } = {}) {
+	const rules = new Map<string, readonly RefusalRule[]>();
+	const live = (rule: RefusalRule) => rule.deadline > Date.now();
+	const refuser: Refuser = {
+		exec: { by: "kill", lost: "scripts", remedy: "lsm" },
+		egress: { by: "cgroup", lost: "", remedy: "" },
+		outlives: true,
+		put(owner, wanted) {
+			if (fails) throw new Error("the table is full");
+			if (wanted.length > 0 && !deaf) rules.set(owner, wanted);
+			else rules.delete(owner);
+		},
+		containers: () => {},
+		holds: ({ deadline, ...rule }) =>
+			[...rules.values()]
+				.flat()
+				.filter(live)
+				.some(({ deadline: _, ...one }) => show(one) === show(rule)),
+		owns: (owner) => (rules.get(owner) ?? []).some(live),
+		drain: () => ({ refusals: [], lost: 0 }),
+		release: () => rules.clear(),
+		close: () => {},
+	};
+	return { refuser, rules };
+}
+
+const show = (value: unknown) =>
+	JSON.stringify(value, (_, each) => (typeof each === "bigint" ? `${each}n` : each));
 
 export const web: ContainerState = {
 	id: "ab".repeat(32),

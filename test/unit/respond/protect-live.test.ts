@@ -3,9 +3,10 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { parseNetwork } from "../../../agent/model/address.ts";
+import type { RunCommand } from "../../../agent/respond/command.ts";
 import { watchFloor } from "../../../agent/respond/floor-watch.ts";
 import { createProtection } from "../../../agent/respond/protect.ts";
-import { byHand, makeResponder, makeRoot } from "./host.ts";
+import { byHand, fakeTools, makeResponder, makeRoot } from "./host.ts";
 
 /** An admin at 203.0.113.6 logs in. */
 function logIn(root: string): void {
@@ -23,16 +24,20 @@ it("an order that waited for its turn is refused when an admin has logged in fro
 	const gate = new Promise<void>((resolve) => {
 		open = resolve;
 	});
-	const { responder, tools, root } = makeResponder({ clock: () => now });
-	tools.overrides.set("ipset create", async () => {
-		if (first) await gate;
-		first = false;
-		return { code: 0, stdout: "", stderr: "" };
-	});
-	tools.sets.set("picket4", new Set());
+	const tools = fakeTools();
+	const run: RunCommand = async (file, args, input) => {
+		if (file === "ipset" && args.includes("restore") && first) {
+			first = false;
+			await gate;
+		}
+		return tools.run(file, args, input);
+	};
+	const { responder, root } = makeResponder({ clock: () => now, run });
 	const block = (address: string) => responder.order({ kind: "block", address, ttlSeconds: 60 }, byHand);
-	const [one, two] = [block("203.0.113.5"), block("203.0.113.6")];
-	await expect.poll(() => tools.calls.length).toBe(1);
+	const one = block("203.0.113.5");
+	await expect.poll(() => first).toBe(false);
+	const two = block("203.0.113.6");
+	await expect.poll(() => responder.active().length).toBe(2);
 	logIn(root);
 	now += 1000;
 	open();
@@ -40,7 +45,10 @@ it("an order that waited for its turn is refused when an admin has logged in fro
 	const action = await two;
 	expect(action.outcome, action.steps?.join("\n")).toBe("OUTCOME_REFUSED");
 	expect(action.steps?.join()).toContain("the far end of an SSH session");
-	expect(tools.sets.get("picket4")).toEqual(new Set(["203.0.113.5"]));
+	for (const set of ["picket4-in", "picket4-out"]) {
+		expect(tools.sets.get(set)).toEqual(new Set(["203.0.113.5"]));
+	}
+	expect(responder.active()).toMatchObject([{ target: "203.0.113.5" }]);
 	await responder.close();
 });
 

@@ -1,37 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type * as wire from "../../../agent/model/picket.v1.ts";
-import type { RefusalRule, Refuser } from "../../../agent/model/refusal.ts";
 import type { Order } from "../../../agent/model/verdict.ts";
-import { byHand, fakeRuntime, makeResponder, web } from "./host.ts";
-
-/** Remembers as the kernel would; `deaf` takes rules and does not put them in force. */
-function fakeRefuser({ deaf = false, fails = false } = {}) {
-	const rules = new Map<string, readonly RefusalRule[]>();
-	const live = (rule: RefusalRule) => rule.deadline > Date.now();
-	const refuser: Refuser = {
-		exec: { by: "kill", lost: "scripts", remedy: "lsm" },
-		egress: { by: "cgroup", lost: "", remedy: "" },
-		outlives: true,
-		put(owner, wanted) {
-			if (fails) throw new Error("the table is full");
-			if (wanted.length > 0 && !deaf) rules.set(owner, wanted);
-			else rules.delete(owner);
-		},
-		containers: () => {},
-		holds: ({ deadline, ...rule }) =>
-			[...rules.values()]
-				.flat()
-				.filter(live)
-				.some(({ deadline: _, ...one }) => show(one) === show(rule)),
-		owns: (owner) => (rules.get(owner) ?? []).some(live),
-		drain: () => ({ refusals: [], lost: 0 }),
-		release: () => rules.clear(),
-		close: () => {},
-	};
-	return { refuser, rules };
-}
-const show = (value: unknown) =>
-	JSON.stringify(value, (_, each) => (typeof each === "bigint" ? `${each}n` : each));
+import { byHand, fakeRefuser, fakeRuntime, makeResponder, web } from "./host.ts";
 
 function make(fake = fakeRefuser(), more: Parameters<typeof makeResponder>[0] = {}) {
 	const { runtime } = fakeRuntime(web);

@@ -5,7 +5,7 @@ import type * as wire from "../../../agent/model/picket.v1.ts";
 import type { Order } from "../../../agent/model/verdict.ts";
 import { interruptedActs, verifyAudit } from "../../../agent/respond/audit-read.ts";
 import { openLedger } from "../../../agent/respond/ledger.ts";
-import { byHand, fakeRuntime, makeResponder, makeRoot, web } from "./host.ts";
+import { byHand, fakeRuntime, type fakeTools, makeResponder, makeRoot, web } from "./host.ts";
 
 const block = (address: string, ttlSeconds = 60): Order => ({ kind: "block", address, ttlSeconds });
 const unblock = (address: string): Order => ({ kind: "unblock", address });
@@ -398,7 +398,7 @@ describe("an order of a rule", () => {
 		expect(responder.problems()).toEqual([
 			expect.stringContaining('only alerts from the rule "noisy" until'),
 		]);
-		expect(tools.sets.get("picket4")?.size).toBe(10);
+		expect(tools.sets.get("picket4-in")?.size).toBe(10);
 		expect((await responder.order(block("203.0.113.50"), byHand)).outcome).toBe("OUTCOME_VERIFIED");
 		await responder.close();
 	});
@@ -494,10 +494,17 @@ describe("after a crash", () => {
 		const crash = new Promise<never>(() => {});
 		return { ...first, crash };
 	};
+	/** The kernel's sets have one entry each, with 20 s left. */
+	const holdOnly = ({ overrides }: ReturnType<typeof fakeTools>, address: string) => {
+		for (const set of ["picket4-in", "picket4-out"]) {
+			const stdout = `create ${set} hash:net\nadd ${set} ${address} timeout 20 packets 0 bytes 0\n`;
+			overrides.set(`ipset save ${set}`, async () => ({ code: 0, stdout, stderr: "" }));
+		}
+	};
 
 	it("a block that was announced but not done is told of, and nothing of it stays", async () => {
 		const { responder, tools, deps, stateDir, crash } = await died();
-		tools.overrides.set("ipset create", () => crash);
+		tools.overrides.set("ipset -exist restore", () => crash);
 		responder.order(block("203.0.113.9"), byHand);
 		await expect.poll(() => tools.calls).toHaveLength(1);
 		tools.overrides.clear();
@@ -518,9 +525,7 @@ describe("after a crash", () => {
 		responder.order(block("203.0.113.9", 100), byHand);
 		await expect.poll(() => tools.calls.some((call) => call.startsWith("ss"))).toBe(true);
 		tools.overrides.clear();
-		tools.overrides.set("ipset save", async () => {
-			return { code: 0, stdout: "add picket4 203.0.113.9 timeout 20 packets 0 bytes 0\n", stderr: "" };
-		});
+		holdOnly(tools, "203.0.113.9");
 		const next = makeResponder({ ...deps, clock: () => Date.now() + 80_000 });
 		const [ended, ...more] = await next.responder.recover();
 		expect(ended, steps(ended ?? {})).toMatchObject({ outcome: "OUTCOME_VERIFIED", requester: "recovery" });
@@ -534,9 +539,7 @@ describe("after a crash", () => {
 		const first = makeResponder();
 		await first.responder.order(block("203.0.113.9"), byHand);
 		await first.responder.close();
-		first.tools.overrides.set("ipset save", async () => {
-			return { code: 0, stdout: "add picket4 203.0.113.77 timeout 20 packets 0 bytes 0\n", stderr: "" };
-		});
+		holdOnly(first.tools, "203.0.113.77");
 		const { responder } = makeResponder(first.deps);
 		const actions = await responder.recover();
 		expect(actions.map(({ kind, target }) => `${kind} ${target}`)).toEqual([
@@ -576,6 +579,7 @@ describe("after a crash", () => {
 		await new Promise((resolve) => setTimeout(resolve, 50));
 		expect(done).toBe(false);
 		expect(first.tools.calls).toEqual(["ipset list -n"]);
+		first.tools.overrides.clear();
 		answer({ code: 0, stdout: "", stderr: "" });
 		await recovered;
 		await order;
