@@ -20,6 +20,9 @@ import type { WireContext } from "./report/wire.ts";
 import { breakerText } from "./respond/breakers.ts";
 import { createResponder, type HostResponder } from "./respond/responder.ts";
 
+/** Besides the time between two reads of events: to judge what was read. */
+const slackMs = 50;
+
 export interface ActingDeps {
 	readonly config: Config;
 	readonly logger: Logger;
@@ -52,7 +55,8 @@ export interface Acting {
 	engineBack(): void;
 	/** For each event before it is judged: what acting has to know of it. Allocates nothing. */
 	saw(event: EventView): void;
-	judged(finding: Finding, alert: wire.Alert, event: EventView): void;
+	/** The agent tells it by itself; `alertId` is "" when it is counted with an alert that was told before. */
+	judged(finding: Finding, alertId: string, event: EventView): void;
 	problems(): string[];
 	/** Undoes what is in force when asked to; else it stays until its time. */
 	close(release: boolean): Promise<wire.Action[]>;
@@ -131,6 +135,7 @@ export function createActing(deps: ActingDeps): Acting {
 	const alerts = createRefusalAlerts({
 		wire: deps.wire,
 		find: (pid) => enrichment.tree.get(pid),
+		containerOf: (cgroupId) => enrichment.cgroups.lookup(cgroupId, 0)?.container,
 		severityOf: (id) => policy().scopes.find(({ name }) => id.startsWith(`policy/${name}/`))?.severity,
 		originOf: (id) => responder.active().find(({ actionId }) => actionId === id),
 		means: refuser,
@@ -151,6 +156,7 @@ export function createActing(deps: ActingDeps): Acting {
 			).rules;
 		},
 		mode,
+		eventsWithinMs: config.capture.drain_ms + slackMs,
 		told(refusal) {
 			const { time, alert, action } = alerts.records(refusal);
 			if (alert) deps.alert(alert, time);
@@ -193,11 +199,18 @@ export function createActing(deps: ActingDeps): Acting {
 			responder.reconcile("the container engine was away").catch((error) => logger.error({ err: error }));
 		},
 		saw(event) {
+			// The runtime may have told of the container before there was anything to refuse it.
+			if (event.kind === Kind.cgroup && event.cgroupOperation === 1) {
+				if (enrichment.cgroups.lookup(event.targetCgroupId, 0)?.container) changed();
+				return;
+			}
 			if (event.kind !== Kind.accept || event.result < 0) return;
 			responder.inbound.count(event.family, event.bytes, event.remoteAddressStart, event.localPort);
 		},
-		judged(finding, alert, { pid, start }) {
-			if (refusing.standing > 0) alerts.judged(finding.rule, pid, start, alert.id ?? "");
+		judged(finding, alertId, { pid, start }) {
+			if (refusing.standing === 0 || finding.origin !== "policy") return;
+			const process = enrichment.tree.get(pid);
+			if (process?.start === start) alerts.judged(finding.rule, process, alertId);
 		},
 		problems: () => [
 			...responder.problems(),

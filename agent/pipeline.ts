@@ -37,8 +37,8 @@ export interface Stages {
 	readonly responder: Pick<Responder, "order" | "alertOnly"> | undefined;
 	/** Sees each event before it is judged; allocates nothing for one that it does not care for. */
 	saw?(event: EventView): void;
-	/** Told of each alert as it is made. */
-	judged?(finding: Finding, alert: wire.Alert, event: EventView): void;
+	/** Told of each finding; `alertId` is "" when it is counted with an alert that was told before. */
+	judged?(finding: Finding, alertId: string, event: EventView): void;
 	emit(body: RecordBody, time?: string): void;
 	readonly folder: Pick<Folder, "push" | "repeat">;
 	readonly wire: WireContext;
@@ -149,6 +149,7 @@ export class Pipeline {
 		const story = storyOf(finding, this.#current);
 		if (wanted.length === 0 && folder.repeat(story, 1 + this.#view.repeats)) {
 			this.alerts++;
+			this.#stages.judged?.(finding, "", this.#view);
 			return;
 		}
 		const time = this.#time();
@@ -161,7 +162,7 @@ export class Pipeline {
 		});
 		this.alerts++;
 		folder.push(alert, time, story);
-		this.#stages.judged?.(finding, alert, this.#view);
+		this.#stages.judged?.(finding, alert.id ?? "", this.#view);
 		// Its breaker is open: a refusal for each would help nobody.
 		if (!responder || responder.alertOnly(finding.rule)) return;
 		for (const { order, context: why } of ordersFor(

@@ -3,7 +3,7 @@
 import { randomUUID } from "node:crypto";
 import { formatNetwork } from "./model/address.ts";
 import type * as wire from "./model/picket.v1.ts";
-import type { Process } from "./model/process.ts";
+import type { Container, Process } from "./model/process.ts";
 import type { Refusal, Refuser } from "./model/refusal.ts";
 import type { Severity } from "./model/verdict.ts";
 import { showText } from "./report/shown.ts";
@@ -14,6 +14,8 @@ export interface RefusalAlertsDeps {
 	readonly wire: WireContext;
 	/** By pid, as the process tree has it. */
 	find(pid: number): Process | undefined;
+	/** Of a cgroup's id. */
+	containerOf(cgroupId: number): Container | undefined;
 	/** Of the policy's scope that a rule's id names; undefined when it is no policy's. */
 	severityOf(ruleId: string): Severity | undefined;
 	/** Reason and alert of the action that put a rule in force. */
@@ -22,8 +24,8 @@ export interface RefusalAlertsDeps {
 }
 
 export interface RefusalAlerts {
-	/** The agent has told this itself, in the alert of this id. */
-	judged(rule: string, pid: number, start: number, alertId: string): void;
+	/** The agent has told this itself, in the alert of this id; "" when it is counted with an earlier one. */
+	judged(rule: string, process: Process, alertId: string): void;
 	/** `alert` is absent when it was told already. */
 	records(refusal: Refusal): {
 		readonly time: string;
@@ -38,12 +40,12 @@ const AF_TCP = 6;
 const AF_UDP = 17;
 
 export function createRefusalAlerts(deps: RefusalAlertsDeps): RefusalAlerts {
-	const judged = new Map<string, string>();
+	const judged = new Map<string, { readonly alertId: string; readonly process: Process }>();
 	const keyOf = (rule: string, pid: number, start: number) => `${pid} ${start} ${rule}`;
 
 	return {
-		judged(rule, pid, start, alertId) {
-			judged.set(keyOf(rule, pid, start), alertId);
+		judged(rule, process, alertId) {
+			judged.set(keyOf(rule, process.pid, process.start), { alertId, process });
 			if (judged.size <= mostJudged) return;
 			for (const key of judged.keys()) {
 				judged.delete(key);
@@ -53,12 +55,16 @@ export function createRefusalAlerts(deps: RefusalAlertsDeps): RefusalAlerts {
 		records(refusal) {
 			const { id, pid, start } = refusal;
 			const time = formatUnixMs(deps.wire.bootTimeMs() + refusal.time / 1e6);
+			const judgement = judged.get(keyOf(id, pid, start));
 			const known = deps.find(pid);
-			const process = known?.start === start ? known : undefined;
+			// What was ended has left the tree by now.
+			const process = known?.start === start ? known : judgement?.process;
+			const container = process?.cgroup?.container ?? deps.containerOf(refusal.cgroupId);
+			const who = { process, container };
 			const origin = deps.originOf(id);
-			const told = judged.get(keyOf(id, pid, start)) ?? origin?.alertId;
-			const alert = told ? undefined : alertOf(refusal, process, origin?.reason, deps);
-			const action = actionOf(refusal, process, told || (alert?.id ?? ""), origin?.reason, deps);
+			const told = judgement?.alertId ?? (origin?.alertId || undefined);
+			const alert = told === undefined ? alertOf(refusal, who, origin?.reason, deps) : undefined;
+			const action = actionOf(refusal, who, told ?? alert?.id ?? "", origin?.reason, deps);
 			return { time, action, ...(alert && { alert }) };
 		},
 	};
@@ -79,16 +85,21 @@ function objectOf({ kind, path, peer }: Refusal): string {
 	return peer.network.family === 6 ? `[${address}]:${peer.port}` : `${address}:${peer.port}`;
 }
 
-function whoOf(refusal: Refusal, process: Process | undefined): string {
-	if (!process) return refusal.pid === 0 ? "a process" : `process ${refusal.pid}`;
-	const container = process.cgroup?.container;
+interface Who {
+	/** Unknown when it had ended before anybody looked, and of what is sent on nobody's behalf. */
+	readonly process: Process | undefined;
+	readonly container: Container | undefined;
+}
+
+function whoOf({ pid }: Refusal, { process, container }: Who): string {
 	const where = container ? ` in container ${container.name || container.id.slice(0, 12)}` : "";
-	return `${showText(process.comm)} (pid ${process.pid})${where}`;
+	if (process) return `${showText(process.comm)} (pid ${pid})${where}`;
+	return `${pid === 0 ? "a process" : `process ${pid}`}${where}`;
 }
 
 function alertOf(
 	refusal: Refusal,
-	process: Process | undefined,
+	who: Who,
 	reason: string | undefined,
 	{ wire: context, severityOf }: RefusalAlertsDeps,
 ): wire.Alert {
@@ -96,8 +107,8 @@ function alertOf(
 	const severity = severityOf(id) ?? "medium";
 	const verb = kind === "exec" ? "execute" : "send to";
 	const event: wire.Event = { id: `${context.bootId}-refusal-${refusal.time}-${refusal.pid}` };
+	const { process, container } = who;
 	if (process) event.process = processToWire(process, context);
-	const container = process?.cgroup?.container;
 	if (container) event.container = containerToWire(container);
 	const result = refused ? { result: "EPERM", returnValue: -1 } : {};
 	if (kind === "exec") event.execFailed = { path: showText(refusal.path), ...result };
@@ -119,7 +130,7 @@ function alertOf(
 		origin: "ORIGIN_POLICY",
 		severity: `SEVERITY_${severity.toUpperCase()}` as NonNullable<wire.Alert["severity"]>,
 		priority: priorities[severity],
-		summary: `${whoOf(refusal, process)} ${refused ? "was refused to" : "would have been refused to"} ${verb} ${objectOf(refusal)}`,
+		summary: `${whoOf(refusal, who)} ${refused ? "was refused to" : "would have been refused to"} ${verb} ${objectOf(refusal)}`,
 		description: refused ? "The kernel refused it." : "Observe mode: the kernel let it pass.",
 		tags: ["policy", "refused_in_kernel"],
 		event,
@@ -130,7 +141,7 @@ function alertOf(
 
 function actionOf(
 	refusal: Refusal,
-	process: Process | undefined,
+	who: Who,
 	alertId: string,
 	reason: string | undefined,
 	{ means }: RefusalAlertsDeps,
@@ -148,8 +159,8 @@ function actionOf(
 		id: randomUUID(),
 		kind: kind === "exec" ? "KIND_REFUSE_EXEC" : "KIND_REFUSE_EGRESS",
 		outcome: refused ? "OUTCOME_VERIFIED" : "OUTCOME_WOULD_ACT",
-		target: `${process?.cgroup?.container?.id ?? "host"} ${objectOf(refusal)}`,
-		targetName: `${objectOf(refusal)}, wanted by ${whoOf(refusal, process)}`,
+		target: `${who.container?.id ?? "host"} ${objectOf(refusal)}`,
+		targetName: `${objectOf(refusal)}, wanted by ${whoOf(refusal, who)}`,
 		reason: reason ?? id,
 		requester: "policy",
 		alertId,

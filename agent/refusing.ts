@@ -22,6 +22,8 @@ export interface RefusingDeps {
 	rules(): readonly StandingRule[];
 	mode(): "observe" | "enforce";
 	told(refusal: Refusal): void;
+	/** ms within which an event has come and been judged: what was refused waits so long, not to be told twice. */
+	readonly eventsWithinMs: number;
 	/** So many more were refused, and there was no room to tell of them. */
 	lost(count: number): void;
 	readonly logger: Logger;
@@ -36,18 +38,21 @@ const renewMs = 60_000;
 const lookMs = 100;
 
 export function createRefusing(deps: RefusingDeps): Refusing {
-	const { clock, logger, refuser } = deps;
+	const { clock, logger, refuser, told } = deps;
 	let standing = 0;
 	let problem = "";
 	let renewAt = 0;
 	let mode = deps.mode();
 	let scheduled: NodeJS.Immediate | undefined;
+	let waiting: { readonly since: number; readonly refusals: readonly Refusal[] }[] = [];
 
 	function put(): void {
 		mode = deps.mode();
 		renewAt = clock() + renewMs;
 		const rules = deps.rules();
-		if (rules.length === 0 && standing === 0) {
+		// An earlier sensor may have left some.
+		if (rules.length === 0 && !refuser.owns("policy")) {
+			standing = 0;
 			problem = "";
 			return;
 		}
@@ -70,8 +75,16 @@ export function createRefusing(deps: RefusingDeps): Refusing {
 	function look(): void {
 		if ((standing > 0 || problem !== "") && (clock() >= renewAt || deps.mode() !== mode)) put();
 		const { refusals, lost } = refuser.drain();
-		for (const refusal of refusals) deps.told(refusal);
+		if (refusals.length > 0) waiting.push({ since: clock(), refusals });
+		tell(clock() - deps.eventsWithinMs);
 		if (lost > 0) deps.lost(lost);
+	}
+
+	/** What was read by then. */
+	function tell(until: number): void {
+		const due = waiting.filter(({ since }) => since <= until);
+		waiting = waiting.filter(({ since }) => since > until);
+		for (const { refusals } of due) for (const refusal of refusals) told(refusal);
 	}
 
 	const timer = setInterval(() => {
@@ -99,6 +112,7 @@ export function createRefusing(deps: RefusingDeps): Refusing {
 			clearInterval(timer);
 			clearImmediate(scheduled);
 			look();
+			tell(clock());
 		},
 	};
 }

@@ -13,7 +13,7 @@ import type * as wire from "../model/picket.v1.ts";
 import { recordText } from "../report/text.ts";
 import type { Entry } from "../respond/ledger.ts";
 import { createResponder } from "../respond/responder.ts";
-import { undoOf } from "../respond/undo.ts";
+import { isOn, undoOf } from "../respond/undo.ts";
 import { print, type SocketFlags } from "./inspect.ts";
 
 /** Docker may take 5 s a call, and an action makes several. */
@@ -58,13 +58,7 @@ export async function actions(flags: SocketFlags): Promise<void> {
 /** Undoes what is in force on an address, a container or a program, whatever it is. */
 export async function undo(target: string, flags: SocketFlags): Promise<number> {
 	const active = (await callControl(flags.socket, "actions", {}, actTimeoutMs)) as Entry[];
-	const found = active.filter(
-		(entry) =>
-			entry.target === target ||
-			entry.targetName === target ||
-			entry.target === `host ${target}` ||
-			(target.length >= 12 && entry.target.startsWith(target)),
-	);
+	const found = active.filter((entry) => isOn(entry, target));
 	if (found.length === 0)
 		throw new CommandError(`nothing is in force on ${target}`, "`picket actions` lists what is", 1);
 	let status = 0;

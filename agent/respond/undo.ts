@@ -28,6 +28,14 @@ export function undoOf(entry: Entry): Order {
 	}
 }
 
+/** Is it on what a person names so: an address, a container's name or id, a program? */
+export function isOn({ kind, target, targetName }: Entry, named: string): boolean {
+	if (target === named || targetName === named) return true;
+	if (/^[0-9a-f]{12,64}$/.test(named) && target.startsWith(named)) return true;
+	if (kind === "refuseExec" && target.slice(target.indexOf(" ") + 1) === named) return true;
+	return (kind === "refuseEgress" || kind === "refuseExec") && targetName.includes(`container ${named} (`);
+}
+
 /** Undefined for what cannot be taken back, and for what takes back itself. */
 export function inverseOf(order: Order): Order | undefined {
 	switch (order.kind) {

@@ -151,7 +151,7 @@ describe("stop, start, restart and remove", () => {
 		const stopped = await act({ kind: "stop", container: name });
 		expect(stopped, steps(stopped)).toMatchObject({
 			outcome: "OUTCOME_VERIFIED",
-			undo: `picket start ${name}`,
+			undo: `picket start-container ${name}`,
 		});
 		// The engine begins a restart within 100 ms.
 		await new Promise((resolve) => setTimeout(resolve, 1500));

@@ -32,7 +32,9 @@ export class SensorProcess {
 	constructor(options: Started = {}) {
 		const config = join(this.folder, "picket.yaml");
 		const policy = join(this.folder, "policy.yaml");
-		const paths = `paths: {run: ${this.folder}/run, state: ${this.folder}/state}\n`;
+		// Its own "bpf" is in no BPF file system: nothing is pinned, so what the kernel refuses ends with the sensor.
+		const places = ["run", "state", "bpf"].map((name) => `${name}: ${this.folder}/${name}`);
+		const paths = `paths: {${places.join(", ")}}\n`;
 		writeFileSync(config, `${paths}policy: ${policy}\n${options.config ?? ""}`);
 		writeFileSync(policy, options.policy ?? "scopes: []\n");
 		const command = [
@@ -91,10 +93,10 @@ export class SensorProcess {
 		return this.ended;
 	}
 
-	/** Ends it whatever state it is in and removes its folder. */
+	/** Ends it whatever state it is in, with what it has in force, and removes its folder. */
 	async dispose(): Promise<void> {
 		if (this.child.exitCode === null && this.child.signalCode === null) {
-			this.child.kill("SIGTERM");
+			this.child.kill("SIGINT");
 			const late = setTimeout(() => this.child.kill("SIGKILL"), 10_000);
 			await this.ended;
 			clearTimeout(late);

@@ -411,7 +411,7 @@ describe("commands without a sensor", () => {
 			join(folder, "no-state"),
 		);
 		expect(status).toBe(0);
-		expect(out).toContain("nothing was blocked or paused");
+		expect(out).toContain("nothing was in force");
 	});
 });
 

@@ -30,6 +30,8 @@ let failure: Error | undefined;
 let waiting: { refusals: Refusal[]; lost: number };
 let told: Refusal[];
 let lost: number;
+/** In the kernel from an earlier sensor. */
+let left: StandingRule[];
 let refusing: Refusing;
 
 beforeEach(() => {
@@ -40,13 +42,14 @@ beforeEach(() => {
 	failure = undefined;
 	waiting = { refusals: [], lost: 0 };
 	lost = 0;
+	left = [];
 	told = [];
 	const refuser: Refuser = {
 		exec: { by: "lsm", lost: "", remedy: "" },
 		egress: { by: "cgroup", lost: "", remedy: "" },
 		outlives: true,
 		containers: () => undefined,
-		owns: () => true,
+		owns: () => (puts.at(-1)?.rules ?? left).length > 0,
 		put(owner, given) {
 			if (failure) throw failure;
 			puts.push({ owner, rules: given });
@@ -64,6 +67,7 @@ beforeEach(() => {
 		refuser,
 		rules: () => rules,
 		mode: () => mode,
+		eventsWithinMs: 60,
 		told: (each) => told.push(each),
 		lost: (count) => {
 			lost += count;
@@ -111,6 +115,14 @@ describe("a policy", () => {
 		expect(refusing.standing).toBe(0);
 	});
 
+	it("that asks for nothing takes out what an earlier sensor left", () => {
+		rules = [];
+		left = [rule];
+		refusing.changed();
+		vi.advanceTimersByTime(1);
+		expect(puts).toEqual([{ owner: "policy", rules: [] }]);
+	});
+
 	it("only watches in observe mode, and follows a change of the mode by itself", () => {
 		mode = "observe";
 		refusing.changed();
@@ -137,9 +149,17 @@ describe("a policy", () => {
 describe("what the kernel refused", () => {
 	it("is told, and so is how much there was no room for", () => {
 		waiting = { refusals: [refusal], lost: 4 };
-		vi.advanceTimersByTime(100);
+		vi.advanceTimersByTime(200);
 		expect(told).toEqual([refusal]);
 		expect(lost).toBe(4);
+	});
+
+	it("is told when its event has been judged, not before", () => {
+		waiting = { refusals: [refusal], lost: 0 };
+		vi.advanceTimersByTime(150);
+		expect(told).toEqual([]);
+		vi.advanceTimersByTime(50);
+		expect(told).toEqual([refusal]);
 	});
 
 	it("until the end is told before letting go", () => {
