@@ -4,109 +4,31 @@ import { randomUUID } from "node:crypto";
 import { lookup } from "node:dns/promises";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Logger } from "pino";
 import type * as wire from "../model/picket.v1.ts";
-import type { Order, OrderContext, Responder } from "../model/verdict.ts";
+import type { Order, OrderContext } from "../model/verdict.ts";
 import type { Act, ActDeps } from "./act.ts";
 import { prepareAct } from "./acts.ts";
-import type { RefusalDeps } from "./acts-refusal.ts";
-import { type Audit, type AuditEntry, openAudit } from "./audit.ts";
 import { interruptedActs } from "./audit-read.ts";
 import { createBatch } from "./batch.ts";
-import {
-	type Breaker,
-	breakerText,
-	createBreakers,
-	isOutOfService,
-	type Slot,
-	takesOut,
-} from "./breakers.ts";
-import { createRunner, type RunCommand } from "./command.ts";
-import { type ConnectionDeps, createConnections } from "./connections.ts";
-import type { ContainerDeps, ContainerRuntime } from "./containers.ts";
+import { breakerText, createBreakers, isOutOfService, type Slot, takesOut } from "./breakers.ts";
+import { createRunner } from "./command.ts";
+import { createConnections } from "./connections.ts";
 import { createExpiry } from "./expiry.ts";
 import { describeError, type FailureCode, RespondError } from "./failure.ts";
-import { createFirewall, type FirewallOptions } from "./firewall.ts";
+import { createFirewall } from "./firewall.ts";
 import { watchFloor } from "./floor-watch.ts";
-import type { Inbound } from "./inbound.ts";
-import { createKeeper, type KeeperOptions } from "./keeper.ts";
-import type { KillDeps, ProcessSignaller } from "./kill.ts";
+import { auditFile, createJournal, type Doing } from "./journal.ts";
+import { createKeeper } from "./keeper.ts";
 import { watchKillSwitch } from "./kill-switch.ts";
 import { type Entry, type Ledger, openLedger } from "./ledger.ts";
 import { actionKindOf, defaultSettings, type Parsed, parseOrder, type Settings, targetOf } from "./orders.ts";
-import { createProtection, type ProtectedExtra } from "./protect.ts";
-import { createReconciler, type ReconcilerDeps, type ReconcileTotals } from "./reconcile.ts";
+import { createProtection } from "./protect.ts";
+import { createReconciler } from "./reconcile.ts";
 import { recover as compare } from "./recovery.ts";
 import { releaseAll } from "./release.ts";
+import type { HostResponder, ResponderDeps } from "./responder-contract.ts";
 
-export interface ResponderDeps {
-	readonly mode: () => "observe" | "enforce";
-	/** Holds audit.jsonl and responses.ledger. */
-	readonly stateDir: string;
-	readonly logger: Logger;
-	/** Unix ms. */
-	readonly clock: () => number;
-	/** Asked anew for each order: an engine may start after the sensor. */
-	readonly runtimes: () => readonly ContainerRuntime[];
-	/** What the sensor has learned of a container, for when its engine is silent. */
-	readonly recall?: NonNullable<ContainerDeps["recall"]>;
-	readonly processes: ProcessSignaller;
-	/** What the sensor knows to descend from a process (ns since boot), also where those between them have ended. */
-	readonly descendants?: NonNullable<KillDeps["descendants"]>;
-	/** Absent where nothing is refused in the kernel. */
-	readonly refusals?: RefusalDeps | undefined;
-	readonly protectedExtra: () => ProtectedExtra;
-	readonly settings?: Partial<Settings>;
-	/** Why local policy does not permit this order, undefined when it does. */
-	readonly permitted?: (order: Order, context: OrderContext) => string | undefined;
-	/** How many containers run (paused ones too): rules may have a share of them out of service. */
-	readonly runningContainers?: () => number;
-	/** Gets the actions that nobody ordered: the end of a block's time, a release by the kill switch. */
-	readonly onAction?: (action: wire.Action) => void;
-	/** The kill switch came, or went: what is in force besides orders has to follow. */
-	readonly onKillSwitch?: (on: boolean) => void;
-	/** From now on there are only alerts, from one rule or from all. */
-	readonly onBreaker?: (breaker: Breaker) => void;
-	readonly run?: RunCommand;
-	readonly firewallVariant?: NonNullable<FirewallOptions["variant"]>;
-	/** What comes of looking after the firewall from time to time. */
-	readonly reconcile?: Pick<ReconcilerDeps, "onRepair" | "onProblem" | "periodMs">;
-	/** A process of each container: in their network namespaces are connections too. */
-	readonly containerPids?: NonNullable<ConnectionDeps["containerPids"]>;
-	/** Lets what the kernel does not end be ended by somebody else when this process is dead; absent: nobody. */
-	readonly keeper?: KeeperOptions;
-	/** Where /proc, /etc and /run lie below. */
-	readonly root?: string;
-	readonly self?: number;
-	readonly resolve?: (name: string) => Promise<readonly string[]>;
-}
-
-export interface HostResponder extends Responder {
-	/**
-	 * Makes audit, ledger and host agree after a crash; resolves with what was corrected. To be called once, at the
-	 * start: orders that come meanwhile wait.
-	 */
-	recover(): Promise<wire.Action[]>;
-	/** Undoes everything that is in force, whoever began it, and takes our part of the firewall away. */
-	release(requester?: string): Promise<wire.Action[]>;
-	/** What is in force now. */
-	active(): readonly Entry[];
-	/** Puts our part of the firewall right, now and from then on: after the start, and when another tool changed it. */
-	reconcile(reason: string): Promise<void>;
-	reconciled(): ReconcileTotals;
-	/** Why there are only alerts now, from one rule or from all; empty when all is as usual. */
-	breakers(): readonly Breaker[];
-	/** Would any order of this rule be refused now? Then none need be given: a flood of refusals helps nobody. */
-	alertOnly(rule: string): boolean;
-	/** Path of the kill switch while it is there. */
-	disabledBy(): string | undefined;
-	/** Both in a sentence each, for the status. */
-	problems(): string[];
-	/** To be told of every connection that this host accepts. */
-	readonly inbound: Inbound;
-	/** Waits for running acts; later orders are refused. What is in force stays, with its time to live. */
-	close(): Promise<void>;
-}
+export type { HostResponder, ResponderDeps } from "./responder-contract.ts";
 
 const maxReason = 1000;
 /** Verified at once is not "never": outside, 0 stands for "had no effect". */
@@ -199,8 +121,8 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 			deps.onBreaker?.(breaker);
 		},
 	});
+	const journal = createJournal(deps.stateDir, clock, logger);
 	const lanes = new Map<string, Promise<unknown>>();
-	let audit: Audit | undefined;
 	let recovering: Promise<unknown> | undefined;
 	let closed = false;
 
@@ -214,18 +136,6 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 	if (stored.notice !== undefined) logger.warn(stored.notice);
 	for (const entry of ledger.entries()) expiry.arm(entry);
 	guard?.(ledger.entries());
-
-	/** Opened late: a sensor that only observes needs no directory to write to. */
-	function writeAudit(entries: readonly AuditEntry[]): void {
-		audit ??= openAudit(join(deps.stateDir, "audit.jsonl"), clock);
-		audit.appendAll(entries);
-	}
-
-	/** What is announced in the same turn waits for the disk once. */
-	const commit = createBatch<AuditEntry, void>(async (entries) => {
-		writeAudit(entries);
-		return [];
-	});
 
 	function inLane<T>(lane: string, work: () => Promise<T>): Promise<T> {
 		const done = (lanes.get(lane) ?? Promise.resolve()).then(work);
@@ -356,7 +266,7 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 		}
 		action.undo = act.undo;
 		if (act.expires() > 0) action.expires = new Date(act.expires()).toISOString();
-		await announce(act, doing);
+		await journal.announce(act, doing);
 		try {
 			// Once more and last of all: it may have waited for its turn, and an admin may have logged in meanwhile.
 			const confirm = () => refuseProtected(act);
@@ -368,39 +278,12 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 			steps.push(`failed: ${describeError(error)}`);
 			action.outcome = error instanceof RespondError && error.refused ? "OUTCOME_REFUSED" : "OUTCOME_FAILED";
 		}
-		await record(action);
+		await journal.record(action);
 		expiry.follow(act.target);
 		if (ledger.count("block") > 0) reconciler.watch();
 		// It came while this ran: what was released then did not know of it; one not yet seen releases this as well.
 		// Not awaited: release waits for this lane.
 		if (!act.takesBack && killSwitch.seen()) releaseForSwitch();
-	}
-
-	/** The write-ahead: without it there is no act, except one that takes back: a full disk must not lock out. */
-	async function announce(act: Act, { given, action, steps, arrived }: Doing): Promise<void> {
-		try {
-			const announced = { ...action, steps: [...steps], outcome: "OUTCOME_UNSPECIFIED" };
-			await commit({ stage: "intent", action: announced, order: given, arrived });
-		} catch (error) {
-			const message = `the audit could not be written: ${describeError(error)}`;
-			if (!act.takesBack) {
-				throw new RespondError(
-					"PICKET_AUDIT_FAILED",
-					message,
-					`make room and check the rights of ${deps.stateDir}`,
-				);
-			}
-			steps.push(message);
-		}
-	}
-
-	async function record(action: wire.Action): Promise<void> {
-		try {
-			await commit({ stage: "outcome", action });
-		} catch (error) {
-			action.steps?.push(`the outcome could not be written to the audit: ${describeError(error)}`);
-			logger.error({ error, action }, "audit");
-		}
 	}
 
 	function recover(): Promise<wire.Action[]> {
@@ -417,8 +300,8 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 			firewall,
 			prepare: (given, context) => prepare(parseOrder(given, settings, []), context, randomUUID()),
 			order: (given, context) => begin(given, context, clock()),
-			record,
-			interrupted: interruptedActs(join(deps.stateDir, "audit.jsonl")),
+			record: journal.record,
+			interrupted: interruptedActs(auditFile(deps.stateDir)),
 		});
 	}
 
@@ -438,7 +321,7 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 
 	function release(requester = "cli"): Promise<wire.Action[]> {
 		return releaseAll(
-			{ clock, ledger, firewall, order, record, inLane, disarm: expiry.disarm },
+			{ clock, ledger, firewall, order, record: journal.record, inLane, disarm: expiry.disarm },
 			{ requester, reason: "release of everything", alertId: "", eventTime: undefined },
 		);
 	}
@@ -470,21 +353,9 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 			expiry.close();
 			reconciler.close();
 			await Promise.all(lanes.values());
-			audit?.close();
-			audit = undefined;
+			journal.close();
 		},
 	};
-}
-
-/** An order on its way. */
-interface Doing {
-	readonly given: Order;
-	readonly context: OrderContext;
-	readonly action: wire.Action;
-	/** Those of the action. */
-	readonly steps: string[];
-	/** Unix ms of the first event, or of the order when it was given by hand. */
-	readonly arrived: number;
 }
 
 function secondsBetween(from: number, to: number): number {
