@@ -174,12 +174,10 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 		try {
 			await decide({ given, context, action, steps, arrived });
 		} catch (error) {
-			action.outcome = error instanceof RespondError && error.refused ? "OUTCOME_REFUSED" : "OUTCOME_FAILED";
-			steps.push(`${action.outcome === "OUTCOME_REFUSED" ? "refused" : "failed"}: ${describeError(error)}`);
+			endWithout(action, error);
 			// That it opened was told; what it holds back may be a flood.
 			loud = !(error instanceof RespondError && error.code === "PICKET_BREAKER_OPEN");
 		}
-		if (action.outcome === "OUTCOME_REFUSED" || action.outcome === "OUTCOME_FAILED") action.undo = "";
 		logger[loud ? "info" : "debug"]({ action }, "response");
 		return action;
 	}
@@ -275,8 +273,7 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 			action.outcome = outcome;
 			if (outcome === "OUTCOME_VERIFIED") action.secondsToEffect = secondsBetween(arrived, seenAt);
 		} catch (error) {
-			steps.push(`failed: ${describeError(error)}`);
-			action.outcome = error instanceof RespondError && error.refused ? "OUTCOME_REFUSED" : "OUTCOME_FAILED";
+			endWithout(action, error);
 		}
 		await journal.record(action);
 		expiry.follow(act.target);
@@ -356,6 +353,15 @@ export function createResponder(deps: ResponderDeps): HostResponder {
 			journal.close();
 		},
 	};
+}
+
+/** Refused or failed: nothing is in force that could end or be taken back. */
+function endWithout(action: wire.Action, error: unknown): void {
+	const refused = error instanceof RespondError && error.refused;
+	action.outcome = refused ? "OUTCOME_REFUSED" : "OUTCOME_FAILED";
+	action.undo = "";
+	delete action.expires;
+	action.steps?.push(`${refused ? "refused" : "failed"}: ${describeError(error)}`);
 }
 
 function secondsBetween(from: number, to: number): number {
