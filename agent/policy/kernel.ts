@@ -37,8 +37,8 @@ export function refusalRules(policy: Policy, containers: Iterable<RunningContain
 		if (scope.mode === "off") continue;
 		const { whats, after: left } = kernelPart(scope);
 		after.push(...left);
+		// Also when it is nowhere now: loading the programs takes longer than a container needs to begin.
 		const where = placeOf(scope, running);
-		if (where !== "host" && where.length === 0) continue;
 		const mode: Mode = scope.mode;
 		for (const { list, what } of whats) rules.push({ id: idOf(scope, list), mode, where, what });
 	}

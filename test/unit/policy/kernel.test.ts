@@ -90,11 +90,15 @@ scopes:
 		]);
 	});
 
-	it("has nothing of a scope that is off, that no container is in, or that is narrowed to users or programs", () => {
+	it("has what a scope asks for also while no container is in it, so that it is loaded when one comes", () => {
+		const { rules } = part("scopes: [{name: b, scope: {name: nobody}, processes: {deny: [nc]}}]");
+		expect(rules).toMatchObject([{ id: "policy/b/processes.deny", where: [] }]);
+	});
+
+	it("has nothing of a scope that is off, or that is narrowed to users or programs", () => {
 		const { rules, after } = part(`
 scopes:
   - {name: a, scope: host, mode: off, processes: {deny: [nc]}}
-  - {name: b, scope: {name: nobody}, processes: {deny: [nc]}}
   - {name: c, scope: host, user: www-data, processes: {deny: [nc]}, peers: {allow: [443]}}
   - {name: d, scope: host, program: nginx, processes: {deny: [sh]}}
   - {name: e, scope: host, processes: {alert: [nc]}, files: {deny_write: [/etc/]}}
