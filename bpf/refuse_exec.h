@@ -137,7 +137,9 @@ static __always_inline bool exec_named(struct exec_work *work, __u32 slot)
 /* Is it one of the rule's programs? Negative when that cannot be told. */
 static __always_inline int exec_matches(struct exec_work *work, __u32 slot, __u32 flags, __u32 tid)
 {
-    if (flags & REFUSAL_ANY)
+    /* Of a link the file has been looked at already. */
+    const bool link = work->script && work->inode;
+    if (flags & REFUSAL_ANY && !link)
         return true;
     if (flags & REFUSAL_NOT_FROM_IMAGE && work->written)
         return true;
@@ -261,14 +263,6 @@ static __always_inline int exec_refused(struct task_struct *task, struct file *f
     return exec_end(task, tid);
 }
 
-SEC("lsm/bprm_check_security")
-int BPF_PROG(refuse_exec, struct linux_binprm *bprm, int before)
-{
-    if (before)
-        return before;
-    return exec_refused(refuse_task(), BPF_CORE_READ(bprm, file)) ? -EPERM : 0;
-}
-
 /* Looks at one byte of a script's name. Returns 1 at its end. Global like path_step(). */
 __noinline int script_step(__u32 tid, __u32 at)
 {
@@ -332,8 +326,25 @@ __noinline int script_name(__u32 tid, __u64 name)
     return 0;
 }
 
-/* Returns 1 when the execution of a script, started by this name, is refused. */
-static __always_inline int script_refused(struct task_struct *task, const char *name)
+/* Is the file's own name the last part of the one it was started by? Global like path_step(). */
+__noinline int exec_is_own_name(__u32 tid, __u64 dentry)
+{
+    const struct exec_work *work = exec_work_of(tid);
+    char own[REFUSAL_NAME_SIZE] = {};
+    if (!work)
+        return 1;
+    bpf_probe_read_kernel_str(own, sizeof(own),
+                              BPF_CORE_READ((struct dentry *)dentry, d_name.name));
+    int differs = 0;
+    for (__u32 i = 0; i < REFUSAL_NAME_SIZE - 1; i++)
+        differs |= own[i] ^ work->name.text[i];
+    return !differs;
+}
+
+/* Returns 1 when the execution of a script, or of `file` by a link of another name, is refused for
+ * the name it was started by. */
+static __always_inline int name_refused(struct task_struct *task, const char *name,
+                                        struct file *file)
 {
     const __u32 tid = BPF_CORE_READ(task, pid);
     if (refuse_exempt(task))
@@ -342,8 +353,29 @@ static __always_inline int script_refused(struct task_struct *task, const char *
     if (!work)
         return 0;
     work->script = 1;
+    work->inode = file ? BPF_CORE_READ(file, f_inode, i_ino) : 0;
     script_name(tid, (__u64)name);
+    if (file && exec_is_own_name(tid, (__u64)BPF_CORE_READ(file, f_path.dentry))) {
+        bpf_map_delete_elem(&exec_works, &tid);
+        return 0;
+    }
     return exec_end(task, tid);
+}
+
+/* Asked for the program itself, and for each interpreter. */
+SEC("lsm/bprm_check_security")
+int BPF_PROG(refuse_exec, struct linux_binprm *bprm, int before)
+{
+    if (before)
+        return before;
+    struct task_struct *task = refuse_task();
+    struct file *file = BPF_CORE_READ(bprm, file);
+    const char *name = BPF_CORE_READ(bprm, filename);
+    if (exec_refused(task, file))
+        return -EPERM;
+    if (name == BPF_CORE_READ(bprm, interp) && name_refused(task, name, file))
+        return -EPERM;
+    return 0;
 }
 
 /* Was this execution looked at already? */
@@ -362,10 +394,11 @@ static __always_inline bool exec_again(struct task_struct *task)
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(kill_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
 {
-    int refused = !exec_again(task) && exec_refused(task, BPF_CORE_READ(bprm, file));
+    struct file *file = BPF_CORE_READ(bprm, file);
+    int refused = !exec_again(task) && exec_refused(task, file);
     const char *name = BPF_CORE_READ(bprm, filename);
-    if (!refused && name != BPF_CORE_READ(bprm, interp))
-        refused = script_refused(task, name);
+    if (!refused)
+        refused = name_refused(task, name, name == BPF_CORE_READ(bprm, interp) ? file : 0);
     if (refused)
         bpf_send_signal(SIGKILL);
     return 0;

@@ -14,6 +14,7 @@ import {
 	rmdirSync,
 	rmSync,
 	statSync,
+	symlinkSync,
 	writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -239,6 +240,28 @@ describe.each(means)("an execution is refused by $by", ({ by, off }) => {
 		refuser.put("test", [denyExec({ by: "path", path: program })]);
 		await expectRefused(group, [script]);
 		rmSync(script);
+	});
+
+	it("by the name of a link to it, as busybox has one for each of its programs", async () => {
+		const bin = join(folder, "bin");
+		mkdirSync(bin);
+		symlinkSync(program, join(bin, "tool"));
+		refuser.put("test", [denyExec({ by: "name", name: "tool" })]);
+		await expectRefused(group, [join(bin, "tool"), "exit", "0"]);
+		expect(told().map(({ path }) => path)).toContain(join(bin, "tool"));
+		await expectRuns(group);
+		refuser.put("test", [denyExec({ by: "path", path: join(bin, "tool") })]);
+		await expectRefused(group, [join(bin, "tool"), "exit", "0"]);
+		await expectRuns(group);
+		// A link's name makes nothing allowed.
+		refuser.put("test", [ruleOf({ kind: "exec", allowOnly: [{ by: "path", path: join(bin, "tool") }] })]);
+		await expectRefused(group, [join(bin, "tool"), "exit", "0"]);
+		// What is told of once is not told of again for its own name.
+		refuser.put("test", [{ ...denyExec({ by: "name", name: "program" }), mode: "observe" }]);
+		told();
+		await expectRuns(group);
+		expect(told()).toHaveLength(1);
+		rmSync(bin, { recursive: true });
 	});
 
 	it("no more than once a second is told, and nothing is lost from the count", async () => {
