@@ -23,10 +23,12 @@ import { recordText } from "../../agent/report/text.ts";
 import { sizesOf, structs } from "../unit/decode/bytes.ts";
 import { context } from "../unit/detect/rig.ts";
 
+// Observed only: in force it would deny this project itself, wherever that lies.
 const policyText = `
 scopes:
   - name: host
     scope: host
+    mode: observe
     processes: {allow: [/usr/**, bash], deny: [nc, "/tmp/**"]}
     files: {deny_read: [/etc/shadow, "/**/.ssh/"], deny_write: ["/etc/**", "/usr/*/x"]}
     peers: {allow: [10.0.0.0/8], deny: ["[2001:db8::/32]:1-65535", 4444]}
