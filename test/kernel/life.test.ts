@@ -35,6 +35,7 @@ function children(parents: ReadonlySet<number>, each: number) {
 }
 
 function identity(): void {
+	harness.capture.flush();
 	for (const kind of kinds) {
 		const { generated, submitted, lost } = harness.capture.counters().get(kind) ?? {};
 		expect(generated, kind).toBe(submitted);

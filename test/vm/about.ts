@@ -2,28 +2,14 @@
 // that changes the programs which report these kinds; a file that is not named here is run in every setting.
 import type { EventName } from "../../agent/model/event.ts";
 
-/**
- * Run on the oldest kernel and on the newest: about our own tables and counters rather than about what a kernel does, or
- * about programs that are the same on all of them. Those in between have verified them, and `npm run soak -- machines`
- * runs them there, too.
- */
-export const onEnds: readonly string[] = [
-	...[
-		"act",
-		"change",
-		"dns",
-		"evade",
-		"forms",
-		"interest",
-		"kill",
-		"loss",
-		"ring",
-		"share",
-		"socket",
-		"stop",
-		"truth",
-	],
-].map((name) => `${name}.test.ts`);
+/** About our own tables and counters: on the oldest kernel, besides the one at hand. */
+export const ownTables: readonly string[] = ["interest", "loss", "share"];
+/** The same programs on all kernels: on the oldest and the newest; those in between have verified them. */
+export const alike: readonly string[] = [
+	...["act", "change", "dns", "evade", "forms", "life", "ring", "socket", "stop", "truth"],
+];
+/** About processes as every kernel has them, and with tools that a virtual machine lacks. */
+export const elsewhere: readonly string[] = ["kill"];
 
 export const about: Readonly<Record<string, readonly EventName[]>> = {
 	"act.test.ts": [

@@ -1,4 +1,5 @@
 // Which kernels are tried, and where Debian keeps them.
+import { alike, ownTables } from "./about.ts";
 import type { DebianArchive, Package, Suite } from "./archive.ts";
 
 /** Packages that hold an image. Where both are there (from 7.0 on), `binary` has it and `image` asks for it. */
@@ -11,8 +12,8 @@ export interface KernelChoice {
 	readonly series: string;
 	/** Settings of PICKET_OFF with which its tests are run. */
 	readonly variants: readonly string[];
-	/** Neither the oldest nor the newest: test files of `onEnds` are left out, but when it is asked for by itself. */
-	readonly between: boolean;
+	/** Test files and settings that are left out, but with `--whole`. */
+	readonly leaves: readonly string[];
 }
 
 /** As the kernel is, and without the tiers that are preferred. */
@@ -20,11 +21,11 @@ const both = ["", "fentry"];
 
 export const kernels: readonly KernelChoice[] = [
 	// It has none of those.
-	{ name: "bullseye", series: "5.10.", variants: [""], between: false },
+	{ name: "bullseye", series: "5.10.", variants: [""], leaves: [] },
 	// Without them they have the programs that the oldest and the newest are tried with.
-	{ name: "bookworm", series: "6.1.", variants: [""], between: true },
-	{ name: "bookworm", series: "6.12.", variants: [""], between: true },
-	{ name: "sid", series: "7.", variants: both, between: false },
+	{ name: "bookworm", series: "6.1.", variants: [""], leaves: [...ownTables, ...alike] },
+	{ name: "bookworm", series: "6.12.", variants: [""], leaves: [...ownTables, ...alike] },
+	{ name: "sid", series: "7.", variants: both, leaves: ["fentry", ...ownTables] },
 ];
 
 /** The newest of a series wins, in whichever of these it is. */

@@ -8,8 +8,8 @@ export interface Boot {
 	readonly initramfs: string;
 	/** A run of the tests for each: settings of PICKET_OFF. */
 	readonly variants: readonly string[];
-	/** Leaves out what is run on the oldest and the newest kernel only. */
-	readonly between: boolean;
+	/** Test files that are left out, without their ending. */
+	readonly leaves: readonly string[];
 	/** Start of the name of the only test file to run, "" for all. */
 	readonly only: string;
 	/** Start of the names of the files in which console and results are kept. */
@@ -33,7 +33,7 @@ process.on("exit", () => {
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
 
 export async function boot(options: Boot): Promise<Outcome> {
-	const { kernel, initramfs, variants, between, only, log, timeoutMs } = options;
+	const { kernel, initramfs, variants, leaves, only, log, timeoutMs } = options;
 	const parameters = [
 		"console=ttyS0",
 		"loglevel=5", // warnings and worse
@@ -42,7 +42,7 @@ export async function boot(options: Boot): Promise<Outcome> {
 		// This machine may be busy with other things; that is no lockup of the guest.
 		"rcupdate.rcu_cpu_stall_timeout=120",
 		"sysctl.kernel.watchdog_thresh=60",
-		...(between ? ["picket.between"] : []),
+		...(leaves.length > 0 ? [`picket.leave=${leaves.join(",")}`] : []),
 		...(variants.length > 0 ? [`picket.off=:${variants.join("|")}`] : []),
 		...(only === "" ? [] : [`picket.only=${only}`]),
 	];

@@ -57,10 +57,10 @@ async function tryKernel(archive: DebianArchive, choice: KernelChoice, initramfs
 		return { choice };
 	}
 	const log = join(work, choice.series);
-	const settings = values.record ? [] : choice.variants;
-	const between = choice.between && !values.whole && positionals.length === 0;
+	const leaves = values.whole || positionals.length > 0 ? [] : choice.leaves;
+	const settings = values.record ? [] : choice.variants.filter((off) => !leaves.includes(off));
 	const { only } = values;
-	const outcome = await boot({ kernel, initramfs, variants: settings, between, only, log, timeoutMs });
+	const outcome = await boot({ kernel, initramfs, variants: settings, leaves, only, log, timeoutMs });
 	const report = sortOut(outcome, settings, only === "");
 	const failed = report.runs.flatMap((run) => run.tests).filter((test) => test.state === "fail").length;
 	say(
@@ -169,9 +169,10 @@ buildInitramfs(initramfs);
 // A machine waits a third of its time: one more than there are processors, where there is room for them.
 const room = Math.floor(freemem() / 2 ** 31);
 const width = Math.max(1, Math.min(availableParallelism() + 1, room));
-// The first of the list has the least to do: last.
-const tried = await pooled(chosen.toReversed(), width, (choice) => tryKernel(archive, choice, initramfs));
-const all = tried.toReversed();
+// Those with the most to do first.
+const byWork = chosen.toSorted((a, b) => a.leaves.length - b.leaves.length);
+const tried = await pooled(byWork, width, (choice) => tryKernel(archive, choice, initramfs));
+const all = chosen.map((choice) => tried.find((each) => each.choice === choice) as Tried);
 if (chosen.length === kernels.length && sum.failed === 0) archive.prune();
 for (const each of all) tell(each);
 for (const { test, reason } of unfit) say(`- not run in virtual machines: ${test} (${reason})`);

@@ -6,7 +6,7 @@ import { startTests } from "vitest/internal/browser";
 import type { VitestRunner } from "vitest/runtime";
 import { capabilities as known } from "../../../agent/capture/hooks.ts";
 import type { EventName } from "../../../agent/model/event.ts";
-import { about, onEnds } from "../about.ts";
+import { about, elsewhere } from "../about.ts";
 import { unfit } from "../unfit.ts";
 import { probe } from "./probe.ts";
 
@@ -136,8 +136,11 @@ try {
 	const files = readdirSync(tests)
 		.filter((name) => name.endsWith(".test.ts") && name.startsWith(process.env.PICKET_ONLY ?? ""))
 		.sort();
-	const between = readFileSync("/proc/cmdline", "utf8").includes("picket.between");
-	const notRepeated = [...doneBefore(files, found), ...(between ? onEnds : [])];
+	const leaves = /picket\.leave=(\S+)/.exec(readFileSync("/proc/cmdline", "utf8"))?.[1]?.split(",") ?? [];
+	// By all means there are only where everything is tried.
+	if (leaves.length > 0) process.env.PICKET_BEST_MEANS = "1";
+	const left = leaves.map((name) => `${name}.test.ts`);
+	const notRepeated = [...doneBefore(files, found), ...files.filter((name) => left.includes(name))];
 	report({ notRepeated });
 	await runTests(files.filter((name) => !notRepeated.includes(name)));
 } catch (error) {
