@@ -135,6 +135,7 @@ try {
 	report(found);
 	const files = readdirSync(tests)
 		.filter((name) => name.endsWith(".test.ts") && name.startsWith(process.env.PICKET_ONLY ?? ""))
+		.filter((name) => !elsewhere.some((each) => name === `${each}.test.ts`))
 		.sort();
 	const leaves = /picket\.leave=(\S+)/.exec(readFileSync("/proc/cmdline", "utf8"))?.[1]?.split(",") ?? [];
 	// By all means there are only where everything is tried.
