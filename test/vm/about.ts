@@ -2,12 +2,14 @@
 // that changes the programs which report these kinds; a file that is not named here is run in every setting.
 import type { EventName } from "../../agent/model/event.ts";
 
-/** About our own tables and counters: on the oldest kernel, besides the one at hand. */
+/** About our own tables and counters: on the kernel at hand. */
 export const ownTables: readonly string[] = ["interest", "loss", "share"];
 /** The same programs on all kernels: on the oldest and the newest; those in between have verified them. */
 export const alike: readonly string[] = [
 	...["act", "change", "dns", "evade", "forms", "life", "ring", "socket", "stop", "truth"],
 ];
+/** Of those: on the oldest, besides the kernel at hand. */
+export const oldest: readonly string[] = ["dns", "evade", "forms", "ring", "stop"];
 /** About processes as every kernel has them, and with tools that a virtual machine lacks. */
 export const elsewhere: readonly string[] = ["kill"];
 

@@ -1,5 +1,5 @@
 // Which kernels are tried, and where Debian keeps them.
-import { alike, ownTables } from "./about.ts";
+import { alike, oldest, ownTables } from "./about.ts";
 import type { DebianArchive, Package, Suite } from "./archive.ts";
 
 /** Packages that hold an image. Where both are there (from 7.0 on), `binary` has it and `image` asks for it. */
@@ -21,11 +21,11 @@ const both = ["", "fentry"];
 
 export const kernels: readonly KernelChoice[] = [
 	// It has none of those.
-	{ name: "bullseye", series: "5.10.", variants: [""], leaves: [] },
+	{ name: "bullseye", series: "5.10.", variants: [""], leaves: ownTables },
 	// Without them they have the programs that the oldest and the newest are tried with.
 	{ name: "bookworm", series: "6.1.", variants: [""], leaves: [...ownTables, ...alike] },
 	{ name: "bookworm", series: "6.12.", variants: [""], leaves: [...ownTables, ...alike] },
-	{ name: "sid", series: "7.", variants: both, leaves: ["fentry", ...ownTables] },
+	{ name: "sid", series: "7.", variants: both, leaves: ["fentry", ...ownTables, ...oldest] },
 ];
 
 /** The newest of a series wins, in whichever of these it is. */
