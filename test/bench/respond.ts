@@ -18,9 +18,9 @@ function median(values: readonly number[]): number {
 
 const policy = `
 responses:
-  - when: {rule: "Marker executed"}
+  - when: {rule: "Marker executed", scope: container}
     do: [pause]
-  - when: {rule: "Marker connected"}
+  - when: {rule: "Marker connected", scope: container}
     do: [{block: {ttl: 10m}}]
 `;
 const rules = `
@@ -31,7 +31,7 @@ const rules = `
   priority: CRITICAL
 - rule: Marker connected
   desc: The connection that this benchmark takes for malicious.
-  condition: evt.type = connect and proc.args contains attack-${own} and fd.l4proto = tcp
+  condition: evt.type = connect and container.name = bench-${own} and fd.sport = 4480
   output: marker
   priority: CRITICAL
 `;
@@ -73,7 +73,7 @@ try {
 		await engine.docker("unpause", name);
 	}
 	for (let round = 0; round < 9; round++) {
-		const attack = `: attack-${own}; busybox nc -w 1 198.51.100.${round + 1} 80`;
+		const attack = `nc -w 1 198.51.100.${round + 1} 4480`;
 		await actionAfter("KIND_BLOCK", () => engine.docker("exec", "-d", name, "sh", "-c", attack));
 	}
 	for (const [kind, list] of seconds) {
