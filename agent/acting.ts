@@ -51,8 +51,6 @@ export interface Acting {
 	changed(): void;
 	/** A container runs, is known, has another state or is gone. */
 	containers(id: string, running: boolean): void;
-	/** The engine was away, or its rules have been made anew. */
-	engineBack(): void;
 	/** For each event before it is judged: what acting has to know of it. Allocates nothing. */
 	saw(event: EventView): void;
 	/** The agent tells it by itself; `alertId` is "" when it is counted with an alert that was told before. */
@@ -76,7 +74,7 @@ export function createActing(deps: ActingDeps): Acting {
 	});
 	const cgroupsOf = (id: string): readonly number[] => {
 		const container = enrichment.containers.find(id);
-		return container ? enrichment.cgroups.ofContainer(container) : [];
+		return (container && enrichment.cgroups.ofContainers().get(container)) ?? [];
 	};
 	const responder = createResponder({
 		mode,
@@ -143,17 +141,12 @@ export function createActing(deps: ActingDeps): Acting {
 	const refusing: Refusing = createRefusing({
 		refuser,
 		rules: () => {
-			if (deps.passive || responder.disabledBy() !== undefined) return [];
-			const known = [...enrichment.containers.values()];
-			const withCgroups = known.map((container) => ({
-				container,
-				cgroups: enrichment.cgroups.ofContainer(container),
-			}));
-			refuser.containers(withCgroups.flatMap(({ cgroups }) => cgroups));
-			return refusalRules(
-				policy(),
-				withCgroups.filter(({ cgroups }) => cgroups.length > 0),
-			).rules;
+			const cgroups = enrichment.cgroups.ofContainers();
+			// Orders by hand about the whole host leave containers alone, too.
+			refuser.containers([...cgroups.values()].flat());
+			if (responder.disabledBy() !== undefined) return [];
+			const running = [...cgroups].map(([container, ids]) => ({ container, cgroups: ids }));
+			return refusalRules(policy(), running).rules;
 		},
 		mode,
 		eventsWithinMs: config.capture.drain_ms + slackMs,
@@ -194,9 +187,6 @@ export function createActing(deps: ActingDeps): Acting {
 			if (runs) running.add(id);
 			else running.delete(id);
 			changed();
-		},
-		engineBack() {
-			responder.reconcile("the container engine was away").catch((error) => logger.error({ err: error }));
 		},
 		saw(event) {
 			// The runtime may have told of the container before there was anything to refuse it.

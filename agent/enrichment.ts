@@ -28,7 +28,7 @@ export interface EnrichmentOptions {
 
 export interface Enrichment {
 	readonly tree: ProcessTree;
-	readonly cgroups: Pick<Cgroups, "lookup" | "created" | "removed" | "ofContainer"> & {
+	readonly cgroups: Pick<Cgroups, "lookup" | "created" | "removed" | "ofContainers"> & {
 		readonly size: number;
 	};
 	readonly containers: Containers;
@@ -121,7 +121,7 @@ export function createEnrichment(options: EnrichmentOptions): Enrichment {
 		cgroups: {
 			lookup,
 			created: cgroups.created,
-			ofContainer: cgroups.ofContainer,
+			ofContainers: cgroups.ofContainers,
 			removed: cgroups.removed,
 			get size() {
 				return cgroups.size;

@@ -49,20 +49,15 @@ export function createRefusing(deps: RefusingDeps): Refusing {
 	function put(): void {
 		mode = deps.mode();
 		renewAt = clock() + renewMs;
-		const rules = deps.rules();
-		// An earlier sensor may have left some.
-		if (rules.length === 0 && !refuser.owns("policy")) {
-			standing = 0;
-			problem = "";
-			return;
-		}
-		const deadline = clock() + leaseMs;
-		const held = rules.map((rule) =>
-			mode === "observe" ? { ...rule, mode, deadline } : { ...rule, deadline },
-		);
 		try {
-			refuser.put("policy", held);
-			standing = rules.length;
+			const rules = deps.rules();
+			const deadline = clock() + leaseMs;
+			const held = rules.map((rule) =>
+				mode === "observe" ? { ...rule, mode, deadline } : { ...rule, deadline },
+			);
+			// An earlier sensor may have left some.
+			if (held.length > 0 || refuser.owns("policy")) refuser.put("policy", held);
+			standing = held.length;
 			problem = "";
 		} catch (error) {
 			const reason = error instanceof Error ? error.message : String(error);
@@ -87,13 +82,16 @@ export function createRefusing(deps: RefusingDeps): Refusing {
 		for (const { refusals } of due) for (const refusal of refusals) told(refusal);
 	}
 
-	const timer = setInterval(() => {
+	/** Never throws: what the kernel does not say costs its telling, not the sensor. */
+	function lookSafely(): void {
 		try {
 			look();
 		} catch (error) {
 			logger.error({ err: error }, "refusals of the kernel cannot be read");
 		}
-	}, lookMs).unref();
+	}
+
+	const timer = setInterval(lookSafely, lookMs).unref();
 
 	return {
 		changed() {
@@ -111,7 +109,7 @@ export function createRefusing(deps: RefusingDeps): Refusing {
 		close() {
 			clearInterval(timer);
 			clearImmediate(scheduled);
-			look();
+			lookSafely();
 			tell(clock());
 		},
 	};

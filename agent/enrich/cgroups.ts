@@ -32,8 +32,8 @@ export interface Cgroups {
 	 * "unified"): call it once per process, never per event. The id is 0 when only v1 knows the container.
 	 */
 	ofProcess(pid: number): Cgroup | undefined;
-	/** Ids of the uppermost cgroups of a container, those of all below go along. */
-	ofContainer(container: Container): number[];
+	/** Ids of the uppermost cgroups of each container, those of all below go along. Looks at all cgroups. */
+	ofContainers(): Map<Container, number[]>;
 	/** `path` from the root of the cgroup2 hierarchy, latin1. */
 	created(id: number, path: string): void;
 	/** Kept for the grace time, since events of its processes are still on their way. */
@@ -95,13 +95,18 @@ export function createCgroups(options: CgroupsOptions): Cgroups {
 	return {
 		lookup: (id, pid) => byId.get(id) ?? lookupUnknown(id, pid),
 		ofProcess,
-		ofContainer(container) {
-			const own = [...byId.values()].filter(
-				(entry) => entry.container === container && !removedAt.has(entry.id),
-			);
-			return own
-				.filter(({ path }) => !own.some((other) => path.startsWith(`${other.path}/`)))
-				.map(({ id }) => id);
+		ofContainers() {
+			const own = new Map<string, Entry>();
+			for (const entry of byId.values())
+				if (entry.container && !removedAt.has(entry.id)) own.set(entry.path, entry);
+			const found = new Map<Container, number[]>();
+			for (const { id, path, container } of own.values()) {
+				if (!container || above(path).some((parent) => own.get(parent)?.container === container)) continue;
+				const ids = found.get(container);
+				if (ids) ids.push(id);
+				else found.set(container, [id]);
+			}
+			return found;
 		},
 		created: (id, path) => {
 			forgetRemoved();
@@ -319,4 +324,12 @@ function readText(path: string): string | undefined {
 	} catch {
 		return undefined;
 	}
+}
+
+/** The paths of all cgroups that it lies below, but for the root. */
+function above(path: string): string[] {
+	const found: string[] = [];
+	for (let end = path.lastIndexOf("/"); end > 0; end = path.lastIndexOf("/", end - 1))
+		found.push(path.slice(0, end));
+	return found;
 }

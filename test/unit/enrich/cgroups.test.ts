@@ -180,6 +180,30 @@ describe("the cgroup table", () => {
 		expect(cgroups.status()).toEqual({ mode: "unified", mount, problem: "", remedy: "" });
 	});
 
+	it("gives the uppermost cgroups of each container, and none that is gone", () => {
+		const other = "b".repeat(64);
+		const { cgroups, containers } = open();
+		cgroups.created(7_000_002, `/docker/${a}/init.scope`);
+		cgroups.created(7_000_001, `/docker/${a}`);
+		cgroups.created(7_000_003, `/system.slice/docker-${a}.scope`);
+		cgroups.created(7_000_004, `/docker/${other}/deep/below`);
+		cgroups.created(7_000_005, `/docker/${other}`);
+		cgroups.created(7_000_006, "/user.slice");
+		const first = containers.find(a);
+		const second = containers.find(other);
+		if (!first || !second) throw new Error("the containers are not known by their cgroups");
+		expect(cgroups.ofContainers()).toEqual(
+			new Map([
+				[first, [7_000_001, 7_000_003]],
+				[second, [7_000_005]],
+			]),
+		);
+		cgroups.removed(7_000_005);
+		expect(cgroups.ofContainers().get(second)).toEqual([7_000_004]);
+		cgroups.removed(7_000_004);
+		expect(cgroups.ofContainers().has(second)).toBe(false);
+	});
+
 	it("gives the same object for the same id", () => {
 		const { cgroups } = open();
 		cgroups.created(7, "/a");

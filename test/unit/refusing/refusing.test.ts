@@ -168,3 +168,25 @@ describe("what the kernel refused", () => {
 		expect(told).toEqual([refusal]);
 	});
 });
+
+it("a kernel that does not answer costs neither the sensor nor its end", () => {
+	const error = new Error("EIO");
+	const broken = createRefusing({
+		refuser: { owns: () => false, put: () => undefined, drain: () => fail(error) } as unknown as Refuser,
+		rules: () => fail(error),
+		mode: () => "enforce",
+		told: () => undefined,
+		lost: () => undefined,
+		eventsWithinMs: 0,
+		logger: pino({ level: "silent" }),
+		clock: Date.now,
+	});
+	broken.changed();
+	expect(() => vi.advanceTimersByTime(1000)).not.toThrow();
+	expect(broken.problem).toBe("EIO");
+	expect(() => broken.close()).not.toThrow();
+});
+
+function fail(error: Error): never {
+	throw error;
+}
