@@ -75,7 +75,6 @@ export function controlHandlers(sensor: Sensor): Record<string, Handler> {
 }
 
 const mayOf = {
-	applyPolicy: "apply_policy",
 	block: "block",
 	unblock: "unblock",
 	pause: "pause",
@@ -111,11 +110,7 @@ async function carryOut(
 	command: wire.Command,
 	context: OrderContext,
 ): Promise<wire.CommandResult> {
-	const { applyPolicy, block, unblock, pause, resume, kill, queryProcesses } = command;
-	if (applyPolicy) {
-		sensor.applyPolicy(applyPolicy.policy ?? "", `policy from ${context.requester}`);
-		return { accepted: true, message: "the policy is in force" };
-	}
+	const { block, unblock, pause, resume, kill, queryProcesses } = command;
 	if (queryProcesses)
 		return { accepted: true, message: "", processes: findProcesses(sensor, queryProcesses) };
 	const act = async (wanted: Order, reason: string | undefined): Promise<wire.CommandResult> => {

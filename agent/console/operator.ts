@@ -1,7 +1,5 @@
 // What an operator types at the reference console, read into commands. Parsing only; nothing is sent here.
-import { readFile } from "node:fs/promises";
 import type * as wire from "../model/picket.v1.ts";
-import { errorText } from "../report/errors.ts";
 import { parseTime } from "../report/time.ts";
 
 export type OperatorLine =
@@ -20,7 +18,6 @@ const usage: Readonly<Record<string, string>> = {
 	pause: "pause HOST CONTAINER         freeze a container",
 	resume: "resume HOST CONTAINER        let it run again",
 	kill: "kill HOST PID START          kill a process; START as `ps` shows it",
-	policy: "policy HOST FILE             put a policy file into force",
 	ps: "ps HOST [TEXT]               processes, all or those with TEXT in name or path",
 	help: "help                         this list",
 	quit: "quit                         end the console",
@@ -29,7 +26,6 @@ const usage: Readonly<Record<string, string>> = {
 export const helpText = `${Object.values(usage).join("\n")}\nHOST is a sensor's host name or host id.`;
 
 const processLimit = 500;
-const maxPolicyBytes = 1024 * 1024;
 
 /** Never throws. */
 export async function readOperatorLine(line: string): Promise<OperatorLine> {
@@ -74,16 +70,6 @@ export async function readOperatorLine(line: string): Promise<OperatorLine> {
 			if (parseTime(second) === undefined) return wrong(word, `"${second}" is no start time`);
 			const kill = { pid, startTime: second, reason: "by hand at the console" };
 			return { kind: "command", host, command: { kill } };
-		}
-		case "policy": {
-			if (rest.length !== 2) return wrong(word, "needs a host and a file");
-			try {
-				const policy = await readFile(first, "utf8");
-				if (policy.length > maxPolicyBytes) return wrong(word, `${first} is larger than 1 MiB`);
-				return { kind: "command", host, command: { applyPolicy: { policy } } };
-			} catch (error) {
-				return wrong(word, `${first} cannot be read (${errorText(error)})`);
-			}
 		}
 		default:
 			return { kind: "mistake", message: `"${word}" is no command; "help" lists them` };

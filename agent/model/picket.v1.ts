@@ -539,6 +539,39 @@ export interface Status {
 	problems?: string[];
 	eventRate?: number;
 	reload?: Reload;
+	lagMs?: number;
+	contentHashes?: Record<string, string>;
+	canary?: Canary;
+	spool?: Spool;
+	uplink?: Uplink;
+}
+
+export interface Canary {
+	time?: string;
+	seen?: boolean;
+	seconds?: number;
+	problem?: string;
+	sent?: string;
+	missed?: string;
+}
+
+export interface Spool {
+	records?: string;
+	bytes?: string;
+	capacityBytes?: string;
+	dropped?: Record<string, string>;
+	quarantined?: string;
+	oldest?: string;
+	problem?: string;
+}
+
+export interface Uplink {
+	pid?: number;
+	user?: string;
+	residentBytes?: string;
+	restarts?: number;
+	confinement?: string[];
+	problem?: string;
 }
 
 export interface Reload {
@@ -611,11 +644,36 @@ export interface Table {
 	evicted?: string;
 }
 
+export interface EnrolRequest {
+	token?: string;
+	request?: string;
+	hostId?: string;
+	host?: string;
+}
+
+export interface EnrolResponse {
+	certificate?: string;
+	authorities?: string;
+	addresses?: string[];
+	serverName?: string;
+}
+
+export interface RenewRequest {
+	request?: string;
+}
+
+export interface RenewResponse {
+	certificate?: string;
+	authorities?: string;
+	revoked?: string;
+}
+
 export interface ConnectRequest {
 	hello?: Hello;
 	batch?: Batch;
 	result?: CommandResult;
 	heartbeat?: Heartbeat;
+	farewell?: Farewell;
 }
 
 export interface ConnectResponse {
@@ -644,31 +702,46 @@ export interface Welcome {
 
 export interface Batch {
 	records?: OutputRecord[];
+	bootId?: string;
+	ahead?: boolean;
 }
 
 export interface Acknowledgement {
 	lastSequence?: string;
+	bootId?: string;
 }
 
 export interface Heartbeat {
 	time?: string;
+	status?: Status;
 }
+
+export interface Farewell {
+	reason?: FarewellReason;
+	message?: string;
+}
+
+export type FarewellReason =
+	| "REASON_UNSPECIFIED"
+	| "REASON_STOPPED"
+	| "REASON_LOST";
 
 export interface Command {
 	id?: string;
 	expires?: string;
 	requester?: string;
-	applyPolicy?: ApplyPolicy;
 	block?: Block;
 	unblock?: Unblock;
 	pause?: Pause;
 	resume?: Resume;
 	kill?: Kill;
 	queryProcesses?: QueryProcesses;
-}
-
-export interface ApplyPolicy {
-	policy?: string;
+	queryConnections?: QueryConnections;
+	queryContainers?: QueryContainers;
+	queryCounters?: QueryCounters;
+	takeEvidence?: TakeEvidence;
+	setMode?: SetMode;
+	applyContent?: ApplyContent;
 }
 
 export interface Block {
@@ -701,10 +774,82 @@ export interface QueryProcesses {
 	limit?: number;
 }
 
+export interface QueryConnections {
+	pid?: number;
+	limit?: number;
+}
+
+export interface QueryContainers {
+	contains?: string;
+	limit?: number;
+}
+
+export interface QueryCounters {
+
+}
+
+export interface TakeEvidence {
+	pid?: number;
+	startTime?: string;
+	reason?: string;
+}
+
+export interface SetMode {
+	mode?: string;
+	reason?: string;
+}
+
+export interface ApplyContent {
+	content?: string;
+	signature?: string;
+}
+
+export interface Content {
+	kind?: string;
+	version?: string;
+	created?: string;
+	author?: string;
+	files?: ContentFile[];
+}
+
+export interface ContentFile {
+	name?: string;
+	text?: string;
+}
+
 export interface CommandResult {
 	commandId?: string;
 	accepted?: boolean;
 	message?: string;
 	action?: Action;
 	processes?: Process[];
+	connections?: Connection[];
+	containers?: ContainerState[];
+	status?: Status;
+	evidence?: Evidence;
+}
+
+export interface Connection {
+	protocol?: string;
+	localAddress?: string;
+	localPort?: number;
+	remoteAddress?: string;
+	remotePort?: number;
+	state?: string;
+	pid?: number;
+	executable?: string;
+	containerId?: string;
+}
+
+export interface ContainerState {
+	container?: Container;
+	processes?: number;
+}
+
+export interface Evidence {
+	id?: string;
+	path?: string;
+	sha256?: string;
+	content?: string;
+	truncated?: boolean;
 }

@@ -21,7 +21,6 @@ export interface CommandOptions {
 }
 
 const orders = [
-	"applyPolicy",
 	"block",
 	"unblock",
 	"pause",

@@ -146,6 +146,9 @@ function scalarFromJson(type: string, given: unknown, at: string): unknown {
 			return given;
 		case "double":
 			return doubleFromJson(given, at);
+		case "bytes":
+			if (typeof given !== "string" || !base64.test(given)) throw unfit(at, "bytes in base64", given);
+			return Buffer.from(given, "base64");
 		case "uint32":
 		case "int32": {
 			const number = typeof given === "string" && /^-?\d{1,10}$/.test(given) ? Number(given) : given;
@@ -172,6 +175,9 @@ function scalarFromJson(type: string, given: unknown, at: string): unknown {
 			throw new ReportError("MESSAGE_JSON", `${at}: fields of type ${type} are not provided for`);
 	}
 }
+
+/** Both alphabets, with or without padding, as proto3 JSON takes them. */
+const base64 = /^(?:[A-Za-z0-9+/]*|[A-Za-z0-9_-]*)={0,2}$/;
 
 function doubleFromJson(given: unknown, at: string): number {
 	if (typeof given === "number") return given;
@@ -220,6 +226,7 @@ function oneToJson(kind: Kind, value: unknown, at: string): unknown {
 	switch (kind.is) {
 		case "scalar":
 			if (kind.type === "double" && !Number.isFinite(value)) return String(value);
+			if (value instanceof Uint8Array) return Buffer.from(value).toString("base64");
 			// 64-bit numbers are decoded to objects of the package long.
 			return typeof value === "object" ? String(value) : value;
 		case "time":

@@ -1,8 +1,8 @@
 // Records: numbering, the one JSON line form, and what kind a record is.
+import { type RecordKind, recordKinds } from "../model/delivery.ts";
 import type * as wire from "../model/picket.v1.ts";
 
-export type RecordKind = "event" | "alert" | "incident" | "action" | "gap" | "status";
-export const recordKinds: readonly RecordKind[] = ["event", "alert", "incident", "action", "gap", "status"];
+export { type RecordKind, recordKinds };
 
 /** Alert.count holds no more. */
 export const largestCount = 0xffff_ffff;

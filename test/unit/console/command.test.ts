@@ -1,4 +1,4 @@
-import { readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { readFileSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { expect, onTestFinished, test } from "vitest";
@@ -131,18 +131,9 @@ test.each([
 	["kill h 7", { kind: "mistake", message: expect.stringContaining("start time") }],
 	["kill h 0 2026-01-02T03:04:05Z", { kind: "mistake", message: expect.stringContaining("no pid") }],
 	["kill h 7 now", { kind: "mistake", message: expect.stringContaining("no start time") }],
-	["policy h /none/such", { kind: "mistake", message: expect.stringContaining("cannot be read") }],
 	["quit now", { kind: "mistake", message: expect.stringContaining("takes nothing") }],
 ])("an operator's line is read: %j", async (line, read) => {
 	expect(await readOperatorLine(line)).toMatchObject(read);
-});
-
-test("a policy is sent as the file stands", async () => {
-	const path = join(temporaryFolder(), "policy.yaml");
-	writeFileSync(path, "mode: observe\n");
-	expect(await readOperatorLine(`policy h ${path}`)).toMatchObject({
-		command: { applyPolicy: { policy: "mode: observe\n" } },
-	});
 });
 
 test("the store knows after a restart what it has, and cuts off a line that a crash left half written", async () => {

@@ -53,6 +53,8 @@ function value(field: protobuf.Field, turn: number, depth: number): unknown {
 			return [0, 1, 4294967295][turn % 3];
 		case "int32":
 			return [0, -2147483648, 2147483647][turn % 3];
+		case "bytes":
+			return ["", "AP9/", "/+8="][turn % 3];
 		case "int64":
 			return ["0", "-1", "-9223372036854775808"][turn % 3];
 		case "uint64":
