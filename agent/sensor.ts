@@ -27,6 +27,7 @@ import { createPeerNames, withPeerNames } from "./peer-names.ts";
 import { Pipeline } from "./pipeline.ts";
 import { effectiveMode } from "./policy/load.ts";
 import { createReloader, type Reloader, type Sources } from "./reload.ts";
+import { createModeSwitch, type ModeSwitch } from "./remote/mode.ts";
 import { createAlertLimit } from "./report/alert-limit.ts";
 import { createFolder, type Folder } from "./report/dedup.ts";
 import { createSequencer, type RecordBody } from "./report/record.ts";
@@ -64,6 +65,7 @@ export interface SensorOptions {
 export interface Sensor {
 	readonly output: Output;
 	readonly responder: HostResponder;
+	readonly modeSwitch: ModeSwitch;
 	readonly board: StatusBoard;
 	readonly enrichment: Enrichment;
 	readonly wire: WireContext;
@@ -129,7 +131,18 @@ export function startSensor(options: SensorOptions): Sensor {
 		},
 	);
 	const policy = () => detection.current().policy;
-	const mode = () => effectiveMode(config.mode, policy().policy);
+	/** The most that configuration and policy allow; a console or an admin may hold it back meanwhile. */
+	const mostMode = () => effectiveMode(config.mode, policy().policy);
+	const modeSwitch = createModeSwitch({
+		stateDir: config.paths.state,
+		most: mostMode,
+		clock,
+		changed: () => {
+			adopt(detection.current());
+			output.emit({ status: board.status() });
+		},
+	});
+	const mode = () => modeSwitch.mode() ?? mostMode();
 
 	const docker = config.docker.enabled
 		? createDocker({ socketPath: config.docker.socket, logger, clock })
@@ -171,7 +184,7 @@ export function startSensor(options: SensorOptions): Sensor {
 			repeatWindowMs: config.capture.repeat_window_ms,
 			bulkRate: config.capture.bulk_rate,
 			bulkBurst: config.capture.bulk_burst,
-			wakeOnExec: mode() === "enforce",
+			wakeOnExec: mostMode() === "enforce",
 			environmentBytes: config.capture.environment_bytes,
 		},
 		// A rule that comes later may ask for anything.
@@ -262,7 +275,7 @@ export function startSensor(options: SensorOptions): Sensor {
 		config,
 		content: detection.current,
 		reload: () => reloader?.last(),
-		responseProblems: acting.problems,
+		responseProblems: () => [...modeSwitch.problems(), ...acting.problems()],
 		refuser: acting.refuser,
 		contentProblems: () => [
 			...(reloader?.problems() ?? []),
@@ -323,6 +336,7 @@ export function startSensor(options: SensorOptions): Sensor {
 	return {
 		output,
 		responder,
+		modeSwitch,
 		board,
 		enrichment,
 		wire: wireContext,

@@ -15,6 +15,7 @@ import { createServiceNotifier } from "../health/systemd.ts";
 import type { EventName } from "../model/event.ts";
 import type * as wire from "../model/picket.v1.ts";
 import type { Problem } from "../model/verdict.ts";
+import { createRemote, type Remote } from "../remote.ts";
 import { createStreamSink } from "../report/lines.ts";
 import { canShowLive, createLiveView, type LiveView } from "../report/live.ts";
 import { startMetricsServer } from "../report/metrics-server.ts";
@@ -28,7 +29,7 @@ import { type CaptureFlags, eventKindsOf, mergeFlags, timerMs } from "../setting
 import { configuredSinks } from "../sinks.ts";
 import { version } from "../version.ts";
 import { type Reloading, startReloading } from "./reloading.ts";
-import { controlHandlers, onCommand } from "./requests.ts";
+import { controlHandlers } from "./requests.ts";
 
 const activityKinds: ReadonlySet<EventName> = new Set(["exec", "connect"]);
 
@@ -215,6 +216,8 @@ async function runSensor(
 		});
 		const { publish } = control;
 		sensor.output.add(publishSink(publish, recent));
+		const remote = createRemote({ sensor, config, recent: recent.list, clock: Date.now, logger });
+		closers.push(() => remote.close());
 		for (const sink of configuredSinks(config.sinks, {
 			report: sensor.output.gap,
 			unixDatagram: (path, text) => addon().notify(path, text),
@@ -235,10 +238,10 @@ async function runSensor(
 			const { startConsole } = await import("../console/console.ts");
 			const embedded = await startConsole({ listen: address, logger, name: "embedded console", version });
 			closers.push(() => embedded.close());
-			await addConsole(sensor, config, address, "console:embedded", logger);
+			await addConsole(sensor, remote, config, address, "console:embedded", logger);
 		}
 		if (config.console.address !== "")
-			await addConsole(sensor, config, config.console.address, "console", logger);
+			await addConsole(sensor, remote, config, config.console.address, "console", logger);
 		reloading =
 			sensor.reloader &&
 			startReloading({
@@ -332,6 +335,7 @@ function publishSink(publish: Awaited<ReturnType<typeof startControl>>["publish"
 /** gRPC is loaded for a console only: it takes 10 MB. */
 async function addConsole(
 	sensor: Sensor,
+	remote: Remote,
 	config: Config,
 	address: string,
 	name: string,
@@ -348,7 +352,7 @@ async function addConsole(
 			address,
 			...(tls === undefined ? {} : { tls }),
 			hello: sensor.hello,
-			onCommand: onCommand(sensor, name),
+			onCommand: (command) => remote.take(name.replace(/^console:/, ""), command),
 			report: sensor.output.gap,
 			clock: Date.now,
 			logger,

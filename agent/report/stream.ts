@@ -114,7 +114,6 @@ export function createConsoleSink(options: ConsoleSinkOptions): Sink {
 
 	const desk = createCommandDesk({
 		onCommand: options.onCommand,
-		clock: options.clock,
 		send: (result) => welcomed && write(encodeResult(result)),
 	});
 
