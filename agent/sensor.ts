@@ -11,6 +11,9 @@ import type { Config } from "./config/load.ts";
 import { createContainerLookup } from "./container-lookup.ts";
 import { createContainerPatches } from "./container-patches.ts";
 import { checkPolicy, type LoadedPolicy } from "./content.ts";
+import { joinPolicies } from "./delivered/join.ts";
+import { type OpenedContent, startTakeover } from "./delivered/start.ts";
+import type { Takeover } from "./delivered/takeover.ts";
 import { createDemotion } from "./demotion.ts";
 import type { RuleFile, RuleSet } from "./detect/load.ts";
 import { type Content, createDetection } from "./detection.ts";
@@ -46,6 +49,8 @@ export interface SensorOptions {
 		/** Of files that are not among them. */
 		readonly problems: readonly Problem[];
 	};
+	/** What consoles have delivered, and may deliver; without it they cannot. */
+	readonly delivered?: OpenedContent;
 	readonly eventKinds: ReadonlySet<EventName>;
 	/** Captured on top of what rules, policy and outputs ask for. */
 	readonly alsoCapture?: ReadonlySet<EventName>;
@@ -70,6 +75,7 @@ export interface Sensor {
 	readonly capture: LiveCapture;
 	hello(): wire.Hello;
 	readonly reloader: Reloader | undefined;
+	readonly takeover: Takeover | undefined;
 	/** Puts another policy in force; throws CommandError and keeps the old one when it has an error. */
 	applyPolicy(text: string, file: string): void;
 	policy(): LoadedPolicy;
@@ -118,7 +124,7 @@ export function startSensor(options: SensorOptions): Sensor {
 		peerName: peerNames.name,
 	};
 	const detection = createDetection(
-		{ rules: options.rules, policy: options.policy },
+		{ rules: options.rules, policy: joinPolicies(options.policy, options.delivered?.store.inForce().policy) },
 		{
 			userName: enrichment.userName,
 			groupName: enrichment.groupName,
@@ -129,7 +135,8 @@ export function startSensor(options: SensorOptions): Sensor {
 		},
 	);
 	const policy = () => detection.current().policy;
-	const mode = () => effectiveMode(config.mode, policy().policy);
+	const captureOnly = () => (options.delivered?.starts.captureOnly() ?? "") !== "";
+	const mode = () => (captureOnly() ? "observe" : effectiveMode(config.mode, policy().policy));
 
 	const docker = config.docker.enabled
 		? createDocker({ socketPath: config.docker.socket, logger, clock })
@@ -198,6 +205,7 @@ export function startSensor(options: SensorOptions): Sensor {
 		engines: [docker, podman].filter((engine) => engine !== undefined),
 		policy: () => policy().policy,
 		mode,
+		captureOnly,
 		wire: wireContext,
 		off: options.off,
 		passive: recorder !== undefined,
@@ -258,8 +266,24 @@ export function startSensor(options: SensorOptions): Sensor {
 			logger,
 			clock,
 		});
+	const takeover =
+		options.delivered &&
+		reloader &&
+		startTakeover(options.delivered, {
+			config,
+			reloader,
+			detection,
+			policy: () => policy().policy,
+			events: () => pipeline.delivered.reduce((sum, count) => sum + count, 0),
+			alert: limiter.emit,
+			changed: () => output.emit({ status: board.status() }),
+			onAccepted: acting.changed,
+			logger,
+			clock,
+		});
 	const board = createStatusBoard({
 		config,
+		delivered: takeover,
 		content: detection.current,
 		reload: () => reloader?.last(),
 		responseProblems: acting.problems,
@@ -267,6 +291,7 @@ export function startSensor(options: SensorOptions): Sensor {
 		contentProblems: () => [
 			...(reloader?.problems() ?? []),
 			...demotion.problems(),
+			...(takeover?.problems() ?? []),
 			...detection.current().engine.correlator.problems(),
 		],
 		capture,
@@ -305,6 +330,7 @@ export function startSensor(options: SensorOptions): Sensor {
 	});
 
 	const close = async (release: boolean): Promise<wire.Action[]> => {
+		takeover?.close(true);
 		demotion.close();
 		capture.stop();
 		loss.close();
@@ -328,6 +354,7 @@ export function startSensor(options: SensorOptions): Sensor {
 		wire: wireContext,
 		capture,
 		reloader,
+		takeover,
 		policy,
 		hello: () => ({
 			hostId: hostId(config.paths.state),

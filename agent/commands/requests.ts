@@ -2,6 +2,7 @@
 // the same responder; a console's wishes pass the local policy first.
 import { z } from "zod";
 import type { Handler } from "../control/server.ts";
+import { bytesOf } from "../delivered/model.ts";
 import { CommandError } from "../failure.ts";
 import type * as wire from "../model/picket.v1.ts";
 import type { Process } from "../model/process.ts";
@@ -9,6 +10,7 @@ import type { Order, OrderContext } from "../model/verdict.ts";
 import { consoleRefusal } from "../policy/load.ts";
 import { processToWire } from "../report/wire.ts";
 import type { Sensor } from "../sensor.ts";
+import { contentHandlers } from "./content-requests.ts";
 
 const reason = z.string().max(500).default("by hand");
 const ttlSeconds = z.number().int().min(0).max(86_400).default(0);
@@ -66,6 +68,7 @@ export function controlHandlers(sensor: Sensor): Record<string, Handler> {
 			throw new CommandError(`no process ${wanted.pid} is known`, "look for it with `ps` and try again");
 		},
 		actions: () => sensor.responder.active(),
+		...contentHandlers(() => sensor.takeover),
 		release: async () => {
 			const undone = await sensor.responder.release("cli");
 			for (const action of undone) sensor.output.emit({ action });
@@ -83,12 +86,25 @@ const mayOf = {
 	queryProcesses: "query_processes",
 } as const;
 
+/** Which kind it is, and so what has to be granted, is known once its signature has been checked. */
+function applyContent(
+	sensor: Sensor,
+	command: wire.Command,
+	name: string,
+): Promise<wire.CommandResult> | undefined {
+	if (!command.applyContent) return undefined;
+	const asked = { requester: `console:${command.requester ?? name}`, commandId: command.id ?? "" };
+	return sensor.takeover?.applyContent(...bytesOf(command.applyContent), asked);
+}
+
 /** Answers a console's commands; `name` goes into the audit. Never rejects. */
 export function onCommand(
 	sensor: Sensor,
 	name: string,
 ): (command: wire.Command) => Promise<wire.CommandResult> {
 	return async (command) => {
+		const taken = applyContent(sensor, command, name);
+		if (taken) return taken;
 		const wanted = (Object.keys(mayOf) as (keyof typeof mayOf)[]).find((key) => command[key] !== undefined);
 		if (!wanted) return { accepted: false, message: "this version does not know that command" };
 		const refusal = consoleRefusal(sensor.policy().policy, "console:", mayOf[wanted]);

@@ -1,5 +1,8 @@
 // What an operator types at the reference console, read into commands. Parsing only; nothing is sent here.
+import { readFile } from "node:fs/promises";
+import { readEnvelope } from "../delivered/bundle.ts";
 import type * as wire from "../model/picket.v1.ts";
+import { errorText } from "../report/errors.ts";
 import { parseTime } from "../report/time.ts";
 
 export type OperatorLine =
@@ -19,6 +22,7 @@ const usage: Readonly<Record<string, string>> = {
 	resume: "resume HOST CONTAINER        let it run again",
 	kill: "kill HOST PID START          kill a process; START as `ps` shows it",
 	ps: "ps HOST [TEXT]               processes, all or those with TEXT in name or path",
+	content: "content HOST FILE            deliver a signed bundle of rules, a policy or intelligence",
 	help: "help                         this list",
 	quit: "quit                         end the console",
 };
@@ -42,6 +46,12 @@ export async function readOperatorLine(line: string): Promise<OperatorLine> {
 			if (host === "") return wrong(word, "needs a host");
 			const queryProcesses = { contains: rest.slice(1).join(" "), limit: processLimit };
 			return { kind: "command", host, command: { queryProcesses } };
+		}
+		case "content": {
+			if (rest.length !== 2) return wrong(word, "needs a host and a file");
+			const applyContent = await readContentFile(first);
+			if (typeof applyContent === "string") return { kind: "mistake", message: applyContent };
+			return { kind: "command", host, command: { applyContent } };
 		}
 		case "block": {
 			if (rest.length < 2 || rest.length > 3) return wrong(word, "needs a host and an address");
@@ -73,6 +83,15 @@ export async function readOperatorLine(line: string): Promise<OperatorLine> {
 		}
 		default:
 			return { kind: "mistake", message: `"${word}" is no command; "help" lists them` };
+	}
+}
+
+/** A bundle as `picket content sign` writes it, or why there is none. */
+async function readContentFile(path: string): Promise<wire.ApplyContent | string> {
+	try {
+		return readEnvelope(await readFile(path));
+	} catch (error) {
+		return `${path} is no bundle that can be read: ${errorText(error)}`;
 	}
 }
 

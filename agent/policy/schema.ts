@@ -268,7 +268,19 @@ export const policySchema = z.strictObject({
 	console: z
 		.strictObject({
 			may: z
-				.array(z.enum(["block", "unblock", "pause", "resume", "kill", "apply_policy", "query_processes"]))
+				.array(
+					z.enum([
+						"block",
+						"unblock",
+						"pause",
+						"resume",
+						"kill",
+						"apply_policy",
+						"apply_rules",
+						"apply_intel",
+						"query_processes",
+					]),
+				)
 				.default(["block", "unblock", "pause", "resume", "kill", "apply_policy", "query_processes"])
 				.describe("What a console may ask for at most."),
 		})

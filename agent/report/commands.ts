@@ -27,6 +27,7 @@ const orders = [
 	"resume",
 	"kill",
 	"queryProcesses",
+	"applyContent",
 ] as const satisfies readonly (keyof wire.Command)[];
 
 const remembered = 1000;
