@@ -87,7 +87,7 @@ export function createReloader(options: ReloaderOptions): Reloader {
 	const delivered = (): Delivered => sources.delivered?.() ?? nothingDelivered;
 	/** As last put together from the files. */
 	let policyRead = joinPolicies(localPolicy, delivered().policy).hash;
-	let deliveredFiles = new Set(delivered().rules.map(({ path }) => path));
+	let deliveredFiles = new Set(delivered().files.map(({ path }) => path));
 	const isDelivered = ({ path }: RuleFile): boolean => deliveredFiles.has(path);
 	const isOwn = ({ origin }: RuleFile): boolean => origin === "picket";
 	const { config: started } = options.start;
@@ -110,7 +110,7 @@ export function createReloader(options: ReloaderOptions): Reloader {
 		});
 		const { own, local, policyFile, reading, restart } = await parts(requester);
 		const arrived = delivered();
-		const candidate = [...own, ...arrived.rules, ...local];
+		const candidate = [...own, ...arrived.files, ...local];
 		const policy = joinPolicies(policyFile, arrived.policy);
 		const before = detection.current();
 		const sameRules = sameFiles(files, candidate);
@@ -140,7 +140,7 @@ export function createReloader(options: ReloaderOptions): Reloader {
 			adopt,
 		);
 		files = candidate;
-		deliveredFiles = new Set(arrived.rules.map(({ path }) => path));
+		deliveredFiles = new Set(arrived.files.map(({ path }) => path));
 		localPolicy = policyFile;
 		policyRead = policy.hash;
 		standing = onDisk;

@@ -162,7 +162,7 @@ function deliveredRules({ paths, content }: Config): {
 	readonly files: readonly RuleFile[];
 	readonly versions: ReadonlyMap<string, string>;
 } {
-	const files = openStore(contentFolder(paths.state), content.trust).inForce().rules;
+	const files = openStore(contentFolder(paths.state), content.trust).inForce().files;
 	const words = files.map(({ path }): [string, string] => {
 		const [, kind, version] = /\/content\/(intel|rules)\/(\d+)\//.exec(path) ?? [];
 		return [path, `delivered by a console, ${kind} version ${version}`];

@@ -56,7 +56,7 @@ export function prepare(
 	const delivered = deliveredOf?.(config, log);
 	const arrived = delivered?.store.inForce() ?? nothingDelivered;
 	const reading = readPresent(config, log);
-	const files = [...(config.rules.default ? own : []), ...arrived.rules, ...reading.files];
+	const files = [...(config.rules.default ? own : []), ...arrived.files, ...reading.files];
 	const rules = loadRules(files);
 	const say = (problem: Problem) => log[problem.level === "error" ? "error" : "warn"](problemText(problem));
 	for (const problem of [...problems, ...policy.problems, ...reading.problems]) say(problem);

@@ -9,12 +9,15 @@ import { type BundleFile, ContentRefusal } from "./model.ts";
 
 /** What is in force of what was delivered. */
 export interface Delivered {
-	/** Intelligence first: lists that rules refer to. */
+	/** Lists that rules refer to. */
+	readonly intel: readonly RuleFile[];
 	readonly rules: readonly RuleFile[];
+	/** Both, in the order in which they are loaded. */
+	readonly files: readonly RuleFile[];
 	readonly policy: LoadedPolicy | undefined;
 }
 
-export const nothingDelivered: Delivered = { rules: [], policy: undefined };
+export const nothingDelivered: Delivered = { intel: [], rules: [], files: [], policy: undefined };
 
 /** `folder`: where they lie, or would. */
 export function ruleFilesOf(files: readonly BundleFile[], folder: string): RuleFile[] {

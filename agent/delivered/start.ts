@@ -81,7 +81,7 @@ export function startTakeover({ store, starts }: OpenedContent, parts: SensorPar
 /** Of delivered rules, and all violations: of a policy that is joined from two nobody can tell whose they are. */
 function matchesOf(detection: Pick<Detection, "current">, store: Store): number {
 	const { rules, engine, policyEngine } = detection.current();
-	const delivered = new Set(store.inForce().rules.map(({ path }) => path));
+	const delivered = new Set(store.inForce().files.map(({ path }) => path));
 	let sum = 0;
 	if (delivered.size > 0)
 		for (const { name, file } of rules.rules) if (delivered.has(file)) sum += engine.matches.get(name) ?? 0;

@@ -137,13 +137,10 @@ export function openStore(folder: string, trust: readonly string[]): Store {
 			if (made) return made;
 			const filesOf = (kind: ContentKind) => bundles.get(kind)?.files ?? [];
 			const place = (kind: ContentKind) => at(kind, String(bundles.get(kind)?.version), "files");
-			made = {
-				rules: [
-					...ruleFilesOf(filesOf("intel"), place("intel")),
-					...ruleFilesOf(filesOf("rules"), place("rules")),
-				],
-				policy: bundles.has("policy") ? policyOf(filesOf("policy"), place("policy")) : undefined,
-			};
+			const intel = ruleFilesOf(filesOf("intel"), place("intel"));
+			const rules = ruleFilesOf(filesOf("rules"), place("rules"));
+			const policy = bundles.has("policy") ? policyOf(filesOf("policy"), place("policy")) : undefined;
+			made = { intel, rules, files: [...intel, ...rules], policy };
 			return made;
 		},
 		save({ files, ...head }, bytes, signature) {

@@ -236,19 +236,12 @@ export function createTakeover(deps: TakeoverDeps): Takeover {
 				if (Object.keys(refused).length === contentKinds.length)
 					throw new ContentRefusal(Object.values(refused).join("; "));
 				const key = verifyContent(bytes, signature, deps.trust);
-				const { rules } = store.inForce();
-				const intel = new Set(store.bundle("intel")?.files.map(({ name }) => name));
-				const isIntel = ({ path }: RuleFile) =>
-					/\/content\/intel\//.test(path) && intel.has(path.replace(/^.*\//, ""));
+				const { intel, rules } = store.inForce();
 				const { bundle, findings } = await deps.trial(bytes, {
 					now: clock(),
 					refused,
 					above: highest(store),
-					files: {
-						...deps.local(),
-						intel: rules.filter(isIntel),
-						rules: rules.filter((file) => !isIntel(file)),
-					},
+					files: { ...deps.local(), intel, rules },
 				});
 				const { kind, version } = bundle;
 				// The trial has said so already; it is not to be believed.

@@ -9,6 +9,8 @@ import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type RunningConsole, startConsole } from "../../agent/console/console.ts";
 import { readEnvelope } from "../../agent/delivered/bundle.ts";
+import { bytesOf } from "../../agent/delivered/model.ts";
+import { contentFolder, openStore } from "../../agent/delivered/store.ts";
 import type * as wire from "../../agent/model/picket.v1.ts";
 import { picket, SensorProcess } from "./process.ts";
 
@@ -147,5 +149,56 @@ describe("content from a console", () => {
 		expect((await send(rules)).message).toMatch(/does not let a console ask for apply_rules/);
 		expect((await send({ content: rules.content ?? "" })).message).toMatch(/not signed/);
 		expect((await statusOf(sensor)).delivered).toEqual([]);
+	});
+});
+
+describe("a sensor that is killed again and again", () => {
+	it("starts the fourth time without the last content, only looks on, and acts once that is accepted", async () => {
+		const crashing = start(may, "mode: enforce\n");
+		await crashing.ready();
+		// Version 1 and 2, put there as a takeover does.
+		const state = join(crashing.folder, "state");
+		expect(await crashing.interrupt()).toBe(0);
+		const store = openStore(contentFolder(state), [join(folder, "team.pub")]);
+		for (const version of [1, 2]) {
+			const text = rule(`V${version}`, "evt.type = execve and proc.name = v");
+			const [bytes, signature] = bytesOf(await bundle("rules", version, text));
+			const files = [{ name: "rules.yaml", text }];
+			store.save({ kind: "rules", version, created: 1, author: "", files }, bytes, signature);
+			const since = Date.now();
+			store.put("rules", {
+				current: version,
+				previous: version - 1,
+				highest: version,
+				since,
+				probationUntil: 0,
+				problem: "",
+			});
+		}
+		const again = () => {
+			const sensor = start(may, `mode: enforce\n`, ["--state-dir", state]);
+			return sensor;
+		};
+		for (let i = 0; i < 3; i++) {
+			const sensor = again();
+			await sensor.ready();
+			if (i === 0) expect(await statusOf(sensor)).toMatchObject({ mode: "enforce", captureOnly: "" });
+			sensor.child.kill("SIGKILL");
+			await sensor.ended;
+		}
+		const fourth = again();
+		await fourth.ready();
+		expect(fourth.messages).toMatch(/version 2 was taken back: the sensor ended three times/);
+		expect(fourth.messages).toMatch(/CAPTURE ONLY/);
+		const status = await statusOf(fourth);
+		expect(status).toMatchObject({
+			mode: "observe",
+			captureOnly: expect.stringMatching(/3 times within ten minutes/),
+		});
+		expect(status.delivered).toMatchObject([{ version: "1", highest: "2" }]);
+		expect(status.problems?.join()).toMatch(/nothing acts: .*picket content accept/);
+		const accepted = await picket("content", "accept", "--socket", fourth.socket);
+		expect(accepted).toMatchObject({ status: 0, out: expect.stringMatching(/responses act again/) });
+		expect(await statusOf(fourth)).toMatchObject({ mode: "enforce", captureOnly: "" });
 	});
 });
