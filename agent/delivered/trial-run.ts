@@ -7,13 +7,14 @@ import type { Examined, Question } from "./examine.ts";
 import { bundleSchema, ContentRefusal, largestBundle } from "./model.ts";
 
 export interface TrialLimits {
-	/** Until there has to be an answer. */
+	/** Until there has to be an answer: what waits for nothing is bounded by its CPU time, which a busy host does not use up. */
 	readonly timeoutMs: number;
+	readonly cpuSeconds: number;
 	/** Of V8's heap; the address space is bounded, too. */
 	readonly heapMegabytes: number;
 }
 
-export const trialLimits: TrialLimits = { timeoutMs: 20_000, heapMegabytes: 512 };
+export const trialLimits: TrialLimits = { timeoutMs: 50_000, cpuSeconds: 20, heapMegabytes: 512 };
 
 /** V8 reserves far more than it uses. */
 const addressSpaceKilobytes = 8 << 20;
@@ -65,8 +66,7 @@ interface Ended {
 }
 
 function inProcess(bytes: Buffer, question: Question, limits: TrialLimits): Promise<Ended> {
-	const { timeoutMs, heapMegabytes } = limits;
-	const seconds = Math.ceil(timeoutMs / 1000) + 1;
+	const { timeoutMs, cpuSeconds: seconds, heapMegabytes } = limits;
 	const bounds = `ulimit -c 0; ulimit -v ${addressSpaceKilobytes}; ulimit -t ${seconds}; exec "$@"`;
 	const node = [process.execPath, `--max-old-space-size=${heapMegabytes}`, "--v8-pool-size=1", program];
 	const child = spawn("/bin/sh", ["-c", bounds, "trial", ...node], {
