@@ -32,6 +32,8 @@ export interface ActingDeps {
 	readonly engines: readonly DockerRuntime[];
 	readonly policy: () => Policy;
 	readonly mode: () => "observe" | "enforce";
+	/** Nothing is refused by the kernel either. */
+	readonly captureOnly: () => boolean;
 	readonly wire: WireContext;
 	/** Programs to do without. */
 	readonly off: readonly string[];
@@ -144,7 +146,7 @@ export function createActing(deps: ActingDeps): Acting {
 			const cgroups = enrichment.cgroups.ofContainers();
 			// Orders by hand about the whole host leave containers alone, too.
 			refuser.containers([...cgroups.values()].flat());
-			if (responder.disabledBy() !== undefined) return [];
+			if (responder.disabledBy() !== undefined || deps.captureOnly()) return [];
 			const running = [...cgroups].map(([container, ids]) => ({ container, cgroups: ids }));
 			return refusalRules(policy(), running).rules;
 		},

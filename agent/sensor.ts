@@ -11,6 +11,9 @@ import type { Config } from "./config/load.ts";
 import { createContainerLookup } from "./container-lookup.ts";
 import { createContainerPatches } from "./container-patches.ts";
 import { checkPolicy, type LoadedPolicy } from "./content.ts";
+import { joinPolicies } from "./delivered/join.ts";
+import { type OpenedContent, startTakeover } from "./delivered/start.ts";
+import type { Takeover } from "./delivered/takeover.ts";
 import { createDemotion } from "./demotion.ts";
 import type { RuleFile, RuleSet } from "./detect/load.ts";
 import { type Content, createDetection } from "./detection.ts";
@@ -47,6 +50,8 @@ export interface SensorOptions {
 		/** Of files that are not among them. */
 		readonly problems: readonly Problem[];
 	};
+	/** What consoles have delivered, and may deliver; without it they cannot. */
+	readonly delivered?: OpenedContent;
 	readonly eventKinds: ReadonlySet<EventName>;
 	/** Captured on top of what rules, policy and outputs ask for. */
 	readonly alsoCapture?: ReadonlySet<EventName>;
@@ -72,6 +77,7 @@ export interface Sensor {
 	readonly capture: LiveCapture;
 	hello(): wire.Hello;
 	readonly reloader: Reloader | undefined;
+	readonly takeover: Takeover | undefined;
 	/** Puts another policy in force; throws CommandError and keeps the old one when it has an error. */
 	applyPolicy(text: string, file: string): void;
 	policy(): LoadedPolicy;
@@ -120,7 +126,7 @@ export function startSensor(options: SensorOptions): Sensor {
 		peerName: peerNames.name,
 	};
 	const detection = createDetection(
-		{ rules: options.rules, policy: options.policy },
+		{ rules: options.rules, policy: joinPolicies(options.policy, options.delivered?.store.inForce().policy) },
 		{
 			userName: enrichment.userName,
 			groupName: enrichment.groupName,
@@ -131,8 +137,9 @@ export function startSensor(options: SensorOptions): Sensor {
 		},
 	);
 	const policy = () => detection.current().policy;
+	const captureOnly = () => (options.delivered?.starts.captureOnly() ?? "") !== "";
 	/** The most that configuration and policy allow; a console or an admin may hold it back meanwhile. */
-	const mostMode = () => effectiveMode(config.mode, policy().policy);
+	const mostMode = () => (captureOnly() ? "observe" : effectiveMode(config.mode, policy().policy));
 	const modeSwitch = createModeSwitch({
 		stateDir: config.paths.state,
 		most: mostMode,
@@ -211,6 +218,7 @@ export function startSensor(options: SensorOptions): Sensor {
 		engines: [docker, podman].filter((engine) => engine !== undefined),
 		policy: () => policy().policy,
 		mode,
+		captureOnly,
 		wire: wireContext,
 		off: options.off,
 		passive: recorder !== undefined,
@@ -271,8 +279,24 @@ export function startSensor(options: SensorOptions): Sensor {
 			logger,
 			clock,
 		});
+	const takeover =
+		options.delivered &&
+		reloader &&
+		startTakeover(options.delivered, {
+			config,
+			reloader,
+			detection,
+			policy: () => policy().policy,
+			events: () => pipeline.delivered.reduce((sum, count) => sum + count, 0),
+			alert: limiter.emit,
+			changed: () => output.emit({ status: board.status() }),
+			onAccepted: acting.changed,
+			logger,
+			clock,
+		});
 	const board = createStatusBoard({
 		config,
+		delivered: takeover,
 		content: detection.current,
 		reload: () => reloader?.last(),
 		responseProblems: () => [...modeSwitch.problems(), ...acting.problems()],
@@ -280,6 +304,7 @@ export function startSensor(options: SensorOptions): Sensor {
 		contentProblems: () => [
 			...(reloader?.problems() ?? []),
 			...demotion.problems(),
+			...(takeover?.problems() ?? []),
 			...detection.current().engine.correlator.problems(),
 		],
 		capture,
@@ -318,6 +343,7 @@ export function startSensor(options: SensorOptions): Sensor {
 	});
 
 	const close = async (release: boolean): Promise<wire.Action[]> => {
+		takeover?.close(true);
 		demotion.close();
 		capture.stop();
 		loss.close();
@@ -342,6 +368,7 @@ export function startSensor(options: SensorOptions): Sensor {
 		wire: wireContext,
 		capture,
 		reloader,
+		takeover,
 		policy,
 		hello: () => ({
 			hostId: hostId(config.paths.state),

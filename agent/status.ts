@@ -4,6 +4,7 @@ import { release } from "node:os";
 import { hostCapabilities } from "./capabilities.ts";
 import type { LiveCapture } from "./capture/live.ts";
 import type { Config } from "./config/load.ts";
+import type { Takeover } from "./delivered/takeover.ts";
 import type { CorrelationTotals } from "./detect/correlation/runtime.ts";
 import type { Content } from "./detection.ts";
 import type { DockerRuntime } from "./docker.ts";
@@ -21,6 +22,8 @@ import { version } from "./version.ts";
 export interface BoardParts {
 	readonly config: Config;
 	content(): Content;
+	/** What consoles delivered; undefined where nothing can be. */
+	readonly delivered: Pick<Takeover, "states" | "captureOnly"> | undefined;
 	/** The newest change of rules and policy. */
 	reload(): wire.Reload | undefined;
 	/** What holds responses back: open breakers, the kill switch. */
@@ -179,6 +182,8 @@ export function createStatusBoard(parts: BoardParts): StatusBoard {
 			problems: problems(),
 			eventRate: rate(),
 			...reloaded(),
+			delivered: parts.delivered?.states() ?? [],
+			captureOnly: parts.delivered?.captureOnly() ?? "",
 		}),
 	};
 }

@@ -4,9 +4,12 @@ import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { type Logger, pino } from "pino";
 import { addon } from "../capture/addon.ts";
+import { CaptureError } from "../capture/capture-error.ts";
 import { type Config, defaultConfig } from "../config/load.ts";
 import { defaultConfigPath, readConfig, readPolicy, readRuleFiles } from "../content.ts";
 import { startControl } from "../control/server.ts";
+import { nothingDelivered } from "../delivered/join.ts";
+import { type OpenedContent, openDelivered } from "../delivered/start.ts";
 import { loadRules } from "../detect/load.ts";
 import { finish } from "../detect/steps.ts";
 import { CommandError, problemText } from "../failure.ts";
@@ -39,7 +42,11 @@ export interface Prepared {
 }
 
 /** Reads everything users wrote and says what is wrong with it; throws CommandError where it cannot start. */
-export function prepare(flags: CaptureFlags, logger: (config: Config) => Logger): Prepared {
+export function prepare(
+	flags: CaptureFlags,
+	logger: (config: Config) => Logger,
+	deliveredOf?: (config: Config, logger: Logger) => OpenedContent,
+): Prepared {
 	const { config: read, problems } = readConfig(flags.config);
 	const config = mergeFlags(read, flags);
 	const policyOf = (path: string, mustExist: boolean) =>
@@ -47,8 +54,10 @@ export function prepare(flags: CaptureFlags, logger: (config: Config) => Logger)
 	const policy = policyOf(config.policy, false);
 	const log = logger(config);
 	const own = readRuleFiles([], true);
+	const delivered = deliveredOf?.(config, log);
+	const arrived = delivered?.store.inForce() ?? nothingDelivered;
 	const reading = readPresent(config, log);
-	const files = [...(config.rules.default ? own : []), ...reading.files];
+	const files = [...(config.rules.default ? own : []), ...arrived.files, ...reading.files];
 	const rules = loadRules(files);
 	const say = (problem: Problem) => log[problem.level === "error" ? "error" : "warn"](problemText(problem));
 	for (const problem of [...problems, ...policy.problems, ...reading.problems]) say(problem);
@@ -59,11 +68,13 @@ export function prepare(flags: CaptureFlags, logger: (config: Config) => Logger)
 			config,
 			rules,
 			policy,
+			...(delivered && { delivered }),
 			reload: {
 				files,
 				problems: reading.problems,
 				sources: {
 					own,
+					...(delivered && { delivered: delivered.store.inForce }),
 					files: [flags.config ?? defaultConfigPath],
 					config: () => mergeFlags(readConfig(flags.config).config, flags),
 					// One that was there and is gone is a mistake, not the wish for none.
@@ -163,21 +174,32 @@ export async function run(flags: RunOptions): Promise<void> {
 
 	let live: LiveView | undefined;
 	const canLive = wantsLive && canShowLive(process.stdin, process.stdout, process.env);
-	const { config, sensor: prepared } = prepare(flags, (read) => createLogger(read, flags, undefined));
-	takeLock(config.paths.run);
-	if (canLive) {
-		live = createLiveView({
-			input: process.stdin,
-			output: process.stdout,
-			clock: Date.now,
-			onQuit: () => stop.resolve("undo"),
-		});
-	}
-	const logger = live ? createLogger(config, flags, live) : prepared.logger;
+	let delivered: OpenedContent | undefined;
 	try {
+		const { config, sensor: prepared } = prepare(
+			flags,
+			(read) => createLogger(read, flags, undefined),
+			(read, log) => {
+				// What is in force is decided by the one sensor that runs.
+				takeLock(read.paths.run);
+				delivered = openDelivered(read, log, Date.now);
+				return delivered;
+			},
+		);
+		if (canLive) {
+			live = createLiveView({
+				input: process.stdin,
+				output: process.stdout,
+				clock: Date.now,
+				onQuit: () => stop.resolve("undo"),
+			});
+		}
+		const logger = live ? createLogger(config, flags, live) : prepared.logger;
 		await runSensor({ ...prepared, logger }, config, flags, live, json, stop);
 	} catch (error) {
 		live?.close();
+		// What is told with a remedy is no crash.
+		if (error instanceof CommandError || error instanceof CaptureError) delivered?.starts.ended();
 		throw error;
 	}
 }
@@ -216,7 +238,18 @@ async function runSensor(
 		});
 		const { publish } = control;
 		sensor.output.add(publishSink(publish, recent));
-		const remote = createRemote({ sensor, config, recent: recent.list, clock: Date.now, logger });
+		const { takeover } = sensor;
+		const remote = createRemote({
+			sensor,
+			config,
+			recent: recent.list,
+			...(takeover && {
+				applyContent: (content, signature, { requester, id }) =>
+					takeover.applyContent(content, signature, { requester, commandId: id }),
+			}),
+			clock: Date.now,
+			logger,
+		});
 		closers.push(() => remote.close());
 		for (const sink of configuredSinks(config.sinks, {
 			report: sensor.output.gap,

@@ -141,6 +141,18 @@ export const configSchema = z.strictObject({
 		.prefault({})
 		.describe("Where containers are looked up."),
 	console: consoleSection.prefault({}).describe("Where to report, besides the local log."),
+	content: z
+		.strictObject({
+			trust: z
+				.array(path("PEM file of a public key."))
+				.max(16)
+				.default([])
+				.describe(
+					"PEM files of the Ed25519 public keys whose rules, policies and intelligence a console may deliver; empty for none.",
+				),
+		})
+		.prefault({})
+		.describe("Signed content that comes through consoles."),
 	sinks: sinksSchema,
 	metrics: z
 		.strictObject({

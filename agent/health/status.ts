@@ -114,6 +114,7 @@ export function renderStatus(status: wire.Status, options: StatusOptions): strin
 	};
 	section("Capture", captureLines(status, columns));
 	section("Rules", ruleLines(status));
+	section("Delivered content", deliveredLines(status, columns));
 	section("Sinks", sinkLines(status, columns));
 	section("Tables", tableLines(status, columns));
 	section("Sensor", sensorLines(status, columns));
@@ -121,6 +122,7 @@ export function renderStatus(status: wire.Status, options: StatusOptions): strin
 }
 
 function modeWords(status: wire.Status): string {
+	if (status.captureOnly) return "CAPTURE ONLY after crashes (nothing acts)";
 	if (status.mode === "enforce") return "enforcing";
 	return status.mode === "observe"
 		? "observing (responses are only told)"
@@ -162,6 +164,21 @@ function ruleLines(status: wire.Status): string[] {
 		);
 	const made = `${counted(counter(status.alerts), "alert")}, ${counted(counter(status.actions), "action")} so far`;
 	return [`  ${parts.join(", ")}`, `  ${made}`];
+}
+
+function deliveredLines(status: wire.Status, columns: number): string[] {
+	const rows = (status.delivered ?? []).map(({ kind = "?", version, author, probationUntil }) => [
+		kind,
+		counter(version) === 0n ? "none in force" : `version ${grouped(counter(version))}`,
+		author ? `by ${printable(author)}` : "",
+		probationUntil ? `on probation until ${printable(probationUntil)}` : "",
+	]);
+	if (rows.length === 0) return [];
+	return alignTable(
+		[{ title: "" }, { title: "" }, { title: "" }, { title: "", wraps: true }],
+		rows,
+		columns,
+	).filter((line) => line !== "");
 }
 
 function sinkLines(status: wire.Status, columns: number): string[] {
