@@ -48,7 +48,9 @@ static void change(const char *id, int command)
     union bpf_attr next = {.map_fd = fd, .next_key = (long)key};
     if (bpf(BPF_MAP_GET_NEXT_KEY, &next))
         die("no entry");
-    union bpf_attr element = {.map_fd = fd, .key = (long)key, .value = (long)value};
+    union bpf_attr element = {.map_fd = fd, .key = (long)key};
+    if (command == BPF_MAP_UPDATE_ELEM)
+        element.value = (long)value;
     if (bpf(command, &element))
         die("change");
 }
