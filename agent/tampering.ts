@@ -8,7 +8,7 @@ import type { LiveCapture } from "./capture/live.ts";
 import type { Config } from "./config/load.ts";
 import { yamlFilesAt } from "./content.ts";
 import { createTamper, type Sign, type TamperCheck, twice } from "./health/tamper.ts";
-import { growingFiles, keptFiles, keptInode } from "./health/tamper-files.ts";
+import { type GrowingFile, growingFiles, keptFiles, keptInode } from "./health/tamper-files.ts";
 import { clockBack, environment, ownCgroup, tracer, watchPauses } from "./health/tamper-process.ts";
 import { EventFlag, EventKind, type EventView } from "./model/event.ts";
 import { bpfEvent, targetEvent } from "./model/layout.ts";
@@ -90,10 +90,12 @@ export function createTampering(deps: TamperingDeps): Tampering {
 			name: "records on disk",
 			look: twice(
 				growingFiles(() => [
-					{ path: join(state, "audit.jsonl"), what: "the audit", mayBegin: false },
-					{ path: join(state, "responses.ledger"), what: "the ledger of responses", mayBegin: true },
-					...config.sinks.flatMap(({ file }) =>
-						file === undefined ? [] : [{ path: file, what: "the log", mayBegin: true }],
+					{ path: join(state, "audit.jsonl"), what: "the audit", changes: "grows" },
+					{ path: join(state, "responses.ledger"), what: "the ledger of responses", changes: "rewritten" },
+					...config.sinks.flatMap(({ file, keep }): GrowingFile[] =>
+						file === undefined
+							? []
+							: [{ path: file, what: "the log", changes: keep === 0 ? "rewritten" : "rotates" }],
 					),
 				]),
 			),

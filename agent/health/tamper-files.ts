@@ -11,6 +11,8 @@ import type { Sign, TamperCheck } from "./tamper.ts";
 /** Larger ones are not read: their size, times and inode have to do. */
 const mostRead = 8 * 1024 * 1024;
 const mostTold = 10;
+/** Files looked at in one turn of the event loop. */
+const manyAtOnce = 50;
 
 interface Baseline {
 	readonly identity: string;
@@ -65,9 +67,11 @@ export function keptFiles(options: KeptFilesOptions): TamperCheck["look"] {
 			return [];
 		}
 		const found: { path: string; what: string }[] = [];
-		for (const path of baselines.keys()) {
+		let looked = 0;
+		for (const path of [...baselines.keys()]) {
 			const what = await changed(path);
 			if (what !== "") found.push({ path, what });
+			if (++looked % manyAtOnce === 0) await new Promise((resolve) => setImmediate(resolve));
 		}
 		const stand = found.filter(({ path }) => suspects.has(path));
 		suspects = new Set(found.map(({ path }) => path));
@@ -114,8 +118,8 @@ async function hashOf(path: string, { size, mode, uid }: BigIntStats): Promise<s
 export interface GrowingFile {
 	readonly path: string;
 	readonly what: string;
-	/** It may be cut or replaced by another one, which begins anew (rotation); else it only grows. */
-	readonly mayBegin: boolean;
+	/** Only ever longer; rotated, so that what was in it lies beside it; written anew by the sensor itself. */
+	readonly changes: "grows" | "rotates" | "rewritten";
 }
 
 /** Files that the sensor appends to: gone, or shorter than they were. Not there yet is all right. */
@@ -127,18 +131,19 @@ export function growingFiles(files: () => readonly GrowingFile[]): TamperCheck["
 		const sign = (path: string, seen: string): void => {
 			signs.push({ key: `growing ${path}`, severity: "critical", seen, remedy });
 		};
-		for (const { path, what, mayBegin } of files()) {
+		for (const { path, what, changes } of files()) {
 			const stats = statOf(path);
 			const last = before.get(path);
-			if (stats === undefined) {
-				if (last !== undefined && !(mayBegin && hasOlder(path))) sign(path, `${what} ${path} is gone`);
-				continue;
-			}
-			if (last !== undefined && !mayBegin && stats.ino === last.inode && stats.size < last.size)
-				sign(path, `${what} ${path} was cut from ${last.size} to ${stats.size} bytes`);
-			else if (last !== undefined && stats.ino !== last.inode && !mayBegin)
+			const kept = changes === "rotates" && hasOlder(path);
+			if (last === undefined) {
+				if (stats) before.set(path, { inode: stats.ino, size: stats.size });
+			} else if (stats === undefined) {
+				if (!kept) sign(path, `${what} ${path} is gone`);
+			} else if (changes !== "rewritten" && stats.ino !== last.inode && !kept) {
 				sign(path, `${what} ${path} is another file now`);
-			else before.set(path, { inode: stats.ino, size: stats.size });
+			} else if (changes === "grows" && stats.size < last.size) {
+				sign(path, `${what} ${path} was cut from ${last.size} to ${stats.size} bytes`);
+			} else before.set(path, { inode: stats.ino, size: stats.size });
 		}
 		return signs;
 	};
@@ -147,7 +152,8 @@ export function growingFiles(files: () => readonly GrowingFile[]): TamperCheck["
 /** Rotated: beside it lies what it was, under its name with more behind it. */
 function hasOlder(path: string): boolean {
 	try {
-		return readdirSync(dirname(path)).some((name) => name.startsWith(basename(path)));
+		const own = basename(path);
+		return readdirSync(dirname(path)).some((name) => name !== own && name.startsWith(own));
 	} catch {
 		return false;
 	}

@@ -59,7 +59,13 @@ static void seize(pid_t pid, int milliseconds)
 {
     if (ptrace(PTRACE_SEIZE, pid, 0, 0))
         die("seize");
-    usleep(milliseconds * 1000);
+    // It stops for each signal until we let it go on.
+    for (int i = 0; i < milliseconds / 10; i++) {
+        int status;
+        if (waitpid(pid, &status, __WALL | WNOHANG) == pid && WIFSTOPPED(status))
+            ptrace(PTRACE_CONT, pid, 0, status >> 16 ? 0 : WSTOPSIG(status));
+        usleep(10000);
+    }
     // A thread has to stop before it can be let go; with our end it is let go, too.
     ptrace(PTRACE_INTERRUPT, pid, 0, 0);
     waitpid(pid, NULL, __WALL);

@@ -297,8 +297,8 @@ describe("files", () => {
 		const [audit, log] = [join(folder, "audit"), join(folder, "log")];
 		for (const path of [audit, log]) writeFileSync(path, "0123456789");
 		const look = growingFiles(() => [
-			{ path: audit, what: "the audit", mayBegin: false },
-			{ path: log, what: "the log", mayBegin: true },
+			{ path: audit, what: "the audit", changes: "grows" },
+			{ path: log, what: "the log", changes: "rotates" },
 		]);
 		const seen = async () => (await look()).map((each) => each.seen.replaceAll(`${folder}/`, ""));
 		return (async () => {
@@ -310,7 +310,14 @@ describe("files", () => {
 			renameSync(join(folder, "new"), audit);
 			renameSync(log, `${log}.1`);
 			expect(await seen()).toEqual(["the audit audit is another file now"]);
+			writeFileSync(log, "012");
+			expect(await seen()).toEqual(["the audit audit is another file now"]);
 			rmSync(`${log}.1`);
+			rmSync(log);
+			writeFileSync(join(folder, "new"), "0123456789012");
+			renameSync(join(folder, "new"), log);
+			expect((await seen())[1]).toBe("the log log is another file now");
+			rmSync(log);
 			rmSync(audit);
 			expect(await seen()).toEqual(["the audit audit is gone", "the log log is gone"]);
 		})();
