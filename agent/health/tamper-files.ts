@@ -124,7 +124,7 @@ export interface GrowingFile {
 
 /** Files that the sensor appends to: gone, or shorter than they were. Not there yet is all right. */
 export function growingFiles(files: () => readonly GrowingFile[]): TamperCheck["look"] {
-	const before = new Map<string, { readonly inode: bigint; readonly size: bigint }>();
+	const before = new Map<string, { readonly inode: string; readonly size: bigint }>();
 	const remedy = "find out who did it; what was in it is still with whoever the sensor reports to";
 	return () => {
 		const signs: Sign[] = [];
@@ -136,17 +136,22 @@ export function growingFiles(files: () => readonly GrowingFile[]): TamperCheck["
 			const last = before.get(path);
 			const kept = changes === "rotates" && hasOlder(path);
 			if (last === undefined) {
-				if (stats) before.set(path, { inode: stats.ino, size: stats.size });
+				if (stats) before.set(path, { inode: inodeOf(stats), size: stats.size });
 			} else if (stats === undefined) {
 				if (!kept) sign(path, `${what} ${path} is gone`);
-			} else if (changes !== "rewritten" && stats.ino !== last.inode && !kept) {
+			} else if (changes !== "rewritten" && inodeOf(stats) !== last.inode && !kept) {
 				sign(path, `${what} ${path} is another file now`);
 			} else if (changes === "grows" && stats.size < last.size) {
 				sign(path, `${what} ${path} was cut from ${last.size} to ${stats.size} bytes`);
-			} else before.set(path, { inode: stats.ino, size: stats.size });
+			} else before.set(path, { inode: inodeOf(stats), size: stats.size });
 		}
 		return signs;
 	};
+}
+
+/** The number alone is given out again at once. */
+function inodeOf({ dev, ino, birthtimeNs }: BigIntStats): string {
+	return `${dev} ${ino} ${birthtimeNs}`;
 }
 
 /** Rotated: beside it lies what it was, under its name with more behind it. */
@@ -161,16 +166,16 @@ function hasOlder(path: string): boolean {
 
 /** A socket or pid file: gone, or another one. */
 export function keptInode(path: string, what: string, remedy: string): TamperCheck["look"] {
-	const inodeOf = (): bigint | undefined => {
+	const look = (): string | undefined => {
 		try {
-			return lstatSync(path, { bigint: true }).ino;
+			return inodeOf(lstatSync(path, { bigint: true }));
 		} catch {
 			return undefined;
 		}
 	};
-	let first: bigint | undefined;
+	let first: string | undefined;
 	return () => {
-		const now = inodeOf();
+		const now = look();
 		first ??= now;
 		if (first === undefined || now === first) return [];
 		const seen = `${what} ${path} ${now === undefined ? "was removed" : "is another one now"}`;
