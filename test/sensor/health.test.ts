@@ -167,7 +167,7 @@ describe("a sensor that somebody tampers with", () => {
 		await tells(one, /took hold of the sensor as a debugger does/);
 		await tells(one, /process \d+ \(tamper\) has hold of the sensor/);
 		execFileSync("/bin/kill", ["-STOP", String(child.pid)]);
-		await new Promise((resolve) => setTimeout(resolve, 5500));
+		await new Promise((resolve) => setTimeout(resolve, 4800));
 		execFileSync("/bin/kill", ["-CONT", String(child.pid)]);
 		await tells(one, /sent the sensor SIGSTOP/);
 		await tells(one, /stood still for \d+ s/);
