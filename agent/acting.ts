@@ -58,6 +58,8 @@ export interface Acting {
 	/** The agent tells it by itself; `alertId` is "" when it is counted with an alert that was told before. */
 	judged(finding: Finding, alertId: string, event: EventView): void;
 	problems(): string[];
+	/** What of the refusals in the kernel is not as it was left there, in words. */
+	refusalDamages(): string[];
 	/** Undoes what is in force when asked to; else it stays until its time. */
 	close(release: boolean): Promise<wire.Action[]>;
 }
@@ -210,6 +212,7 @@ export function createActing(deps: ActingDeps): Acting {
 				? []
 				: [`the kernel does not refuse what the policy says: ${refusing.problem}`]),
 		],
+		refusalDamages: () => refuser.damages((id) => enrichment.cgroups.lookup(id, 0) !== undefined),
 		async close(release) {
 			refusing.close();
 			const undone = release ? await responder.release("shutdown") : [];

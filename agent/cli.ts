@@ -85,8 +85,9 @@ withSocket(program.command("watch"))
 	.action(async (flags) => (await import("./commands/inspect.ts")).watch(flags));
 
 withSocket(program.command("status"))
-	.description("health, loss and lag of a running sensor")
-	.action(async (flags) => (await import("./commands/inspect.ts")).status(flags));
+	.description("health, loss and lag of a running sensor, and what it has in force")
+	.addHelpText("after", "\nExit status: 0 all is well; 1 something is wrong; 2 no sensor answers.")
+	.action(async (flags) => end(await (await import("./commands/inspect.ts")).status(flags)));
 
 withSocket(program.command("alerts"))
 	.description("the newest alerts, actions and losses that a running sensor knows")

@@ -5,6 +5,7 @@ import { hostname, release } from "node:os";
 import { join } from "node:path";
 import type { Logger } from "pino";
 import { createActing } from "./acting.ts";
+import { startableCanary } from "./canary.ts";
 import { addon } from "./capture/addon.ts";
 import { LiveCapture } from "./capture/live.ts";
 import type { Config } from "./config/load.ts";
@@ -20,9 +21,12 @@ import { type Content, createDetection } from "./detection.ts";
 import { createDocker } from "./docker.ts";
 import { createEnrichment, type Enrichment } from "./enrichment.ts";
 import { CommandError } from "./failure.ts";
+import { tamperRule, tamperWords } from "./health/tamper.ts";
+import { createWatchdog } from "./health/watchdog.ts";
 import { readOrMake } from "./host-id.ts";
 import { watchLoss } from "./loss.ts";
-import type { EventName } from "./model/event.ts";
+import { canaryRule } from "./model/canary.ts";
+import { type EventName, eventNames } from "./model/event.ts";
 import { everything, type Interest, noInterest, ownNeeds, sumOfInterests } from "./model/interest.ts";
 import type * as wire from "./model/picket.v1.ts";
 import type { Problem } from "./model/verdict.ts";
@@ -34,10 +38,13 @@ import { createModeSwitch, type ModeSwitch } from "./remote/mode.ts";
 import { createAlertLimit } from "./report/alert-limit.ts";
 import { createFolder, type Folder } from "./report/dedup.ts";
 import { createSequencer, type RecordBody } from "./report/record.ts";
+import { showText } from "./report/shown.ts";
 import { createOutput, type Output } from "./report/sinks.ts";
 import { nanosecondsSinceBoot, type WireContext } from "./report/wire.ts";
 import type { HostResponder } from "./respond/responder.ts";
+import { selfAlert } from "./self-alert.ts";
 import { createStatusBoard, type StatusBoard } from "./status.ts";
+import { createTampering } from "./tampering.ts";
 
 export interface SensorOptions {
 	readonly config: Config;
@@ -83,6 +90,10 @@ export interface Sensor {
 	policy(): LoadedPolicy;
 	/** The id of a process named as pid and start time outside. */
 	startOf(pid: number, time: string): number | undefined;
+	/** Resolves when the first canary is back; "" or, after this time at most, what is missing. */
+	seesItself(timeoutMs: number): Promise<string>;
+	/** What stands against telling a watchdog that all is well; "" for nothing. */
+	unwell(): string;
 	/** Detaches, undoes what is in force when asked to, hands over what is queued. */
 	close(release: boolean): Promise<wire.Action[]>;
 }
@@ -91,6 +102,8 @@ export function readBootId(): string {
 	return readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim();
 }
 
+/** Canaries in a row that are told as an alert. */
+const mostMissed = 2;
 const podmanSocket = "/run/podman/podman.sock";
 /** Who connects to the engine may be the one behind a `docker exec`. */
 const clientsOfEngine: Interest = {
@@ -98,6 +111,9 @@ const clientsOfEngine: Interest = {
 	kinds: new Set(["connect"]),
 	connects: { ip: "none", unix: true },
 };
+
+/** Seldom calls that can be aimed at the sensor itself. */
+const aimedAtUs: Interest = { ...noInterest, kinds: new Set(["bpf", "ptrace"]) };
 
 /** Starts to capture. Throws CaptureError or CommandError with what is wrong and what to do. */
 export function startSensor(options: SensorOptions): Sensor {
@@ -171,6 +187,7 @@ export function startSensor(options: SensorOptions): Sensor {
 	const interestWith = (content: Content): Interest => {
 		const asked = sumOfInterests([
 			ownNeeds,
+			...(config.health.tamper_seconds > 0 ? [aimedAtUs] : []),
 			content.interest,
 			...(docker ? [clientsOfEngine] : []),
 			// Who fronts most of the connections to this host must not be blocked.
@@ -229,6 +246,61 @@ export function startSensor(options: SensorOptions): Sensor {
 	const { responder } = acting;
 	let closing: Promise<wire.Action[]> | undefined;
 
+	const canary =
+		recorder === undefined
+			? startableCanary({
+					config,
+					capture,
+					shown: options.eventKinds.size === eventNames.length,
+					simulated: options.simulateLoss > 0,
+					onMissed(inARow, problem) {
+						logger.error(`canary: ${problem}`);
+						if (inARow !== mostMissed) return;
+						limiter.emit(
+							selfAlert({
+								rule: canaryRule,
+								severity: "critical",
+								summary: `the sensor does not see what it executes itself: ${problem}`,
+								description:
+									"Programs of its own did not come back through kernel and rules, so that others may go unseen " +
+									"as well. Look at `picket status`, restart the sensor, and find out who has changed it.",
+								key: "missed",
+							}),
+						);
+					},
+					onBack: () => logger.info("canary: it comes back again"),
+					clock,
+				})
+			: undefined;
+	const tampering =
+		recorder === undefined
+			? createTampering({
+					config,
+					capture,
+					refusalDamages: acting.refusalDamages,
+					contentFiles: () => reloader?.watched() ?? [],
+					contentGeneration: () => {
+						const { rules, policy: inForce } = detection.current();
+						return `${rules.contentHash} ${inForce.hash} ${reloader?.last()?.time ?? ""}`;
+					},
+					cgroupMount: enrichment.cgroupMount ?? "",
+					processName(pid) {
+						const process = enrichment.tree.get(pid);
+						return `${showText(process?.exe || process?.comm || "a process")} (pid ${pid})`;
+					},
+					alert: (sign) =>
+						limiter.emit(
+							selfAlert({
+								rule: tamperRule,
+								severity: sign.severity,
+								...tamperWords(sign),
+								key: sign.key,
+							}),
+						),
+					logger,
+				})
+			: undefined;
+
 	const pipeline = new Pipeline({
 		tree: enrichment.tree,
 		cgroups: enrichment.cgroups,
@@ -236,7 +308,11 @@ export function startSensor(options: SensorOptions): Sensor {
 		detectors: detection.detectors,
 		responses: detection.responses,
 		responder,
-		saw: acting.saw,
+		saw(event) {
+			acting.saw(event);
+			tampering?.saw(event);
+		},
+		...(canary && { canary: canary.stage }),
 		judged: acting.judged,
 		emit,
 		folder,
@@ -301,6 +377,8 @@ export function startSensor(options: SensorOptions): Sensor {
 		reload: () => reloader?.last(),
 		responseProblems: () => [...modeSwitch.problems(), ...acting.problems()],
 		refuser: acting.refuser,
+		selfProblems: () => [...(canary?.problems() ?? []), ...(tampering?.problems() ?? [])],
+		canary: () => canary?.status(),
 		contentProblems: () => [
 			...(reloader?.problems() ?? []),
 			...demotion.problems(),
@@ -342,8 +420,26 @@ export function startSensor(options: SensorOptions): Sensor {
 		clock,
 	});
 
+	const { status_seconds } = config.health;
+	const statusTimer =
+		recorder === undefined && status_seconds > 0
+			? setInterval(() => output.emit({ status: board.status() }), status_seconds * 1000).unref()
+			: undefined;
+	const unwell = createWatchdog({
+		pending: () => capture.pending(),
+		judged: () => pipeline.delivered.reduce((sum, count) => sum + count, 0),
+		rules: () => detection.current().rules.rules.filter(({ enabled }) => enabled).length,
+		wantsRules: options.rules.rules.some(({ enabled }) => enabled),
+		canary,
+	});
+	canary?.start();
+	tampering?.start();
+
 	const close = async (release: boolean): Promise<wire.Action[]> => {
 		takeover?.close(true);
+		clearInterval(statusTimer);
+		canary?.close();
+		tampering?.close();
 		demotion.close();
 		capture.stop();
 		loss.close();
@@ -399,6 +495,8 @@ export function startSensor(options: SensorOptions): Sensor {
 			// What is given out has the precision of a double; the tree knows the exact one.
 			return known && start !== undefined && Math.abs(known.start - start) < 1e6 ? known.start : start;
 		},
+		seesItself: async (timeoutMs) => (await canary?.first(timeoutMs)) ?? "",
+		unwell,
 		close(release) {
 			closing ??= close(release);
 			return closing;

@@ -30,6 +30,10 @@ export interface BoardParts {
 	responseProblems(): readonly string[];
 	/** What is wrong on disk and therefore not in force, and which rules are not evaluated for now. */
 	contentProblems(): readonly string[];
+	/** What the sensor's watch over itself has found. */
+	selfProblems(): readonly string[];
+	/** Of the newest execution of its own; undefined before the first, or without any. */
+	canary(): wire.Canary | undefined;
 	readonly capture: LiveCapture;
 	readonly pipeline: Pipeline;
 	readonly output: Output;
@@ -106,7 +110,11 @@ export function createStatusBoard(parts: BoardParts): StatusBoard {
 	const capabilities = () => [...capture.capabilities(), ...hostCapabilities(parts.docker, parts.refuser)];
 
 	const problems = (): string[] => {
-		const found: string[] = [...parts.contentProblems(), ...parts.responseProblems()];
+		const found: string[] = [
+			...parts.selfProblems(),
+			...parts.contentProblems(),
+			...parts.responseProblems(),
+		];
 		for (const capability of capture.capabilities()) {
 			if (!capability.available) found.push(`not captured: ${capability.lost}; needed: ${capability.remedy}`);
 		}
@@ -145,6 +153,11 @@ export function createStatusBoard(parts: BoardParts): StatusBoard {
 		return reload ? { reload } : {};
 	};
 
+	const canary = (): Pick<wire.Status, "canary"> => {
+		const found = parts.canary();
+		return found ? { canary: found } : {};
+	};
+
 	return {
 		capabilities,
 		close: () => clearInterval(timer),
@@ -181,6 +194,9 @@ export function createStatusBoard(parts: BoardParts): StatusBoard {
 			actions: String(pipeline.actions),
 			problems: problems(),
 			eventRate: rate(),
+			lagMs: capture.lagMs(),
+			contentHashes: { rules: parts.content().rules.contentHash, policy: parts.content().policy.hash },
+			...canary(),
 			...reloaded(),
 			delivered: parts.delivered?.states() ?? [],
 			captureOnly: parts.delivered?.captureOnly() ?? "",

@@ -34,6 +34,9 @@ import { version } from "../version.ts";
 import { type Reloading, startReloading } from "./reloading.ts";
 import { controlHandlers } from "./requests.ts";
 
+/** How long the first execution of our own may take to be seen, ms. */
+const firstCanaryMs = 10_000;
+
 const activityKinds: ReadonlySet<EventName> = new Set(["exec", "connect"]);
 
 export interface Prepared {
@@ -283,7 +286,20 @@ async function runSensor(
 				onHangup: () => stop.resolve("undo"),
 			});
 		releaseMemory(addon().trimMemory);
-		service.ready("watching");
+		// Told ready without it in the end: what is missing is in the status, and no reason to be started over and over.
+		const missing = await Promise.race([sensor.seesItself(firstCanaryMs), stop.promise.then(() => "")]);
+		if (missing !== "") logger.warn(`canary: ${missing}`);
+		service.ready(missing === "" ? "watching" : `watching; canary: ${missing}`);
+		let withheld = "";
+		service.watch(() => {
+			const reason = sensor.unwell();
+			if (reason !== withheld) {
+				if (reason !== "") logger.error(`the watchdog is not fed: ${reason}`);
+				service.status(reason === "" ? "watching" : `not well: ${reason}`);
+			}
+			withheld = reason;
+			return reason === "";
+		});
 		if (!live) logger.info(`watching; ${prepared.rules.rules.length} rules loaded, mode ${config.mode}`);
 		const status = setInterval(() => live?.status(sensor.board.status()), 1000);
 		live?.status(sensor.board.status());
@@ -297,6 +313,7 @@ async function runSensor(
 		service.stopping();
 	} finally {
 		reloading?.close();
+		service.close();
 		const last = sensor.board.status();
 		live?.status(last);
 		const undone = await sensor.close(ending === "undo");
@@ -324,9 +341,23 @@ function localSink(
 			clock: Date.now,
 			logger,
 			report: sensor.output.gap,
-			format: json ? recordLine : (record) => recordText(record, { colour }),
+			format: withoutStatus(json ? recordLine : (record) => recordText(record, { colour })),
 		},
 	);
+}
+
+/** Of the status records only those that tell of a reload: the others come every minute and are for sinks that ask. */
+function withoutStatus(
+	format: (record: wire.OutputRecord) => string,
+): (record: wire.OutputRecord) => string | undefined {
+	let told: string | undefined;
+	return (record) => {
+		if (record.status === undefined) return format(record);
+		const { time } = record.status.reload ?? {};
+		if (time === undefined || time === told) return undefined;
+		told = time;
+		return format(record);
+	};
 }
 
 function liveSink(live: LiveView): Sink {
