@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "confine.h"
 #include "kernel.h"
 #include "process.h"
 #include "raise.h"
@@ -410,11 +411,39 @@ void js_trim_memory(const Napi::CallbackInfo &)
     malloc_trim(0);
 }
 
+Napi::Value js_drop_bounding_set(const Napi::CallbackInfo &info)
+{
+    return Napi::Boolean::New(info.Env(), drop_bounding_set() == 0);
+}
+
+Napi::Array texts(Napi::Env env, const std::vector<std::string> &from)
+{
+    Napi::Array out = Napi::Array::New(env);
+    for (const std::string &text : from)
+        out.Set(out.Length(), text);
+    return out;
+}
+
+Napi::Value js_confine(const Napi::CallbackInfo &info)
+{
+    if (is_root()) {
+        raise_system(info.Env(), -EPERM, "the process is root's still");
+        return info.Env().Undefined();
+    }
+    const Confinement confinement = confine();
+    Napi::Object out = Napi::Object::New(info.Env());
+    out.Set("holds", texts(info.Env(), confinement.holds));
+    out.Set("problems", texts(info.Env(), confinement.problems));
+    return out;
+}
+
 Napi::Object initialise(Napi::Env env, Napi::Object exports)
 {
     exports.Set("Sensor", Sensor::define(env));
     exports.Set("Refuser", define_refuser(env));
     exports.Set("describeLayout", Napi::Function::New(env, describe));
+    exports.Set("dropBoundingSet", Napi::Function::New(env, js_drop_bounding_set));
+    exports.Set("confine", Napi::Function::New(env, js_confine));
     exports.Set("pidfdOpen", Napi::Function::New(env, js_pidfd_open));
     exports.Set("pidfdSignal", Napi::Function::New(env, js_pidfd_signal));
     exports.Set("pidfdExited", Napi::Function::New(env, js_pidfd_exited));

@@ -132,3 +132,10 @@ export function notify(socket: string, text: string): boolean;
 export function trimMemory(): void;
 /** CLOCK_BOOTTIME and CLOCK_REALTIME read together, ms. */
 export function clocks(): { bootMs: number; realMs: number };
+/** Of the calling thread, while it has the right to; false when it has not. */
+export function dropBoundingSet(): boolean;
+/**
+ * Gives up for good what a network client does not need, for all threads (native/confine.cc). Afterwards what holds and
+ * what could not be had, in words. Throws, and changes nothing, while a thread of the process has root's user or group.
+ */
+export function confine(): { holds: string[]; problems: string[] };

@@ -24,6 +24,8 @@ interface Addon {
 	notify: typeof native.notify;
 	clocks: typeof native.clocks;
 	trimMemory: typeof native.trimMemory;
+	dropBoundingSet: typeof native.dropBoundingSet;
+	confine: typeof native.confine;
 	describeLayout: typeof native.describeLayout;
 }
 

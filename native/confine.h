@@ -1,0 +1,28 @@
+// What a process that reads bytes of strangers gives up for good. For the uplink, once its code is
+// loaded and before it hears anything.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace picket
+{
+
+struct Confinement {
+    // What holds now, in words.
+    std::vector<std::string> holds;
+    // What could not be had, and why.
+    std::vector<std::string> problems;
+};
+
+// Empties the bounding set of the calling thread; later it would have no right to. Returns a
+// negative errno on failure.
+int drop_bounding_set();
+
+// Whether a thread of this process has a user or group id that is root's.
+bool is_root();
+
+// For the whole process, all of its threads. There is no way back.
+Confinement confine();
+
+} // namespace picket
