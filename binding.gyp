@@ -41,6 +41,13 @@
       # ours (native/library.cc).
       "ldflags": ["-Wl,-Bsymbolic", "-Wl,--exclude-libs,ALL", "-Wl,--wrap=stderr"],
       "libraries": ["-l:libbpf.a", "-lelf", "-lz"]
+    },
+    {
+      "target_name": "picket-launch",
+      "type": "executable",
+      "sources": ["native/launch.cc", "native/confine.cc"],
+      "cflags_cc!": ["-std=gnu++17", "-std=gnu++20"],
+      "cflags_cc": ["-std=c++20", "-Wall", "-Wextra"]
     }
   ]
 }

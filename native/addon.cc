@@ -413,7 +413,7 @@ void js_trim_memory(const Napi::CallbackInfo &)
 
 Napi::Value js_drop_bounding_set(const Napi::CallbackInfo &info)
 {
-    return Napi::Boolean::New(info.Env(), drop_bounding_set() == 0);
+    return Napi::Boolean::New(info.Env(), drop_bounding_set(false) == 0);
 }
 
 Napi::Array texts(Napi::Env env, const std::vector<std::string> &from)

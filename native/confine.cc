@@ -379,11 +379,14 @@ bool nobody_is_root()
 
 } // namespace
 
-int drop_bounding_set()
+int drop_bounding_set(bool keep_identity)
 {
-    for (unsigned long capability = 0; prctl(PR_CAPBSET_READ, capability) >= 0; capability++)
-        if (prctl(PR_CAPBSET_DROP, capability))
+    for (unsigned long capability = 0; prctl(PR_CAPBSET_READ, capability) >= 0; capability++) {
+        const bool kept =
+            capability == CAP_SETUID || capability == CAP_SETGID || capability == CAP_SETPCAP;
+        if (!(kept && keep_identity) && prctl(PR_CAPBSET_DROP, capability))
             return -errno;
+    }
     return 0;
 }
 
@@ -431,6 +434,7 @@ Confinement confine()
     must(all_threads("CapEff", zero) && all_threads("CapPrm", zero) &&
              all_threads("CapInh", zero) && all_threads("CapAmb", zero),
          "no capability");
+    // Node's helper threads keep three capabilities in theirs, which only an execution could use.
     must(status_line(std::to_string(getpid()), "CapBnd") == zero, "empty bounding set");
     return out;
 }

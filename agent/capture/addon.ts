@@ -10,6 +10,9 @@ const folder = new URL("../../build/Release/", import.meta.url).pathname;
 /** Path of the compiled BPF object. */
 export const objectPath = `${folder}picket.bpf.o`;
 
+/** Path of the program that starts the uplink. */
+export const launcherPath = `${folder}picket-launch`;
+
 /** Path of the one that refuses. */
 export const refuseObjectPath = `${folder}refuse.bpf.o`;
 

@@ -115,8 +115,10 @@ export type ToUplink =
 
 /** From the uplink to the core, which believes none of it: every field is checked, every size bounded. */
 export type FromUplink =
-	/** What holds it, in words. */
-	| { readonly type: "ready"; readonly confinement: readonly string[] }
+	/** What holds it, and what could not be had of it, in words. */
+	| { readonly type: "ready"; readonly confinement: readonly string[]; readonly problems: readonly string[] }
+	/** The answer to each status: it still turns. */
+	| { readonly type: "alive" }
 	/** Wants so many records after this position, now or once there are some. */
 	| {
 			readonly type: "more";

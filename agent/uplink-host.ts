@@ -1,0 +1,333 @@
+// The core's side of the uplink: starts the process, feeds it from the spool, takes its requests, and starts another one
+// when it ends. It hears strangers, so nothing that it says is believed: whatever does not fit ends it.
+import { type ChildProcess, spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import type { Duplex } from "node:stream";
+import type { Logger } from "pino";
+import { launcherPath } from "./capture/addon.ts";
+import type { FromUplink, OutletConfig, SpoolReader, ToUplink } from "./model/delivery.ts";
+import type * as wire from "./model/picket.v1.ts";
+import { neutralise } from "./report/shown.ts";
+import { createFeed, type Feed } from "./uplink/feed.ts";
+import { checkFromUplink, createBudget, fromUplinkLimit } from "./uplink/frame-check.ts";
+import { createFrameReader, encodeFrame } from "./uplink/frames.ts";
+
+export interface UplinkOptions {
+	/** Who it runs as; undefined when we are not root and it stays who we are. */
+	readonly identity: Identity | undefined;
+	/** Of what it is to do; asked at each start and every few seconds. */
+	readonly outlets: () => readonly { readonly config: OutletConfig; readonly reader: SpoolReader }[];
+	/** Address for /metrics and /healthz; "" for none. */
+	readonly metrics: string;
+	readonly hello: () => wire.Hello;
+	readonly status: () => wire.Status;
+	readonly policyHash: () => string;
+	/** `name` of the console; its results go through `result`. */
+	readonly onCommand: (name: string, command: wire.Command) => void;
+	/** A new uplink is ready for results. */
+	readonly onReady: () => void;
+	readonly logger: Logger;
+	readonly times?: Partial<UplinkTimes>;
+	/** 0 to below 1, for the pause before it is started again. */
+	readonly random?: () => number;
+	/** What to start instead, for tests: a file for Node. */
+	readonly entry?: string;
+}
+
+export interface Identity {
+	readonly user: string;
+	readonly uid: number;
+	readonly gid: number;
+}
+
+/** All in ms. */
+export interface UplinkTimes {
+	/** Between two accounts of ourselves. */
+	readonly tick: number;
+	/** From its start until it is ready; then without a sign of life. */
+	readonly silence: number;
+	/** Pauses before another is started are random, up to a limit that doubles from the first to the last of these. */
+	readonly firstRetry: number;
+	readonly lastRetry: number;
+	/** One that ran so long was all right. */
+	readonly steady: number;
+	/** What `close` waits for acknowledgements, and then for its end. */
+	readonly drain: number;
+	readonly end: number;
+}
+
+const defaultTimes: UplinkTimes = {
+	tick: 5000,
+	silence: 30_000,
+	firstRetry: 500,
+	lastRetry: 60_000,
+	steady: 60_000,
+	drain: 2000,
+	end: 2500,
+};
+
+export interface UplinkHost {
+	/** What outlets, hello or certificates are may have changed. */
+	changed(): void;
+	/** False when it cannot be told now; keep it until `onReady`. */
+	result(name: string, result: wire.CommandResult): boolean;
+	sinks(): wire.SinkStatus[];
+	status(): wire.Uplink;
+	/** Resolves when it is gone, after some seconds at the latest. */
+	close(): Promise<void>;
+}
+
+/** Unsent bytes in the pipe beyond which nothing is put there that can wait. */
+const roomy = 1024 * 1024;
+const entryFile = new URL("./uplink/main.mjs", import.meta.url).pathname;
+// Small, like the sensor's own (agent/main.mjs); the heap's bound ends a leak before the host feels it.
+const nodeOptions = ["--v8-pool-size=1", "--max-semi-space-size=1", "--max-old-space-size=192"];
+/** Above what the uplink itself lets pass. */
+const budgets = { frames: [20_000, 5000], commands: [1000, 100], logs: [100, 5] } as const;
+
+interface Child {
+	readonly process: ChildProcess;
+	readonly pipe: Duplex;
+	readonly startedAt: number;
+	ready: boolean;
+	heardAt: number;
+	/** Of the configuration it has. */
+	configured: string;
+	/** Why we ended it. */
+	blame: string;
+}
+
+export function createUplink(options: UplinkOptions): UplinkHost {
+	const { logger } = options;
+	const times = { ...defaultTimes, ...options.times };
+	const random = options.random ?? Math.random;
+	const now = () => performance.now();
+	const feeds = new Map<number, Feed>();
+	const names = new Map<number, string>();
+	let child: Child | undefined;
+	let restarts = 0;
+	let failures = 0;
+	let confinement: readonly string[] = [];
+	let problem = "";
+	let closing = false;
+	let retry: NodeJS.Timeout | undefined;
+
+	const send = (message: ToUplink): void => {
+		if (child?.pipe.writable !== true) return;
+		for (const piece of encodeFrame(message)) child.pipe.write(piece);
+	};
+	const room = () => child?.ready === true && child.pipe.writableLength < roomy;
+	const log = (level: "info" | "warn" | "error", message: string): void => logger[level](message);
+
+	const configure = (): void => {
+		if (child?.ready !== true) return;
+		const outlets = options.outlets();
+		for (const { config, reader } of outlets) {
+			if (feeds.has(config.id)) continue;
+			feeds.set(config.id, createFeed({ config, reader, send, room, log }));
+			names.set(config.id, config.name);
+		}
+		for (const id of feeds.keys()) if (!outlets.some(({ config }) => config.id === id)) feeds.delete(id);
+		const configs = outlets.map(({ config }) => config);
+		const hello = options.hello();
+		const words = JSON.stringify([configs, hello]);
+		if (words === child.configured) return;
+		child.configured = words;
+		send({ type: "configure", outlets: configs, hello, metrics: options.metrics });
+	};
+	const tick = () => {
+		if (child === undefined) return;
+		if (now() - child.heardAt > times.silence)
+			return blame(child, `it gave no sign of life for ${times.silence / 1000} s`);
+		configure();
+		if (room()) send({ type: "status", status: options.status(), policyHash: options.policyHash() });
+	};
+
+	/** Ends it for good; what becomes of its records is known: they are in the spool. */
+	const blame = (guilty: Child, reason: string): void => {
+		if (guilty.blame !== "") return;
+		guilty.blame = reason;
+		guilty.process.kill("SIGKILL");
+	};
+	/** Undefined when all is well. */
+	const hear = (from: Child, message: FromUplink): string | undefined => {
+		if (!from.ready && message.type !== "ready" && message.type !== "log")
+			return `${message.type} before ready`;
+		switch (message.type) {
+			case "ready":
+				if (from.ready) return "ready a second time";
+				from.ready = true;
+				confinement = message.confinement.map(shown);
+				problem = message.problems.map(shown).join("; ");
+				if (problem !== "") logger.warn(`the uplink runs with less protection than it should: ${problem}`);
+				tick();
+				options.onReady();
+				return undefined;
+			case "alive":
+				return undefined;
+			case "log":
+				if (mayLog()) logger[message.level]({ uplink: from.process.pid }, shown(message.message));
+				return undefined;
+		}
+		const feed = feeds.get(message.outlet);
+		// One that was taken out of the configuration may have something on its way still.
+		if (feed === undefined)
+			return names.has(message.outlet) ? undefined : `there is no outlet ${message.outlet}`;
+		switch (message.type) {
+			case "more":
+				return feed.more(message);
+			case "acknowledged":
+				return feed.acknowledged(message.position);
+			case "quarantine":
+				return feed.quarantine(message.position, shown(message.reason));
+			case "state":
+				feed.state({
+					...message.state,
+					address: shown(message.state.address),
+					problem: shown(message.state.problem),
+				});
+				return undefined;
+			case "command":
+				if (!mayCommand()) return "more commands than it lets pass itself";
+				options.onCommand(names.get(message.outlet) ?? "", message.command);
+				return undefined;
+		}
+	};
+	let mayFrame = createBudget(...budgets.frames, now);
+	let mayCommand = createBudget(...budgets.commands, now);
+	let mayLog = createBudget(...budgets.logs, now);
+
+	const start = (): void => {
+		retry = undefined;
+		mayFrame = createBudget(...budgets.frames, now);
+		mayCommand = createBudget(...budgets.commands, now);
+		mayLog = createBudget(...budgets.logs, now);
+		const { uid, gid } = options.identity ?? {};
+		const started = spawn(
+			launcherPath,
+			[process.execPath, ...nodeOptions, options.entry ?? entryFile, JSON.stringify({ uid, gid })],
+			{
+				stdio: ["ignore", "ignore", "pipe", "pipe"],
+				cwd: "/",
+				env: passed(["NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "SSL_CERT_DIR"]),
+			},
+		);
+		const pipe = started.stdio[3] as Duplex;
+		const mine: Child = {
+			process: started,
+			pipe,
+			startedAt: now(),
+			ready: false,
+			heardAt: now(),
+			configured: "",
+			blame: "",
+		};
+		child = mine;
+		const reader = createFrameReader({
+			limit: fromUplinkLimit,
+			frame(type, head, payload) {
+				if (child !== mine || mine.blame !== "") return;
+				mine.heardAt = now();
+				if (!mayFrame()) return blame(mine, "it sends more than it could have to say");
+				const message = checkFromUplink(type, head, payload);
+				const trouble = typeof message === "string" ? message : hear(mine, message);
+				if (trouble !== undefined) blame(mine, `it sent ${shown(trouble)}`);
+			},
+			broken: (reason) => blame(mine, `it sent ${shown(reason)}`),
+		});
+		pipe.on("data", (chunk: Buffer) => reader.push(chunk));
+		pipe.on("error", () => {});
+		const words = lastWords(started);
+		started.on("error", (error) => {
+			mine.blame ||= error.message;
+			if (started.pid === undefined) ended(mine, "could not be started", words());
+		});
+		started.on("exit", (code, signal) => ended(mine, signal ?? `status ${code}`, words()));
+	};
+	const ended = (gone: Child, how: string, words: string): void => {
+		if (child !== gone) return;
+		child = undefined;
+		gone.pipe.destroy();
+		for (const feed of feeds.values()) feed.reset("the uplink is being started again");
+		if (closing) return;
+		if (now() - gone.startedAt > times.steady) failures = 0;
+		const pause = random() * Math.min(times.lastRetry, times.firstRetry * 2 ** Math.min(failures++, 20));
+		restarts++;
+		const why = gone.blame === "" ? how : gone.blame;
+		problem = `ended (${[why, words].filter((each) => each !== "").join(": ")})`;
+		logger.error(
+			{ audit: "uplink", blamed: gone.blame !== "" },
+			`the uplink ${problem}; another is started in ${Math.round(pause)} ms, records wait in the spool`,
+		);
+		retry = setTimeout(start, pause);
+	};
+
+	start();
+	const timer = setInterval(tick, times.tick).unref();
+	return {
+		changed: configure,
+		result(name, result) {
+			const outlet = [...feeds.keys()].find((id) => names.get(id) === name);
+			if (outlet === undefined || child?.ready !== true) return false;
+			send({ type: "result", outlet, result });
+			return true;
+		},
+		sinks: () => [...feeds.values()].map((feed) => feed.status()),
+		status: () => ({
+			pid: child?.process.pid ?? 0,
+			user: options.identity?.user ?? "",
+			residentBytes: String(residentBytes(child?.process.pid)),
+			restarts,
+			confinement: [...confinement],
+			problem,
+		}),
+		async close() {
+			closing = true;
+			clearTimeout(retry);
+			clearInterval(timer);
+			const last = child;
+			if (last === undefined) return;
+			const pending = () => [...feeds.values()].reduce((sum, feed) => sum + feed.pending, 0);
+			for (const until = now() + times.drain; child === last && pending() > 0 && now() < until; )
+				await new Promise((resolve) => setTimeout(resolve, 20));
+			if (child !== last) return;
+			const gone = new Promise((resolve) => last.process.once("exit", resolve));
+			const late = setTimeout(() => last.process.kill("SIGKILL"), times.end);
+			send({ type: "stop" });
+			await gone;
+			clearTimeout(late);
+		},
+	};
+}
+
+/** What it said on stderr: the end of it, with anything strange in it made visible. */
+function lastWords({ stderr }: ChildProcess): () => string {
+	let text = "";
+	stderr?.setEncoding("utf8").on("data", (more: string) => {
+		text = (text + more).slice(-4000);
+	});
+	// Node ends an uncaught error's trace with its own version.
+	const telling = () => text.split("\n").find((line) => /error/i.test(line)) ?? text.trim();
+	return () => shown(telling()).slice(0, 300);
+}
+
+function shown(text: string): string {
+	return neutralise(text).slice(0, 2000);
+}
+
+function passed(names: readonly string[]): Record<string, string> {
+	return Object.fromEntries(
+		names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
+	);
+}
+
+/** 0 when it is gone. */
+function residentBytes(pid: number | undefined): number {
+	if (pid === undefined) return 0;
+	try {
+		const status = readFileSync(`/proc/${pid}/status`, "latin1");
+		return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) * 1024;
+	} catch {
+		return 0;
+	}
+}

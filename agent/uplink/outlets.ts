@@ -1,0 +1,112 @@
+// In the uplink: what speaks with the outside, one for each destination of the configuration, and the HTTP server for
+// metrics. Made, changed and ended as the core's `configure` says.
+import { isDeepStrictEqual } from "node:util";
+import type { FromUplink, OutletConfig, OutletState, ToUplink } from "../model/delivery.ts";
+import type * as wire from "../model/picket.v1.ts";
+import { errorText } from "../report/errors.ts";
+import { commandTrouble, createBudget } from "./frame-check.ts";
+import { createFrameSource, type FrameSource } from "./source.ts";
+import { createStream, type Stream } from "./stream.ts";
+
+type Log = (level: "info" | "warn" | "error", message: string) => void;
+
+export interface Outlets {
+	configure(message: Extract<ToUplink, { type: "configure" }>): void;
+	records(outlet: number, records: Extract<ToUplink, { type: "records" }>["records"]): void;
+	ahead(message: Extract<ToUplink, { type: "ahead" }>): void;
+	result(outlet: number, result: wire.CommandResult): void;
+	status(message: Extract<ToUplink, { type: "status" }>): void;
+	/** Takes leave of all and lets go; never rejects. */
+	end(reason: "REASON_STOPPED" | "REASON_LOST"): Promise<void>;
+}
+
+interface Running {
+	readonly source: FrameSource;
+	config: OutletConfig;
+	readonly stream?: Stream;
+	readonly close: () => Promise<void>;
+}
+
+/** Below what the core bears, so that a console that floods harms nobody but itself. */
+const commands = { burst: 50, perSecond: 5 };
+
+export function createOutlets(send: (message: FromUplink) => void, log: Log): Outlets {
+	const running = new Map<number, Running>();
+	let hello: wire.Hello = {};
+	let status: wire.Status | undefined;
+
+	const onState = (outlet: number) => (state: OutletState) =>
+		send({
+			type: "state",
+			outlet,
+			state: { ...state, address: state.address.slice(0, 500), problem: state.problem.slice(0, 2000) },
+		});
+	const consoleOutlet = (
+		config: Extract<OutletConfig, { kind: "console" }>,
+		source: FrameSource,
+	): Running => {
+		const { id: outlet, name } = config;
+		const may = createBudget(commands.burst, commands.perSecond, () => performance.now());
+		let told = 0;
+		const onCommand = (command: wire.Command) => {
+			const trouble =
+				commandTrouble(command) ?? (may() ? undefined : "too many commands; send fewer a second");
+			if (trouble === undefined) return send({ type: "command", outlet, command });
+			if (told++ < 10) log("warn", `a command of console ${name} is refused: ${trouble}`);
+			const commandId = (command.id ?? "").slice(0, 200);
+			stream.result({ commandId, accepted: false, message: `refused: ${trouble}` });
+		};
+		const stream = createStream({
+			config,
+			source,
+			hello: () => hello,
+			status: () => status,
+			onCommand,
+			onState: onState(outlet),
+			log: (level, text) => log(level, `console ${name}: ${text}`),
+			clock: Date.now,
+		});
+		return { source, config, stream, close: () => stream.close() };
+	};
+	const open = (config: OutletConfig): void => {
+		const source = createFrameSource(config.id, send);
+		try {
+			if (config.kind === "syslog") throw new Error("syslog is not joined yet");
+			running.set(config.id, consoleOutlet(config, source));
+			source.start();
+		} catch (error) {
+			const problem = errorText(error);
+			log("error", `${config.kind} ${config.name} cannot be used: ${problem}`);
+			onState(config.id)({ connected: false, address: "", sent: 0, acknowledged: 0, problem });
+		}
+	};
+
+	return {
+		configure(message) {
+			hello = message.hello;
+			for (const [id, each] of running) {
+				const config = message.outlets.find((outlet) => outlet.id === id);
+				if (config !== undefined && isDeepStrictEqual(config, each.config)) continue;
+				if (config?.kind === "console" && each.stream !== undefined) {
+					each.config = config;
+					each.stream.reconfigure(config);
+					continue;
+				}
+				running.delete(id);
+				void each.close();
+			}
+			for (const config of message.outlets) if (!running.has(config.id)) open(config);
+		},
+		records: (outlet, records) => running.get(outlet)?.source.records(records),
+		ahead: ({ outlet, record }) => running.get(outlet)?.source.ahead(record),
+		result: (outlet, result) => running.get(outlet)?.stream?.result(result),
+		status(message) {
+			status = message.status;
+		},
+		async end(reason) {
+			const all = [...running.values()];
+			await Promise.allSettled(all.map((each) => each.stream?.farewell(reason)));
+			await Promise.allSettled(all.map((each) => each.close()));
+		},
+	};
+}
