@@ -18,8 +18,8 @@ import {
 	Server,
 	ServerCredentials,
 	type ServerDuplexStream,
-	type ServerUnaryCall,
 	type ServiceError,
+	type sendUnaryData,
 	setLogVerbosity,
 	status,
 } from "@grpc/grpc-js";
@@ -39,6 +39,28 @@ import {
 import { type ClientTls, clientContext, type ServerTls, serverContext } from "./tls.ts";
 
 export type { ClientTls, ServerTls };
+
+/** A console's own authority: it decides for each call who may. */
+export interface ServerAuthority {
+	/** PEM: the console's certificate with its chain, its key, who signs the sensors' certificates. */
+	context(): { readonly cert: string; readonly key: string; readonly ca: string };
+	/** Called when `context` has become another; one listener. Streams that are open stay. */
+	onContext(listener: () => void): void;
+	/**
+	 * Whose certificate it is (DER); TLS has found it signed by the authority and in time. Undefined: there is none, or
+	 * not such a one. Throws ReportError REFUSED.
+	 */
+	identify(certificate: Buffer | undefined): PeerIdentity;
+	/** Rejects with ReportError REFUSED or BUSY, whose message the sensor gets. `peer`: address without port. */
+	enrol(request: wire.EnrolRequest, peer: string): Promise<wire.EnrolResponse>;
+	renew(request: wire.RenewRequest, identity: PeerIdentity): Promise<wire.RenewResponse>;
+}
+
+export interface PeerIdentity {
+	readonly hostId: string;
+	/** Of the certificate, hex in lower case. */
+	readonly serial: string;
+}
 
 /**
  * Who ended a stream and how: this side; the other side with a reason of its own ("refused", as INVALID_ARGUMENT or
@@ -65,8 +87,8 @@ export interface ClientStream {
 export interface ServerStream {
 	/** "ipv4:10.0.0.7:41234". */
 	readonly peer: string;
-	/** Common name in the certificate the sensor has shown; undefined without one that was checked. */
-	readonly identity: string | undefined;
+	/** Who that is by its certificate; only with an authority of the console's own. */
+	readonly identity?: PeerIdentity;
 	write(message: wire.ConnectResponse): boolean;
 	pause(): void;
 	resume(): void;
@@ -80,32 +102,24 @@ const connectMethod = {
 	responseStream: true,
 	...serializers(requestCodec, responseCodec),
 } as const satisfies MethodDefinition<wire.ConnectRequest | Buffer, wire.ConnectResponse>;
-const checkMethod = unaryMethod("HealthService/Check", checkRequestCodec, checkResponseCodec);
-const enrolMethod = unaryMethod(
-	"EnrolmentService/Enrol",
-	codecOf<wire.EnrolRequest>("EnrolRequest"),
-	codecOf<wire.EnrolResponse>("EnrolResponse"),
-);
-const renewMethod = unaryMethod(
-	"EnrolmentService/Renew",
-	codecOf<wire.RenewRequest>("RenewRequest"),
-	codecOf<wire.RenewResponse>("RenewResponse"),
-);
-
-type UnaryMethod<Request, Response> = MethodDefinition<Request | Buffer, Response>;
-
-function unaryMethod<Request, Response>(
-	name: string,
-	request: Codec<Request>,
-	response: Codec<Response>,
-): UnaryMethod<Request, Response> {
-	return {
-		path: `/picket.v1.${name}`,
-		requestStream: false,
-		responseStream: false,
-		...serializers(request, response),
-	};
-}
+const checkMethod = {
+	path: "/picket.v1.HealthService/Check",
+	requestStream: false,
+	responseStream: false,
+	...serializers(checkRequestCodec, checkResponseCodec),
+} as const satisfies MethodDefinition<wire.CheckRequest | Buffer, wire.CheckResponse>;
+const enrolMethod = {
+	path: "/picket.v1.EnrolmentService/Enrol",
+	requestStream: false,
+	responseStream: false,
+	...serializers(codecOf<wire.EnrolRequest>("EnrolRequest"), codecOf<wire.EnrolResponse>("EnrolResponse")),
+} as const satisfies MethodDefinition<wire.EnrolRequest | Buffer, wire.EnrolResponse>;
+const renewMethod = {
+	path: "/picket.v1.EnrolmentService/Renew",
+	requestStream: false,
+	responseStream: false,
+	...serializers(codecOf<wire.RenewRequest>("RenewRequest"), codecOf<wire.RenewResponse>("RenewResponse")),
+} as const satisfies MethodDefinition<wire.RenewRequest | Buffer, wire.RenewResponse>;
 
 function serializers<Request, Response>(request: Codec<Request>, response: Codec<Response>) {
 	return {
@@ -229,22 +243,15 @@ function clientSecurity(tls: ClientTls | undefined, name: string): ChannelCreden
 	});
 }
 
-/** What a console answers to hosts that want a certificate. A refusal is an Error whose message they are told. */
-export interface EnrolmentHandlers {
-	enrol(request: wire.EnrolRequest, peer: string): Promise<wire.EnrolResponse>;
-	/** `identity`: common name of the certificate that the host has shown and that was checked. */
-	renew(request: wire.RenewRequest, peer: string, identity: string): Promise<wire.RenewResponse>;
-}
-
 export interface ServerOptions {
 	/** "host:port", "[ipv6]:port" (port 0: any) or "unix:/path". */
 	readonly listen: string;
 	readonly tls?: ServerTls;
+	/** In place of `tls`. */
+	readonly authority?: ServerAuthority;
 	/** A new sensor; what it says goes to the handlers returned. */
 	connect(stream: ServerStream): StreamHandlers<wire.ConnectRequest>;
 	health(): wire.CheckResponse;
-	/** With it, TLS lets everybody in, but streams only those with a certificate that `clientCa` has signed. */
-	readonly enrolment?: EnrolmentHandlers;
 }
 
 export interface RunningServer {
@@ -261,44 +268,29 @@ export interface RunningServer {
 /** Throws ReportError ADDRESS, PLAINTEXT, CERTIFICATE or LISTEN. */
 export async function serve(options: ServerOptions): Promise<RunningServer> {
 	const endpoint = parseEndpoint(options.listen, "listen");
-	checkProtected(endpoint, options.tls !== undefined, "listen", "Give a certificate and its key");
+	const { authority } = options;
+	const secured = options.tls !== undefined || authority !== undefined;
+	checkProtected(endpoint, secured, "listen", "Give a certificate and its key");
 	if (endpoint.kind === "unix") await removeStaleSocket(endpoint.path);
 	const server = new Server(limits);
-	const security = serverSecurity(options.tls, options.enrolment !== undefined);
-	const identified = options.tls?.clientCa !== undefined;
-	const attend: handleBidiStreamingCall<wire.ConnectRequest | Buffer, wire.ConnectResponse> = (call) => {
-		const identity = identityOf(call.getAuthContext());
-		if (identity !== undefined || !identified) return accept(call, identity, options.connect);
-		call.emit("error", {
-			code: status.UNAUTHENTICATED,
-			details: "a certificate of this console's authority is needed: enrol this host first",
+	const attend: handleBidiStreamingCall<wire.ConnectRequest | Buffer, wire.ConnectResponse> = (call) =>
+		admit(call, authority, (identity) => accept(call, options.connect, identity));
+	const check: handleUnaryCall<wire.CheckRequest | Buffer, wire.CheckResponse> = (call, callback) =>
+		answer(callback, async () => {
+			authority?.identify(certificateOf(call));
+			return options.health();
 		});
-	};
-	const check: handleUnaryCall<wire.CheckRequest | Buffer, wire.CheckResponse> = (_call, callback) =>
-		callback(null, options.health());
 	server.addService({ connect: connectMethod }, { connect: attend });
 	server.addService({ check: checkMethod }, { check });
-	if (options.enrolment !== undefined) {
-		const { enrol, renew } = options.enrolment;
-		server.addService(
-			{ enrol: enrolMethod, renew: renewMethod },
-			{
-				enrol: answered((request: wire.EnrolRequest, call) => enrol(request, call.getPeer())),
-				renew: answered((request: wire.RenewRequest, call) => {
-					const identity = identityOf(call.getAuthContext());
-					if (identity === undefined) throw new Error("a certificate that is still valid is needed");
-					return renew(request, call.getPeer(), identity);
-				}),
-			},
-		);
-	}
+	if (authority !== undefined) addEnrolment(server, authority);
+	const credentials = authority === undefined ? serverSecurity(options.tls) : authoritySecurity(authority);
 	let bindTarget = "";
 	const port = await new Promise<number>((resolve, reject) => {
 		const target =
 			endpoint.kind === "unix"
 				? `unix:${endpoint.path}`
 				: grpcTarget(endpoint).replace(/^(ipv4|ipv6|dns):/, "");
-		server.bindAsync(target, security, (error, bound) => {
+		server.bindAsync(target, credentials, (error, bound) => {
 			bindTarget = target.replace(/:0$/, `:${bound}`);
 			if (error === null) resolve(bound);
 			else reject(new ReportError("LISTEN", `cannot listen on ${options.listen}: ${error.message}`, error));
@@ -309,8 +301,8 @@ export async function serve(options: ServerOptions): Promise<RunningServer> {
 	return {
 		address: endpoint.kind === "unix" ? options.listen : options.listen.replace(/:\d+$/, `:${port}`),
 		renewTls(tls) {
-			if (!(security instanceof TlsServerCredentials)) return;
-			security.take(tls);
+			if (!(credentials instanceof TlsCredentials)) return;
+			credentials.replace(serverContext(tls));
 			server.drain(bindTarget, 200);
 		},
 		close: () =>
@@ -338,48 +330,83 @@ async function removeStaleSocket(path: string): Promise<void> {
 }
 
 /** grpc-js's own have neither a revocation list nor certificates that are wanted and not demanded. */
-class TlsServerCredentials extends ServerCredentials {
+class TlsCredentials extends ServerCredentials {
 	constructor(context: SecureContextOptions, wanted: boolean, demanded: boolean) {
 		super({ requestCert: wanted, rejectUnauthorized: demanded }, context);
 	}
-	take(tls: ServerTls): void {
-		this.updateSecureContextOptions(serverContext(tls));
+	replace(context: SecureContextOptions): void {
+		this.updateSecureContextOptions(context);
 	}
 	_equals(other: ServerCredentials): boolean {
 		return this === other;
 	}
 }
 
-function serverSecurity(tls: ServerTls | undefined, enrolling: boolean): ServerCredentials {
+function serverSecurity(tls: ServerTls | undefined): ServerCredentials {
 	if (tls === undefined) return ServerCredentials.createInsecure();
-	const wanted = tls.clientCa !== undefined;
-	return new TlsServerCredentials(serverContext(tls), wanted, wanted && !enrolling);
+	const demanded = tls.clientCa !== undefined;
+	return new TlsCredentials(serverContext(tls), demanded, demanded);
 }
 
-function identityOf(
-	context: ReturnType<ServerDuplexStream<unknown, unknown>["getAuthContext"]>,
-): string | undefined {
-	const name = context.sslPeerCertificate?.subject.CN;
-	return Array.isArray(name) ? name[0] : name;
+/** Asks sensors for a certificate and lets them in without: who has none can do nothing but enrol. */
+function authoritySecurity(authority: ServerAuthority): ServerCredentials {
+	const context = (): SecureContextOptions => ({ ...authority.context(), minVersion: "TLSv1.3" });
+	const credentials = new TlsCredentials(context(), true, false);
+	authority.onContext(() => credentials.replace(context()));
+	return credentials;
 }
 
-function answered<Request, Response>(
-	answer: (request: Request, call: ServerUnaryCall<Request | Buffer, Response>) => Promise<Response>,
-): handleUnaryCall<Request | Buffer, Response> {
-	return (call, callback) => {
-		Promise.resolve()
-			.then(() => answer(call.request as Request, call))
-			.then(
-				(response) => callback(null, response),
-				(error) => callback({ code: status.PERMISSION_DENIED, details: errorText(error) }),
-			);
-	};
+/** The certificate of the other side, DER; undefined also for one that TLS does not accept. */
+function certificateOf(
+	call: Pick<Parameters<handleUnaryCall<unknown, unknown>>[0], "getAuthContext">,
+): Buffer | undefined {
+	return call.getAuthContext().sslPeerCertificate?.raw;
+}
+
+function addEnrolment(server: Server, authority: ServerAuthority): void {
+	const enrol: handleUnaryCall<wire.EnrolRequest | Buffer, wire.EnrolResponse> = (call, callback) =>
+		answer(callback, () =>
+			authority.enrol(call.request as wire.EnrolRequest, call.getPeer().replace(/:\d+$/, "")),
+		);
+	const renew: handleUnaryCall<wire.RenewRequest | Buffer, wire.RenewResponse> = (call, callback) =>
+		answer(callback, async () =>
+			authority.renew(call.request as wire.RenewRequest, authority.identify(certificateOf(call))),
+		);
+	server.addService({ enrol: enrolMethod, renew: renewMethod }, { enrol, renew });
+}
+
+function answer<T>(callback: sendUnaryData<T>, make: () => Promise<T>): void {
+	make().then(
+		(value) => callback(null, value),
+		(error) => callback(refusalStatus(error)),
+	);
+}
+
+/** Of other errors nothing goes out: they may name files. */
+function refusalStatus(error: unknown): { code: status; details: string } {
+	const known = error instanceof ReportError;
+	if (known && error.code === "REFUSED") return { code: status.UNAUTHENTICATED, details: error.message };
+	if (known && error.code === "BUSY") return { code: status.RESOURCE_EXHAUSTED, details: error.message };
+	return { code: status.INTERNAL, details: "the console could not do it; its own log says why" };
+}
+
+function admit(
+	call: ServerDuplexStream<wire.ConnectRequest | Buffer, wire.ConnectResponse>,
+	authority: ServerAuthority | undefined,
+	open: (identity?: PeerIdentity) => void,
+): void {
+	try {
+		open(authority?.identify(certificateOf(call)));
+	} catch (error) {
+		call.on("error", () => {});
+		call.emit("error", refusalStatus(error));
+	}
 }
 
 function accept(
 	call: ServerDuplexStream<wire.ConnectRequest | Buffer, wire.ConnectResponse>,
-	identity: string | undefined,
 	open: ServerOptions["connect"],
+	identity: PeerIdentity | undefined,
 ): void {
 	let ended = false;
 	const end = (problem: string, cause: EndCause): void => {
@@ -389,7 +416,7 @@ function accept(
 	};
 	const handlers = open({
 		peer: call.getPeer(),
-		identity,
+		...(identity === undefined ? {} : { identity }),
 		write: (message) => !ended && call.write(message),
 		pause: () => {
 			call.pause();
@@ -416,56 +443,71 @@ function accept(
 	call.on("error", (error: Error) => end(errorText(error), "broken"));
 }
 
-/** Asks a console how it is. Rejects with ReportError NO_ANSWER, the reason as text, after `timeoutMs`. */
+/** Asks a console how it is. Rejects with ReportError NO_ANSWER or REFUSED after at most `timeoutMs`. */
 export function checkHealth(
 	address: string,
 	tls: ClientTls | undefined,
 	timeoutMs = 5000,
 ): Promise<wire.CheckResponse> {
-	return ask(checkMethod, address, tls, {}, timeoutMs);
+	return callOnce(address, tls, checkMethod, {}, timeoutMs);
 }
 
-/** As checkHealth; the refusal is in the error's text. */
-export function askEnrol(
+/** As checkHealth. */
+export function callEnrol(
 	address: string,
 	tls: ClientTls,
 	request: wire.EnrolRequest,
-	timeoutMs = 10_000,
+	timeoutMs: number,
 ): Promise<wire.EnrolResponse> {
-	return ask(enrolMethod, address, tls, request, timeoutMs);
+	return callOnce(address, tls, enrolMethod, request, timeoutMs);
 }
 
-/** As checkHealth; `tls` holds the certificate that is to be renewed. */
-export function askRenew(
+/** As checkHealth; `tls` has the certificate that is to be renewed. */
+export function callRenew(
 	address: string,
 	tls: ClientTls,
 	request: wire.RenewRequest,
-	timeoutMs = 10_000,
+	timeoutMs: number,
 ): Promise<wire.RenewResponse> {
-	return ask(renewMethod, address, tls, request, timeoutMs);
+	return callOnce(address, tls, renewMethod, request, timeoutMs);
 }
 
-function ask<Request, Response extends object>(
-	method: UnaryMethod<Request, Response>,
+const refusals: readonly number[] = [
+	status.UNAUTHENTICATED,
+	status.PERMISSION_DENIED,
+	status.RESOURCE_EXHAUSTED,
+	status.FAILED_PRECONDITION,
+	status.INVALID_ARGUMENT,
+];
+
+async function callOnce<Request, Response extends object>(
 	address: string,
 	tls: ClientTls | undefined,
+	method: MethodDefinition<Request | Buffer, Response>,
 	request: Request,
 	timeoutMs: number,
 ): Promise<Response> {
 	const client = createClient(address, tls);
-	return new Promise<Response>((resolve, reject) => {
-		client.makeUnaryRequest(
-			method.path,
-			method.requestSerialize,
-			method.responseDeserialize,
-			request,
-			new Metadata(),
-			{ deadline: Date.now() + timeoutMs },
-			(error, answer) => {
-				if (error !== null)
-					reject(new ReportError("NO_ANSWER", explainProblem(error, address, tls !== undefined), error));
-				else resolve(answer ?? ({} as Response));
-			},
-		);
-	}).finally(() => client.close());
+	try {
+		return await new Promise<Response>((resolve, reject) => {
+			client.makeUnaryRequest(
+				method.path,
+				method.requestSerialize,
+				method.responseDeserialize,
+				request,
+				new Metadata(),
+				{ deadline: Date.now() + timeoutMs },
+				(error, answer) => {
+					if (error === null) resolve(answer as Response);
+					else if (refusals.includes(error.code)) {
+						reject(new ReportError("REFUSED", error.details.slice(0, 500), error));
+					} else {
+						reject(new ReportError("NO_ANSWER", explainProblem(error, address, tls !== undefined), error));
+					}
+				},
+			);
+		});
+	} finally {
+		client.close();
+	}
 }
