@@ -355,6 +355,7 @@ export function createStream(options: StreamOptions): Stream {
 		},
 		reconfigure(next) {
 			check(next);
+			if (JSON.stringify(next) === JSON.stringify(config)) return;
 			const before = config;
 			config = next;
 			const same = addresses.replace(next.addresses);
