@@ -338,7 +338,7 @@ async function addConsole(
 	logger: Logger,
 ): Promise<void> {
 	const [{ createConsoleSink }, { consoleTls }] = await Promise.all([
-		import("../report/stream.ts"),
+		import("../uplink/console-sink.ts"),
 		import("./tls.ts"),
 	]);
 	const tls = address.startsWith("unix:") || config.console.plaintext ? undefined : consoleTls(config);

@@ -69,7 +69,11 @@ export async function runConsole(options: ConsoleCommandOptions): Promise<void> 
 		logger: options.logger,
 		onRecord: (record) => screen.push(record),
 		onSensor: (sensor, connected) =>
-			say(`sensor ${sensorName(sensor)} ${connected ? "connected" : "disconnected"}`),
+			say(`sensor ${sensorName(sensor)} ${connected ? "connected" : endingOf(sensor)}`),
+		onSilent: (sensor) =>
+			say(
+				`sensor ${sensorName(sensor)} SILENT: it went without a farewell and has not come back; look at its host`,
+			),
 	});
 	say(`console listens on ${running.address}; "help" lists the commands`);
 	options.onListening?.(running.address);
@@ -141,6 +145,13 @@ function findSensor(sensors: readonly SensorInfo[], wanted: string): SensorInfo 
 	const shown = neutralise(wanted);
 	if (first === undefined) return `no sensor "${shown}" is connected; "sensors" lists them`;
 	return found.length === 1 ? first : `${found.length} sensors are called "${shown}": use the host id`;
+}
+
+function endingOf({ farewell }: SensorInfo): string {
+	if (farewell === undefined) return "disconnected";
+	const message = neutralise((farewell.message ?? "").slice(0, 200));
+	const why = message === "" ? "" : `: ${message}`;
+	return farewell.reason === "REASON_LOST" ? `LOST: the sensor was killed or crashed${why}` : `stopped${why}`;
 }
 
 function sensorName(sensor: SensorInfo): string {
