@@ -66,7 +66,7 @@ export function createOutlets(send: (message: FromUplink) => void, log: Log): Ou
 			log: (level, text) => log(level, `console ${name}: ${text}`),
 			clock: Date.now,
 		});
-		return { source, config, stream, close: () => stream.close() };
+		return { source, config, stream, close: async () => stream.close() };
 	};
 	const open = (config: OutletConfig): void => {
 		const source = createFrameSource(config.id, send);
@@ -81,19 +81,34 @@ export function createOutlets(send: (message: FromUplink) => void, log: Log): Ou
 		}
 	};
 
+	/** What cannot work is told once; what was in force stays. */
+	const change = (
+		each: Running,
+		stream: Stream,
+		config: Extract<OutletConfig, { kind: "console" }>,
+	): void => {
+		each.config = config;
+		try {
+			stream.reconfigure(config);
+			log("info", `console ${config.name} has other settings or certificates`);
+		} catch (error) {
+			log("error", `the new settings of console ${config.name} are not used: ${errorText(error)}`);
+		}
+	};
+
 	return {
 		configure(message) {
+			const helloChanged = !isDeepStrictEqual(hello, message.hello);
 			hello = message.hello;
 			for (const [id, each] of running) {
 				const config = message.outlets.find((outlet) => outlet.id === id);
+				if (helloChanged) each.stream?.helloChanged();
 				if (config !== undefined && isDeepStrictEqual(config, each.config)) continue;
-				if (config?.kind === "console" && each.stream !== undefined) {
-					each.config = config;
-					each.stream.reconfigure(config);
-					continue;
+				if (config?.kind === "console" && each.stream !== undefined) change(each, each.stream, config);
+				else {
+					running.delete(id);
+					void each.close();
 				}
-				running.delete(id);
-				void each.close();
 			}
 			for (const config of message.outlets) if (!running.has(config.id)) open(config);
 		},
