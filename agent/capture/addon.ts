@@ -22,6 +22,8 @@ interface Addon {
 	closeDescriptor: typeof native.closeDescriptor;
 	lockFile: typeof native.lockFile;
 	notify: typeof native.notify;
+	peerCredentials: typeof native.peerCredentials;
+	socketUnconfirmed: typeof native.socketUnconfirmed;
 	clocks: typeof native.clocks;
 	trimMemory: typeof native.trimMemory;
 	describeLayout: typeof native.describeLayout;
