@@ -28,7 +28,7 @@ import { configuredSinks } from "../sinks.ts";
 import { createMetrics } from "../uplink/metrics.ts";
 import { version } from "../version.ts";
 import { type Reloading, startReloading } from "./reloading.ts";
-import { controlHandlers, onCommand } from "./requests.ts";
+import { controlHandlers, lookingMethods, onCommand } from "./requests.ts";
 
 const activityKinds: ReadonlySet<EventName> = new Set(["exec", "connect"]);
 
@@ -211,6 +211,8 @@ async function runSensor(
 		control = await startControl({
 			path: join(config.paths.run, "picket.sock"),
 			handlers: { ...controlHandlers(sensor), recent: recent.list },
+			looking: lookingMethods,
+			peer: (descriptor) => addon().peerCredentials(descriptor),
 			logger,
 		});
 		const { publish } = control;
