@@ -391,6 +391,25 @@ Napi::Value js_notify(const Napi::CallbackInfo &info)
     return Napi::Boolean::New(info.Env(), result == 0);
 }
 
+Napi::Value js_peer_credentials(const Napi::CallbackInfo &info)
+{
+    ucred peer = {};
+    const int result = peer_credentials(info[0].As<Napi::Number>().Int32Value(), &peer);
+    if (result < 0)
+        return answer(info, result, "cannot tell who connected");
+    Napi::Object out = Napi::Object::New(info.Env());
+    out.Set("pid", static_cast<double>(peer.pid));
+    out.Set("uid", static_cast<double>(peer.uid));
+    out.Set("gid", static_cast<double>(peer.gid));
+    return out;
+}
+
+Napi::Value js_socket_unconfirmed(const Napi::CallbackInfo &info)
+{
+    const int result = socket_unconfirmed(info[0].As<Napi::Number>().Int32Value());
+    return answer(info, result, "cannot tell what was confirmed");
+}
+
 double milliseconds(clockid_t clock)
 {
     timespec now = {};
@@ -450,6 +469,8 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports)
     exports.Set("closeDescriptor", Napi::Function::New(env, js_close));
     exports.Set("lockFile", Napi::Function::New(env, js_lock_file));
     exports.Set("notify", Napi::Function::New(env, js_notify));
+    exports.Set("peerCredentials", Napi::Function::New(env, js_peer_credentials));
+    exports.Set("socketUnconfirmed", Napi::Function::New(env, js_socket_unconfirmed));
     exports.Set("trimMemory", Napi::Function::New(env, js_trim_memory));
     exports.Set("clocks", Napi::Function::New(env, js_clocks));
     return exports;

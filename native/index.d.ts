@@ -128,6 +128,10 @@ export function closeDescriptor(descriptor: number): void;
 export function lockFile(path: string): number;
 /** Sends a datagram to systemd's notify socket; false when there is none. */
 export function notify(socket: string, text: string): boolean;
+/** Who connected to the Unix socket behind this descriptor (SO_PEERCRED: effective ids at that moment). Throws with errno. */
+export function peerCredentials(descriptor: number): { pid: number; uid: number; gid: number };
+/** Bytes in a socket's send queue (SIOCOUTQ): over TCP those that the far kernel has not confirmed. Throws with errno. */
+export function socketUnconfirmed(descriptor: number): number;
 /** Gives memory that the C library keeps for later back to the kernel: loading the programs leaves some. */
 export function trimMemory(): void;
 /** CLOCK_BOOTTIME and CLOCK_REALTIME read together, ms. */

@@ -25,6 +25,8 @@ interface Addon {
 	closeDescriptor: typeof native.closeDescriptor;
 	lockFile: typeof native.lockFile;
 	notify: typeof native.notify;
+	peerCredentials: typeof native.peerCredentials;
+	socketUnconfirmed: typeof native.socketUnconfirmed;
 	clocks: typeof native.clocks;
 	trimMemory: typeof native.trimMemory;
 	dropBoundingSet: typeof native.dropBoundingSet;

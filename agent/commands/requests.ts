@@ -49,6 +49,9 @@ async function order(sensor: Sensor, wanted: Order, context: OrderContext): Prom
 	return action;
 }
 
+/** Of them those that change nothing. */
+export const lookingMethods = ["status", "actions", "recent"] as const;
+
 /** The methods of the control socket; each throws CommandError or zod's error on bad parameters. */
 export function controlHandlers(sensor: Sensor): Record<string, Handler> {
 	const byHand = (reason: string) => contextOf("cli", reason);

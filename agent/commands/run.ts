@@ -17,7 +17,6 @@ import type * as wire from "../model/picket.v1.ts";
 import type { Problem } from "../model/verdict.ts";
 import { createStreamSink } from "../report/lines.ts";
 import { canShowLive, createLiveView, type LiveView } from "../report/live.ts";
-import { startMetricsServer } from "../report/metrics-server.ts";
 import { createRecent, type Recent } from "../report/recent.ts";
 import { recordLine } from "../report/record.ts";
 import type { Sink } from "../report/sinks.ts";
@@ -26,9 +25,10 @@ import { isFolder, type Reading, readAgain } from "../rule-files.ts";
 import { type Sensor, startSensor } from "../sensor.ts";
 import { type CaptureFlags, eventKindsOf, mergeFlags, timerMs } from "../settings.ts";
 import { configuredSinks } from "../sinks.ts";
+import { createMetrics } from "../uplink/metrics.ts";
 import { version } from "../version.ts";
 import { type Reloading, startReloading } from "./reloading.ts";
-import { controlHandlers, onCommand } from "./requests.ts";
+import { controlHandlers, lookingMethods, onCommand } from "./requests.ts";
 
 const activityKinds: ReadonlySet<EventName> = new Set(["exec", "connect"]);
 
@@ -211,6 +211,8 @@ async function runSensor(
 		control = await startControl({
 			path: join(config.paths.run, "picket.sock"),
 			handlers: { ...controlHandlers(sensor), recent: recent.list },
+			looking: lookingMethods,
+			peer: (descriptor) => addon().peerCredentials(descriptor),
 			logger,
 		});
 		const { publish } = control;
@@ -223,8 +225,8 @@ async function runSensor(
 		}))
 			sensor.output.add(sink);
 		if (config.metrics.listen !== "") {
-			const metrics = await startMetricsServer({
-				...listenOf(config.metrics.listen),
+			const metrics = await createMetrics({
+				listen: config.metrics.listen,
 				status: sensor.board.status,
 				policyHash: () => sensor.policy().hash,
 			});
@@ -304,12 +306,6 @@ function liveSink(live: LiveView): Sink {
 		status: () => ({ name: "live", connected: true, sent: String(sent), acknowledged: String(sent) }),
 		close: async () => {},
 	};
-}
-
-/** Of "127.0.0.1:9469" or "[::1]:9469", as the configuration has checked it. */
-function listenOf(address: string): { host: string; port: number } {
-	const at = address.lastIndexOf(":");
-	return { host: address.slice(0, at).replace(/^\[|\]$/g, ""), port: Number(address.slice(at + 1)) };
 }
 
 /** For `picket watch`, `alerts` and `events`. */

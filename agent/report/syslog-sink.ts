@@ -7,7 +7,7 @@ import { connect as connectTls } from "node:tls";
 import type { Facility, SyslogAddress } from "../model/syslog.ts";
 import { createLineSink, type LineSinkOptions, type Target } from "./lines.ts";
 import type { Sink } from "./sinks.ts";
-import { syslogMessage } from "./syslog.ts";
+import { largestDatagram, syslogMessage } from "./syslog.ts";
 
 export interface SyslogOptions extends Omit<LineSinkOptions, "format"> {
 	readonly name: string;
@@ -29,7 +29,10 @@ export function createSyslogSink(options: SyslogOptions): Sink {
 		facility: options.facility,
 		form: options.form,
 		pid: process.pid,
-		maxBytes: options.maxMessageBytes,
+		maxBytes:
+			options.address.over === "unix" || options.address.over === "udp"
+				? Math.min(options.maxMessageBytes, largestDatagram)
+				: options.maxMessageBytes,
 	};
 	return createLineSink(options.name, targetOf(options), {
 		...options,

@@ -4,6 +4,9 @@ import { type Facility, facilities } from "../model/syslog.ts";
 import { recordKind, recordLine } from "./record.ts";
 import { recordText } from "./text.ts";
 
+/** Bytes. A larger one is refused by the kernel each time it is tried. */
+export const largestDatagram = 65_000;
+
 export interface MessageForm {
 	readonly facility: Facility;
 	readonly form: "text" | "json";
