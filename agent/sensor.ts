@@ -11,6 +11,7 @@ import type { Config } from "./config/load.ts";
 import { createContainerLookup } from "./container-lookup.ts";
 import { createContainerPatches } from "./container-patches.ts";
 import { checkPolicy, type LoadedPolicy } from "./content.ts";
+import type { Delivery } from "./delivery.ts";
 import { createDemotion } from "./demotion.ts";
 import type { RuleFile, RuleSet } from "./detect/load.ts";
 import { type Content, createDetection } from "./detection.ts";
@@ -69,6 +70,8 @@ export interface Sensor {
 	readonly wire: WireContext;
 	readonly capture: LiveCapture;
 	hello(): wire.Hello;
+	/** Records go to consoles and receivers off this host from now on. */
+	deliver(through: Delivery): void;
 	readonly reloader: Reloader | undefined;
 	/** Puts another policy in force; throws CommandError and keeps the old one when it has an error. */
 	applyPolicy(text: string, file: string): void;
@@ -201,12 +204,14 @@ export function startSensor(options: SensorOptions): Sensor {
 		wire: wireContext,
 		off: options.off,
 		passive: recorder !== undefined,
+		enrolled: () => delivery?.addresses() ?? [],
 		emit,
 		alert: folder.push,
 		gap: output.gap,
 	});
 	const { responder } = acting;
 	let closing: Promise<wire.Action[]> | undefined;
+	let delivery: Delivery | undefined;
 
 	const pipeline = new Pipeline({
 		tree: enrichment.tree,
@@ -279,6 +284,7 @@ export function startSensor(options: SensorOptions): Sensor {
 		mode,
 		bootId: wireContext.bootId,
 		limited: limiter,
+		delivery: () => delivery,
 	});
 
 	pipeline.memory(capture.memory);
@@ -329,6 +335,10 @@ export function startSensor(options: SensorOptions): Sensor {
 		capture,
 		reloader,
 		policy,
+		deliver(through) {
+			delivery = through;
+			output.add(through.sink);
+		},
 		hello: () => ({
 			hostId: hostId(config.paths.state),
 			bootId: wireContext.bootId,

@@ -4,6 +4,7 @@ import { release } from "node:os";
 import { hostCapabilities } from "./capabilities.ts";
 import type { LiveCapture } from "./capture/live.ts";
 import type { Config } from "./config/load.ts";
+import type { Delivery } from "./delivery.ts";
 import type { CorrelationTotals } from "./detect/correlation/runtime.ts";
 import type { Content } from "./detection.ts";
 import type { DockerRuntime } from "./docker.ts";
@@ -37,6 +38,8 @@ export interface BoardParts {
 	readonly docker: DockerRuntime | undefined;
 	readonly refuser: Pick<Refuser, "exec" | "egress" | "outlives">;
 	mode(): "observe" | "enforce";
+	/** What goes to consoles and receivers off this host. */
+	delivery(): Pick<Delivery, "status" | "problems"> | undefined;
 	readonly bootId: string;
 	/** Alerts held back. */
 	readonly limited: Pick<AlertLimit, "suppressed" | "limited">;
@@ -103,7 +106,11 @@ export function createStatusBoard(parts: BoardParts): StatusBoard {
 	const capabilities = () => [...capture.capabilities(), ...hostCapabilities(parts.docker, parts.refuser)];
 
 	const problems = (): string[] => {
-		const found: string[] = [...parts.contentProblems(), ...parts.responseProblems()];
+		const found: string[] = [
+			...parts.contentProblems(),
+			...parts.responseProblems(),
+			...(parts.delivery()?.problems() ?? []),
+		];
 		for (const capability of capture.capabilities()) {
 			if (!capability.available) found.push(`not captured: ${capability.lost}; needed: ${capability.remedy}`);
 		}
@@ -179,6 +186,7 @@ export function createStatusBoard(parts: BoardParts): StatusBoard {
 			problems: problems(),
 			eventRate: rate(),
 			...reloaded(),
+			...parts.delivery()?.status(),
 		}),
 	};
 }

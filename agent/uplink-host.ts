@@ -109,6 +109,8 @@ export function createUplink(options: UplinkOptions): UplinkHost {
 	let failures = 0;
 	let confinement: readonly string[] = [];
 	let problem = "";
+	/** As it says itself. */
+	let trouble = "";
 	let closing = false;
 	let retry: NodeJS.Timeout | undefined;
 
@@ -164,6 +166,7 @@ export function createUplink(options: UplinkOptions): UplinkHost {
 				options.onReady();
 				return undefined;
 			case "alive":
+				trouble = message.problems.map(shown).join("; ");
 				return undefined;
 			case "log":
 				if (mayLog()) logger[message.level]({ uplink: from.process.pid }, shown(message.message));
@@ -230,8 +233,8 @@ export function createUplink(options: UplinkOptions): UplinkHost {
 				mine.heardAt = now();
 				if (!mayFrame()) return blame(mine, "it sends more than it could have to say");
 				const message = checkFromUplink(type, head, payload);
-				const trouble = typeof message === "string" ? message : hear(mine, message);
-				if (trouble !== undefined) blame(mine, `it sent ${shown(trouble)}`);
+				const wrong = typeof message === "string" ? message : hear(mine, message);
+				if (wrong !== undefined) blame(mine, `it sent ${shown(wrong)}`);
 			},
 			broken: (reason) => blame(mine, `it sent ${shown(reason)}`),
 		});
@@ -247,6 +250,7 @@ export function createUplink(options: UplinkOptions): UplinkHost {
 	const ended = (gone: Child, how: string, words: string): void => {
 		if (child !== gone) return;
 		child = undefined;
+		trouble = "";
 		gone.pipe.destroy();
 		for (const feed of feeds.values()) feed.reset("the uplink is being started again");
 		if (closing) return;
@@ -279,7 +283,7 @@ export function createUplink(options: UplinkOptions): UplinkHost {
 			residentBytes: String(residentBytes(child?.process.pid)),
 			restarts,
 			confinement: [...confinement],
-			problem,
+			problem: [problem, trouble].filter((each) => each !== "").join("; "),
 		}),
 		async close() {
 			closing = true;

@@ -7,6 +7,7 @@ import { addon } from "../capture/addon.ts";
 import { type Config, defaultConfig } from "../config/load.ts";
 import { defaultConfigPath, readConfig, readPolicy, readRuleFiles } from "../content.ts";
 import { startControl } from "../control/server.ts";
+import type { Delivery } from "../delivery.ts";
 import { loadRules } from "../detect/load.ts";
 import { finish } from "../detect/steps.ts";
 import { CommandError, problemText } from "../failure.ts";
@@ -25,7 +26,6 @@ import { isFolder, type Reading, readAgain } from "../rule-files.ts";
 import { type Sensor, startSensor } from "../sensor.ts";
 import { type CaptureFlags, eventKindsOf, mergeFlags, timerMs } from "../settings.ts";
 import { configuredSinks } from "../sinks.ts";
-import { createMetrics } from "../uplink/metrics.ts";
 import { version } from "../version.ts";
 import { type Reloading, startReloading } from "./reloading.ts";
 import { controlHandlers, lookingMethods, onCommand } from "./requests.ts";
@@ -224,23 +224,15 @@ async function runSensor(
 			logger,
 		}))
 			sensor.output.add(sink);
-		if (config.metrics.listen !== "") {
-			const metrics = await createMetrics({
-				listen: config.metrics.listen,
-				status: sensor.board.status,
-				policyHash: () => sensor.policy().hash,
-			});
-			closers.push(() => metrics.close());
-		}
+		const delivery = await startDelivery(sensor, config, logger);
+		process.on("SIGHUP", delivery.refresh);
 		if (flags.embedded) {
 			const address = `unix:${join(config.paths.run, "console.sock")}`;
 			const { startConsole } = await import("../console/console.ts");
 			const embedded = await startConsole({ listen: address, logger, name: "embedded console", version });
 			closers.push(() => embedded.close());
-			await addConsole(sensor, config, address, "console:embedded", logger);
+			await addConsole(sensor, address, logger);
 		}
-		if (config.console.address !== "")
-			await addConsole(sensor, config, config.console.address, "console", logger);
 		reloading =
 			sensor.reloader &&
 			startReloading({
@@ -325,25 +317,39 @@ function publishSink(publish: Awaited<ReturnType<typeof startControl>>["publish"
 	};
 }
 
-/** gRPC is loaded for a console only: it takes 10 MB. */
-async function addConsole(
-	sensor: Sensor,
-	config: Config,
-	address: string,
-	name: string,
-	logger: Logger,
-): Promise<void> {
-	const [{ createConsoleSink }, { consoleTls }] = await Promise.all([
-		import("../uplink/console-sink.ts"),
-		import("./tls.ts"),
+/** Loaded when somebody off this host is to get something: what encodes records takes some MB. */
+async function startDelivery(sensor: Sensor, config: Config, logger: Logger): Promise<Delivery> {
+	const [{ createDelivery }, { createSpool }] = await Promise.all([
+		import("../delivery.ts"),
+		import("../spool/spool.ts"),
 	]);
-	const tls = address.startsWith("unix:") || config.console.plaintext ? undefined : consoleTls(config);
+	const delivery = createDelivery({
+		config,
+		bootId: sensor.wire.bootId,
+		hello: sensor.hello,
+		status: sensor.board.status,
+		policyHash: () => sensor.policy().hash,
+		onCommand: (name, command) => onCommand(sensor, `console:${name}`)(command),
+		gap: sensor.output.gap,
+		enrolled: () => ({ consoles: [], problems: [] }),
+		createSpool,
+		clock: Date.now,
+		logger,
+	});
+	sensor.deliver(delivery);
+	return delivery;
+}
+
+/** The console in this process; gRPC is loaded for it only, it takes 10 MB. */
+async function addConsole(sensor: Sensor, address: string, logger: Logger): Promise<void> {
+	const { createConsoleSink } = await import("../uplink/console-sink.ts");
+	const name = "console:embedded";
 	sensor.output.add(
 		createConsoleSink({
 			name,
 			address,
-			...(tls === undefined ? {} : { tls }),
 			hello: sensor.hello,
+			status: sensor.board.status,
 			onCommand: onCommand(sensor, name),
 			report: sensor.output.gap,
 			clock: Date.now,

@@ -117,8 +117,8 @@ export type ToUplink =
 export type FromUplink =
 	/** What holds it, and what could not be had of it, in words. */
 	| { readonly type: "ready"; readonly confinement: readonly string[]; readonly problems: readonly string[] }
-	/** The answer to each status: it still turns. */
-	| { readonly type: "alive" }
+	/** The answer to each status: it still turns; what is wrong that is no outlet's. */
+	| { readonly type: "alive"; readonly problems: readonly string[] }
 	/** Wants so many records after this position, now or once there are some. */
 	| {
 			readonly type: "more";

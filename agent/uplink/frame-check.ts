@@ -59,7 +59,7 @@ const bodies = {
 		confinement: z.array(short).max(32),
 		problems: z.array(short).max(32),
 	}),
-	alive: z.strictObject({}),
+	alive: z.strictObject({ problems: z.array(short).max(32) }),
 	more: z.strictObject({
 		outlet,
 		after: count,

@@ -55,7 +55,7 @@ export async function runUplink(identity: string): Promise<void> {
 				return outlets.result(message.outlet, message.result);
 			case "status":
 				outlets.status(message);
-				return send({ type: "alive" });
+				return send({ type: "alive", problems: outlets.problems() });
 			case "stop":
 				return void end("REASON_STOPPED");
 		}

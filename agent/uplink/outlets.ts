@@ -1,12 +1,15 @@
 // In the uplink: what speaks with the outside, one for each destination of the configuration, and the HTTP server for
 // metrics. Made, changed and ended as the core's `configure` says.
 import { isDeepStrictEqual } from "node:util";
+import { addon } from "../capture/addon.ts";
 import type { FromUplink, OutletConfig, OutletState, ToUplink } from "../model/delivery.ts";
 import type * as wire from "../model/picket.v1.ts";
 import { errorText } from "../report/errors.ts";
 import { commandTrouble, createBudget } from "./frame-check.ts";
+import { createMetrics, type Metrics } from "./metrics.ts";
 import { createFrameSource, type FrameSource } from "./source.ts";
 import { createStream, type Stream } from "./stream.ts";
+import { createSyslogOutlet } from "./syslog.ts";
 
 type Log = (level: "info" | "warn" | "error", message: string) => void;
 
@@ -16,6 +19,8 @@ export interface Outlets {
 	ahead(message: Extract<ToUplink, { type: "ahead" }>): void;
 	result(outlet: number, result: wire.CommandResult): void;
 	status(message: Extract<ToUplink, { type: "status" }>): void;
+	/** What is wrong and no outlet's. */
+	problems(): string[];
 	/** Takes leave of all and lets go; never rejects. */
 	end(reason: "REASON_STOPPED" | "REASON_LOST"): Promise<void>;
 }
@@ -34,6 +39,9 @@ export function createOutlets(send: (message: FromUplink) => void, log: Log): Ou
 	const running = new Map<number, Running>();
 	let hello: wire.Hello = {};
 	let status: wire.Status | undefined;
+	let policyHash = "";
+	let metrics: Pick<Metrics, "close"> | undefined;
+	let problem = "";
 
 	const onState = (outlet: number) => (state: OutletState) =>
 		send({
@@ -68,11 +76,42 @@ export function createOutlets(send: (message: FromUplink) => void, log: Log): Ou
 		});
 		return { source, config, stream, close: async () => stream.close() };
 	};
+	const syslogOutlet = (config: Extract<OutletConfig, { kind: "syslog" }>, source: FrameSource): Running => {
+		const outlet = createSyslogOutlet({
+			config,
+			source,
+			onState: onState(config.id),
+			log,
+			unconfirmed: addon().socketUnconfirmed,
+			// The messages are the sensor's.
+			pid: process.ppid,
+		});
+		return { source, config, close: outlet.close };
+	};
+	/** Tries until the address can be had. */
+	const serve = async (listen: string): Promise<void> => {
+		if (metrics !== undefined || listen === "") return;
+		metrics = { close: async () => {} };
+		try {
+			metrics = await createMetrics({ listen, status: () => status, policyHash: () => policyHash });
+			problem = "";
+		} catch (error) {
+			const text = `metrics cannot be served: ${errorText(error)}`;
+			if (text !== problem) log("error", text);
+			problem = text;
+			setTimeout(() => {
+				metrics = undefined;
+				void serve(listen);
+			}, 10_000).unref();
+		}
+	};
 	const open = (config: OutletConfig): void => {
 		const source = createFrameSource(config.id, send);
 		try {
-			if (config.kind === "syslog") throw new Error("syslog is not joined yet");
-			running.set(config.id, consoleOutlet(config, source));
+			running.set(
+				config.id,
+				config.kind === "console" ? consoleOutlet(config, source) : syslogOutlet(config, source),
+			);
 			source.start();
 		} catch (error) {
 			const problem = errorText(error);
@@ -111,13 +150,15 @@ export function createOutlets(send: (message: FromUplink) => void, log: Log): Ou
 				}
 			}
 			for (const config of message.outlets) if (!running.has(config.id)) open(config);
+			void serve(message.metrics);
 		},
 		records: (outlet, records) => running.get(outlet)?.source.records(records),
 		ahead: ({ outlet, record }) => running.get(outlet)?.source.ahead(record),
 		result: (outlet, result) => running.get(outlet)?.stream?.result(result),
 		status(message) {
-			status = message.status;
+			({ status, policyHash } = message);
 		},
+		problems: () => (problem === "" ? [] : [problem]),
 		async end(reason) {
 			const all = [...running.values()];
 			await Promise.allSettled(all.map((each) => each.stream?.farewell(reason)));
