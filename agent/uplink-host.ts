@@ -122,7 +122,6 @@ export function createUplink(options: UplinkOptions): UplinkHost {
 	const log = (level: "info" | "warn" | "error", message: string): void => logger[level](message);
 
 	const configure = (): void => {
-		if (child?.ready !== true) return;
 		const outlets = options.outlets();
 		for (const { config, reader } of outlets) {
 			if (feeds.has(config.id)) continue;
@@ -130,6 +129,7 @@ export function createUplink(options: UplinkOptions): UplinkHost {
 			names.set(config.id, config.name);
 		}
 		for (const id of feeds.keys()) if (!outlets.some(({ config }) => config.id === id)) feeds.delete(id);
+		if (child?.ready !== true) return;
 		const configs = outlets.map(({ config }) => config);
 		const hello = options.hello();
 		const words = JSON.stringify([configs, hello]);
@@ -266,6 +266,7 @@ export function createUplink(options: UplinkOptions): UplinkHost {
 		retry = setTimeout(start, pause);
 	};
 
+	configure();
 	start();
 	const timer = setInterval(tick, times.tick).unref();
 	return {
