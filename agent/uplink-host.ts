@@ -1,16 +1,15 @@
 // The core's side of the uplink: starts the process, feeds it from the spool, takes its requests, and starts another one
 // when it ends. It hears strangers, so nothing that it says is believed: whatever does not fit ends it.
-import { type ChildProcess, spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
+import type { ChildProcess } from "node:child_process";
 import type { Duplex } from "node:stream";
 import type { Logger } from "pino";
-import { launcherPath } from "./capture/addon.ts";
 import type { FromUplink, OutletConfig, SpoolReader, ToUplink } from "./model/delivery.ts";
 import type * as wire from "./model/picket.v1.ts";
 import { neutralise } from "./report/shown.ts";
 import { createFeed, type Feed } from "./uplink/feed.ts";
 import { checkFromUplink, createBudget, fromUplinkLimit } from "./uplink/frame-check.ts";
 import { createFrameReader, encodeFrame } from "./uplink/frames.ts";
+import { type Identity, lastWords, launchUplink, residentBytes } from "./uplink-launch.ts";
 
 export interface UplinkOptions {
 	/** Who it runs as; undefined when we are not root and it stays who we are. */
@@ -30,14 +29,8 @@ export interface UplinkOptions {
 	readonly times?: Partial<UplinkTimes>;
 	/** 0 to below 1, for the pause before it is started again. */
 	readonly random?: () => number;
-	/** What to start instead, for tests: a file for Node. */
-	readonly entry?: string;
-}
-
-export interface Identity {
-	readonly user: string;
-	readonly uid: number;
-	readonly gid: number;
+	/** Something else than the real process, for tests. */
+	readonly launch?: (identity: Identity | undefined) => ChildProcess;
 }
 
 /** All in ms. */
@@ -62,8 +55,8 @@ const defaultTimes: UplinkTimes = {
 	firstRetry: 500,
 	lastRetry: 60_000,
 	steady: 60_000,
-	drain: 2000,
-	end: 2500,
+	drain: 1500,
+	end: 5000,
 };
 
 export interface UplinkHost {
@@ -79,9 +72,6 @@ export interface UplinkHost {
 
 /** Unsent bytes in the pipe beyond which nothing is put there that can wait. */
 const roomy = 1024 * 1024;
-const entryFile = new URL("./uplink/main.mjs", import.meta.url).pathname;
-// Small, like the sensor's own (agent/main.mjs); the heap's bound ends a leak before the host feels it.
-const nodeOptions = ["--v8-pool-size=1", "--max-semi-space-size=1", "--max-old-space-size=192"];
 /** Above what the uplink itself lets pass. */
 const budgets = { frames: [20_000, 5000], commands: [1000, 100], logs: [100, 5] } as const;
 
@@ -205,16 +195,7 @@ export function createUplink(options: UplinkOptions): UplinkHost {
 		mayFrame = createBudget(...budgets.frames, now);
 		mayCommand = createBudget(...budgets.commands, now);
 		mayLog = createBudget(...budgets.logs, now);
-		const { uid, gid } = options.identity ?? {};
-		const started = spawn(
-			launcherPath,
-			[process.execPath, ...nodeOptions, options.entry ?? entryFile, JSON.stringify({ uid, gid })],
-			{
-				stdio: ["ignore", "ignore", "pipe", "pipe"],
-				cwd: "/",
-				env: passed(["NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "SSL_CERT_DIR"]),
-			},
-		);
+		const started = (options.launch ?? launchUplink)(options.identity);
 		const pipe = started.stdio[3] as Duplex;
 		const mine: Child = {
 			process: started,
@@ -305,34 +286,6 @@ export function createUplink(options: UplinkOptions): UplinkHost {
 	};
 }
 
-/** What it said on stderr: the end of it, with anything strange in it made visible. */
-function lastWords({ stderr }: ChildProcess): () => string {
-	let text = "";
-	stderr?.setEncoding("utf8").on("data", (more: string) => {
-		text = (text + more).slice(-4000);
-	});
-	// Node ends an uncaught error's trace with its own version.
-	const telling = () => text.split("\n").find((line) => /error/i.test(line)) ?? text.trim();
-	return () => shown(telling()).slice(0, 300);
-}
-
 function shown(text: string): string {
 	return neutralise(text).slice(0, 2000);
-}
-
-function passed(names: readonly string[]): Record<string, string> {
-	return Object.fromEntries(
-		names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
-	);
-}
-
-/** 0 when it is gone. */
-function residentBytes(pid: number | undefined): number {
-	if (pid === undefined) return 0;
-	try {
-		const status = readFileSync(`/proc/${pid}/status`, "latin1");
-		return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) * 1024;
-	} catch {
-		return 0;
-	}
 }

@@ -1,7 +1,7 @@
 // Who the uplink runs as.
 import { readFileSync } from "node:fs";
 import { CommandError } from "./failure.ts";
-import type { Identity } from "./uplink-host.ts";
+import type { Identity } from "./uplink-launch.ts";
 
 /**
  * `wanted`: "" for picket-uplink when there is one, else nobody. Undefined when we are not root and can be nobody else.

@@ -11,7 +11,7 @@ import { createFrameReader, encodeFrame, frameTypes, readToUplink } from "./fram
 import { createOutlets } from "./outlets.ts";
 
 /** What consoles get to hear that we go, at most; ms. */
-const leaveMs = 2000;
+const leaveMs = 4000;
 /** Of the core's frames; an answer with 512 KiB of records has some more around them. */
 const mostBytes = 64 * 1024 * 1024;
 
