@@ -1,5 +1,8 @@
 // The uplink as a process: what it can still do once it hears strangers, and what its death costs.
-import { readdirSync, readlinkSync } from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdtempSync, readdirSync, readlinkSync, rmSync } from "node:fs";
+import { constants, tmpdir } from "node:os";
+import { join } from "node:path";
 import { pino } from "pino";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { startConsole } from "../../agent/console/console.ts";
@@ -45,7 +48,26 @@ describe("the uplink", () => {
 		expect(lines).toEqual([]);
 	});
 
-	const times = process.env.PICKET_SOAK === "1" ? 20 : 4;
+	it("can do nothing that a network client has no need of, in any thread", () => {
+		const folder = mkdtempSync(join(tmpdir(), "picket-confined-"));
+		onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+		const sources = ["../trigger/confined.cc", "../../native/confine.cc"].map(
+			(name) => new URL(name, import.meta.url).pathname,
+		);
+		execFileSync("g++", ["-std=c++20", "-pthread", ...sources, "-o", join(folder, "confined")]);
+		const run = spawnSync(join(folder, "confined"), { encoding: "utf8" });
+		const errnos = JSON.parse(run.stdout) as Record<string, number>;
+		const { EPERM, EACCES, ENOSYS } = constants.errno;
+		const allowed = ["tcp", "udp", "unix", "hosts", "resolve", "thread"];
+		for (const [what, errno] of Object.entries(errnos)) {
+			const name = what.split(" ")[1] ?? "";
+			const wanted = allowed.includes(name) ? 0 : { shadow: EACCES, newest: ENOSYS }[name];
+			expect({ what, errno }).toEqual({ what, errno: wanted ?? EPERM });
+		}
+		expect(Object.keys(errnos)).toHaveLength(2 * 34 + 1);
+	});
+
+	const times = process.env.PICKET_SOAK === "1" ? 20 : 3;
 	it(`costs a reconnect when it is killed, ${times} times under load, and not one record`, async () => {
 		const console = await consoleOn();
 		const { push, pid, host, readers } = rig([outlet(console.address)], { times: { lastRetry: 50 } });
