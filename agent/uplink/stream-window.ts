@@ -18,6 +18,10 @@ export interface StreamWindow {
 	readonly since: number | undefined;
 	/** A batch is suspected to end streams: nothing else should be sent meanwhile. */
 	readonly alone: boolean;
+	/** The next connection should come at once, and to the same address. */
+	readonly eager: boolean;
+	/** It should come soon. */
+	readonly halving: boolean;
 	/** Records sent for the first time, and those acknowledged. */
 	readonly sent: number;
 	readonly acknowledged: number;
@@ -51,11 +55,12 @@ export function createWindow(source: RecordSource, tell: (text: string) => void)
 	/** Taken and not sent yet. */
 	let taken: Stored[] = [];
 	let takenFull = false;
+	let trying = false;
 	let onTheWay = 0;
 	const highest = new Map<string, number>();
 	let highestPosition = 0;
 	let known = { bootId: "", sequence: 0 };
-	/** Left out once; a console that has what comes after it may take it for a repeat. */
+	/** Left out up to here; a console that has what comes after may take them for repeats. */
 	let doubtful = 0;
 	let sent = 0;
 	let acknowledged = 0;
@@ -66,20 +71,16 @@ export function createWindow(source: RecordSource, tell: (text: string) => void)
 
 	const fill = (): void => {
 		const trial = suspect.onTrial;
-		const limit = trial === undefined ? Math.min(batchRecords, suspect.limit) : 2;
-		taken = source.take(limit, bytes);
+		const limit = trial.length > 0 ? trial.length + 1 : Math.min(batchRecords, suspect.limit);
+		trying = trial.length > 0;
+		taken = source.take(limit, trying ? Number.POSITIVE_INFINITY : bytes);
 		const size = taken.reduce((sum, record) => sum + record.payload.length, 0);
 		takenFull = taken.length >= limit || size >= bytes * 0.75;
-		const [first, second] = taken;
-		if (trial === undefined || second === undefined) return;
-		if (first?.position === trial.position) {
-			withhold(first);
-			taken = [second];
-		} else suspect.clear();
-	};
-	const withhold = (record: Stored): void => {
-		doubtful = record.position;
-		add([record], "withheld");
+		if (trial.length === 0) return;
+		const same = trial.every((record, index) => taken[index]?.position === record.position);
+		if (!same) suspect.clear();
+		else if (taken.length <= trial.length) suspect.acquit();
+		else add(taken.splice(0, trial.length), "withheld");
 	};
 	const add = (records: readonly Stored[], state: Entry["state"]): void => {
 		const bootId = records[0]?.bootId ?? "";
@@ -104,7 +105,9 @@ export function createWindow(source: RecordSource, tell: (text: string) => void)
 			record.bootId === known.bootId && record.sequence <= known.sequence;
 		const state = taken[0] !== undefined && isKnown(taken[0]);
 		const end = taken.findIndex((record) => record.bootId !== bootId || isKnown(record) !== state);
-		return taken.splice(0, end === -1 ? taken.length : end);
+		// What was taken for a trial that did not come about goes one by one.
+		const most = trying ? 1 : taken.length;
+		return taken.splice(0, Math.min(most, end === -1 ? taken.length : end));
 	};
 	const settle = (entry: Entry, count: number): void => {
 		onTheWay -= count;
@@ -136,7 +139,6 @@ export function createWindow(source: RecordSource, tell: (text: string) => void)
 		const reason = "the console ends the stream whenever it gets this record, and takes the one after it";
 		source.quarantine(record.position, reason);
 		suspect.clear();
-		doubtful = 0;
 		tell(`${what} is set aside: ${reason}`);
 	};
 
@@ -155,8 +157,7 @@ export function createWindow(source: RecordSource, tell: (text: string) => void)
 				const records = cut();
 				const bootId = records[0]?.bootId ?? "";
 				if (bootId === known.bootId && (records[0]?.sequence ?? 0) <= known.sequence) {
-					const lost = records.find((record) => record.position === doubtful);
-					if (lost !== undefined) condemn(lost);
+					for (const record of records) if (record.position <= doubtful) condemn(record);
 					add(records, "known");
 					advance((entry) => (entry.state === "known" ? entry.records.length : 0));
 					continue;
@@ -174,6 +175,7 @@ export function createWindow(source: RecordSource, tell: (text: string) => void)
 				for (const record of held.records) condemn(record);
 				onTheWay -= held.records.length;
 				entries.shift();
+				doubtful = 0;
 			}
 			advance((entry) => {
 				if (entry.state === "known") return entry.records.length;
@@ -185,10 +187,12 @@ export function createWindow(source: RecordSource, tell: (text: string) => void)
 		},
 		lost(cause) {
 			const oldest = entries.find((entry) => entry.state === "sent");
-			if (entries[0]?.state === "withheld") suspect.acquit();
-			else if (oldest !== undefined && (cause === "refused" || cause === "broken")) {
-				suspect.ended(oldest.records, cause);
-			}
+			const told = cause === "refused" || cause === "broken";
+			if (entries[0]?.state === "withheld") {
+				doubtful = entries[0].records.at(-1)?.position ?? 0;
+				if (told && oldest?.records[0] !== undefined) suspect.controlEnded(oldest.records[0], cause);
+				else suspect.acquit();
+			} else if (told && oldest !== undefined) suspect.ended(oldest.records, cause);
 			if (cause === "slow" && oldest !== undefined) {
 				bytes = Math.max(leastBytes, Math.floor(bytes / 4));
 				batches = 1;
@@ -206,6 +210,12 @@ export function createWindow(source: RecordSource, tell: (text: string) => void)
 		},
 		get alone() {
 			return suspect.alone;
+		},
+		get halving() {
+			return suspect.halving;
+		},
+		get eager() {
+			return suspect.eager && source.held > suspect.onTrial.length;
 		},
 		get sent() {
 			return sent;

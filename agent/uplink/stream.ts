@@ -114,6 +114,7 @@ export function createStream(options: StreamOptions): Stream {
 	let retryTimer: NodeJS.Timeout | undefined;
 	let batchTimer: NodeJS.Timeout | undefined;
 	let probeTimer: NodeJS.Timeout | undefined;
+	let probePause = times.comeBack;
 	let certificateTimer: NodeJS.Timeout | undefined;
 	let stateTimer: NodeJS.Timeout | undefined;
 	let hurry = false;
@@ -155,7 +156,10 @@ export function createStream(options: StreamOptions): Stream {
 				command: take,
 				drain: () => pump(hurry || behind()),
 				end: (text, cause) => {
-					if (mine === probe) probe = undefined;
+					if (mine === probe) {
+						probe = undefined;
+						probeLater();
+					}
 					if (mine === connection) lose(text, cause);
 				},
 			},
@@ -195,8 +199,9 @@ export function createStream(options: StreamOptions): Stream {
 			addresses.backToFirst();
 			return;
 		}
-		const pause = addresses.failed(worked);
-		retryTimer = setTimeout(connect, window.alone ? Math.min(pause, suspectRetry) : pause).unref();
+		let pause = window.eager ? 0 : addresses.failed(worked);
+		if (window.halving) pause = Math.min(pause, suspectRetry);
+		retryTimer = setTimeout(connect, pause).unref();
 	};
 
 	const welcome = (mine: Connection, message: wire.Welcome, hello: wire.Hello): void => {
@@ -214,7 +219,8 @@ export function createStream(options: StreamOptions): Stream {
 		bootId = hello.bootId ?? "";
 		window.begin(bootId, Number(message.lastSequence ?? 0));
 		sendResults();
-		if (!addresses.isFirst) probeLater(times.comeBack);
+		probePause = times.comeBack;
+		probeLater();
 		watchCertificate();
 		tellState(true);
 		pump(true);
@@ -283,14 +289,14 @@ export function createStream(options: StreamOptions): Stream {
 		}
 	};
 
-	const probeLater = (pause: number): void => {
+	const probeLater = (): void => {
 		clearTimeout(probeTimer);
+		if (addresses.isFirst) return;
 		probeTimer = setTimeout(() => {
-			if (connection?.welcomed !== true || probe !== undefined || addresses.isFirst || closing || over)
-				return;
+			if (connection?.welcomed !== true || probe !== undefined || closing || over) return;
+			probePause = Math.min(probePause * 2, longestComeBack);
 			probe = open(addresses.first);
-			probeLater(Math.min(pause * 2, longestComeBack));
-		}, pause).unref();
+		}, probePause).unref();
 	};
 	const reconnect = (why: string): void => {
 		log("info", why);
