@@ -26,11 +26,21 @@ export interface LineSinkOptions {
 
 /** Where lines go, some at a time. */
 export interface Target {
-	/** Resolves when the next ones may come. Rejects when these did not get through. */
+	/** Resolves when the next ones may come. Rejects when these did not get through, with PartlyWritten when some did. */
 	write(lines: readonly string[]): Promise<void>;
 	/** After a failure: ms until the next try, undefined for never. */
 	readonly retryMs: number | undefined;
 	close(): Promise<void>;
+}
+
+/** The first `taken` lines got through, the others did not. */
+export class PartlyWritten extends Error {
+	readonly taken: number;
+
+	constructor(taken: number, message: string) {
+		super(message);
+		this.taken = taken;
+	}
 }
 
 const chunkBytes = 64 * 1024;
@@ -68,6 +78,9 @@ export function createLineSink(name: string, target: Target, options: LineSinkOp
 				if (problem !== "") options.logger.info({ sink: name }, "sink works again");
 				problem = "";
 			} catch (error) {
+				const taken = items.splice(0, error instanceof PartlyWritten ? error.taken : 0);
+				sent += taken.length;
+				queue.release(taken);
 				queue.putBack(items);
 				const text = errorText(error);
 				if (target.retryMs === undefined) {
