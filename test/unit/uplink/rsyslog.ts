@@ -127,7 +127,7 @@ function configuration(folder: string, port: number, tlsPort: number): string {
 		`input(type="imtcp" port="${port}" address="127.0.0.1" ruleset="all")`,
 		`input(type="imudp" port="${port}" address="127.0.0.1" ruleset="all")`,
 		`input(type="imuxsock" socket="${folder}/log" ruleset="all")`,
-		`input(type="imuxsock" socket="${folder}/plain" useSpecialParser="off" ruleset="all")`,
+		`input(type="imuxsock" socket="${folder}/plain" useSpecialParser="off" ignoreTimestamp="off" ruleset="all")`,
 		tlsPort > 0
 			? `input(type="imtcp" port="${tlsPort}" address="127.0.0.1" ruleset="all"
 				streamDriver.name="gtls" streamDriver.mode="1" streamDriver.authMode="anon")`
