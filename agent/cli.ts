@@ -329,6 +329,16 @@ withSocket(program.command("release"))
 	.option("--state-dir <folder>", "state folder of the sensor that is gone")
 	.action(async (flags) => end(await (await import("./commands/respond.ts")).release(flags)));
 
+withSocket(program.command("mode"))
+	.description(
+		"whether the running sensor acts, and who holds it back; set it, at most to what picket.yaml says",
+	)
+	.addArgument(new Argument("[mode]", "what to set it to").choices(["observe", "enforce"]))
+	.option("--reason <text>", "goes into the audit", "by hand")
+	.action(async (mode: string | undefined, flags) =>
+		(await import("./commands/respond.ts")).mode(mode, flags),
+	);
+
 program
 	.command("audit")
 	.description("the record of everything that changed this host")

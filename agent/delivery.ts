@@ -80,7 +80,6 @@ export function createDelivery(options: DeliveryOptions): Delivery {
 			desks.get(name) ??
 			createCommandDesk({
 				onCommand: (command) => options.onCommand(name, command),
-				clock,
 				send: (result) => running?.host.result(name, result) === true,
 			});
 		desks.set(name, desk);

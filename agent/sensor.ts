@@ -28,6 +28,7 @@ import { createPeerNames, withPeerNames } from "./peer-names.ts";
 import { Pipeline } from "./pipeline.ts";
 import { effectiveMode } from "./policy/load.ts";
 import { createReloader, type Reloader, type Sources } from "./reload.ts";
+import { createModeSwitch, type ModeSwitch } from "./remote/mode.ts";
 import { createAlertLimit } from "./report/alert-limit.ts";
 import { createFolder, type Folder } from "./report/dedup.ts";
 import { createSequencer, type RecordBody } from "./report/record.ts";
@@ -65,6 +66,7 @@ export interface SensorOptions {
 export interface Sensor {
 	readonly output: Output;
 	readonly responder: HostResponder;
+	readonly modeSwitch: ModeSwitch;
 	readonly board: StatusBoard;
 	readonly enrichment: Enrichment;
 	readonly wire: WireContext;
@@ -132,7 +134,18 @@ export function startSensor(options: SensorOptions): Sensor {
 		},
 	);
 	const policy = () => detection.current().policy;
-	const mode = () => effectiveMode(config.mode, policy().policy);
+	/** The most that configuration and policy allow; a console or an admin may hold it back meanwhile. */
+	const mostMode = () => effectiveMode(config.mode, policy().policy);
+	const modeSwitch = createModeSwitch({
+		stateDir: config.paths.state,
+		most: mostMode,
+		clock,
+		changed: () => {
+			adopt(detection.current());
+			output.emit({ status: board.status() });
+		},
+	});
+	const mode = () => modeSwitch.mode() ?? mostMode();
 
 	const docker = config.docker.enabled
 		? createDocker({ socketPath: config.docker.socket, logger, clock })
@@ -174,7 +187,7 @@ export function startSensor(options: SensorOptions): Sensor {
 			repeatWindowMs: config.capture.repeat_window_ms,
 			bulkRate: config.capture.bulk_rate,
 			bulkBurst: config.capture.bulk_burst,
-			wakeOnExec: mode() === "enforce",
+			wakeOnExec: mostMode() === "enforce",
 			environmentBytes: config.capture.environment_bytes,
 		},
 		// A rule that comes later may ask for anything.
@@ -267,7 +280,7 @@ export function startSensor(options: SensorOptions): Sensor {
 		config,
 		content: detection.current,
 		reload: () => reloader?.last(),
-		responseProblems: acting.problems,
+		responseProblems: () => [...modeSwitch.problems(), ...acting.problems()],
 		refuser: acting.refuser,
 		contentProblems: () => [
 			...(reloader?.problems() ?? []),
@@ -329,6 +342,7 @@ export function startSensor(options: SensorOptions): Sensor {
 	return {
 		output,
 		responder,
+		modeSwitch,
 		board,
 		enrichment,
 		wire: wireContext,

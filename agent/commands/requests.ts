@@ -1,13 +1,11 @@
-// What a running sensor answers: to the CLI through the control socket, to a console through the stream. Both end in
-// the same responder; a console's wishes pass the local policy first.
+// What a running sensor answers to the CLI, through the control socket. What consoles ask for is in remote.ts; both end
+// in the same responder.
+import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import type { Handler } from "../control/server.ts";
 import { CommandError } from "../failure.ts";
 import type * as wire from "../model/picket.v1.ts";
-import type { Process } from "../model/process.ts";
 import type { Order, OrderContext } from "../model/verdict.ts";
-import { consoleRefusal } from "../policy/load.ts";
-import { processToWire } from "../report/wire.ts";
 import type { Sensor } from "../sensor.ts";
 
 const reason = z.string().max(500).default("by hand");
@@ -52,6 +50,34 @@ async function order(sensor: Sensor, wanted: Order, context: OrderContext): Prom
 /** Of them those that change nothing. */
 export const lookingMethods = ["status", "actions", "recent"] as const;
 
+const modeParams = z.strictObject({ mode: z.enum(["observe", "enforce"]).optional(), reason });
+
+/** The mode as it is, after it was set where one is named. */
+function modeOf(sensor: Sensor, params: unknown): unknown {
+	const { mode, reason } = modeParams.parse(params);
+	const { modeSwitch, output, board } = sensor;
+	const steps: string[] = [];
+	if (mode !== undefined) {
+		const before = modeSwitch.mode() ?? "enforce";
+		try {
+			const note = modeSwitch.set(mode, "cli", reason);
+			if (note !== "") steps.push(note);
+		} catch (error) {
+			const message = error instanceof Error ? error.message : String(error);
+			throw new CommandError(message, "say mode: enforce in picket.yaml, and start it again", 1);
+		}
+		output.emit({
+			action: {
+				id: randomUUID(),
+				kind: "KIND_SET_MODE",
+				outcome: before === mode ? "OUTCOME_UNCHANGED" : "OUTCOME_VERIFIED",
+				...{ target: mode, reason, requester: "cli", steps },
+			},
+		});
+	}
+	return { mode: board.status().mode ?? "", holding: modeSwitch.holding() ?? null, notes: steps };
+}
+
 /** The methods of the control socket; each throws CommandError or zod's error on bad parameters. */
 export function controlHandlers(sensor: Sensor): Record<string, Handler> {
 	const byHand = (reason: string) => contextOf("cli", reason);
@@ -68,6 +94,7 @@ export function controlHandlers(sensor: Sensor): Record<string, Handler> {
 			if (known) return order(sensor, { ...wanted, start: known.start }, byHand(reason));
 			throw new CommandError(`no process ${wanted.pid} is known`, "look for it with `ps` and try again");
 		},
+		mode: (params) => modeOf(sensor, params),
 		actions: () => sensor.responder.active(),
 		release: async () => {
 			const undone = await sensor.responder.release("cli");
@@ -75,79 +102,4 @@ export function controlHandlers(sensor: Sensor): Record<string, Handler> {
 			return undone;
 		},
 	};
-}
-
-const mayOf = {
-	block: "block",
-	unblock: "unblock",
-	pause: "pause",
-	resume: "resume",
-	kill: "kill",
-	queryProcesses: "query_processes",
-} as const;
-
-/** Answers a console's commands; `name` goes into the audit. Never rejects. */
-export function onCommand(
-	sensor: Sensor,
-	name: string,
-): (command: wire.Command) => Promise<wire.CommandResult> {
-	return async (command) => {
-		const wanted = (Object.keys(mayOf) as (keyof typeof mayOf)[]).find((key) => command[key] !== undefined);
-		if (!wanted) return { accepted: false, message: "this version does not know that command" };
-		const refusal = consoleRefusal(sensor.policy().policy, "console:", mayOf[wanted]);
-		if (refusal) return { accepted: false, message: `refused: ${refusal}` };
-		try {
-			return await carryOut(sensor, command, contextOf(`console:${command.requester ?? name}`, ""));
-		} catch (error) {
-			const remedy = error instanceof CommandError ? ` (${error.remedy})` : "";
-			return {
-				accepted: false,
-				message: `${error instanceof Error ? error.message : String(error)}${remedy}`,
-			};
-		}
-	};
-}
-
-async function carryOut(
-	sensor: Sensor,
-	command: wire.Command,
-	context: OrderContext,
-): Promise<wire.CommandResult> {
-	const { block, unblock, pause, resume, kill, queryProcesses } = command;
-	if (queryProcesses)
-		return { accepted: true, message: "", processes: findProcesses(sensor, queryProcesses) };
-	const act = async (wanted: Order, reason: string | undefined): Promise<wire.CommandResult> => {
-		const action = await order(sensor, wanted, { ...context, reason: reason || "asked by a console" });
-		const refused = action.outcome === "OUTCOME_REFUSED" || action.outcome === "OUTCOME_FAILED";
-		return { accepted: !refused, message: action.steps?.at(-1) ?? "", action };
-	};
-	if (block) {
-		const { address = "", ttlSeconds = 0, reason } = block;
-		return act({ kind: "block", address, ttlSeconds }, reason);
-	}
-	if (unblock) return act({ kind: "unblock", address: unblock.address ?? "" }, undefined);
-	if (pause) return act({ kind: "pause", container: pause.container ?? "" }, pause.reason);
-	if (resume) return act({ kind: "resume", container: resume.container ?? "" }, undefined);
-	if (kill) {
-		const start = sensor.startOf(kill.pid ?? 0, kill.startTime ?? "");
-		if (start === undefined)
-			return { accepted: false, message: "refused: a kill needs the process's start time" };
-		return act({ kind: "kill", pid: kill.pid ?? 0, start }, kill.reason);
-	}
-	return { accepted: false, message: "this version does not know that command" };
-}
-
-const mostProcesses = 10_000;
-
-function findProcesses(sensor: Sensor, query: wire.QueryProcesses): wire.Process[] {
-	const limit = Math.min(query.limit || mostProcesses, mostProcesses);
-	const text = query.contains ?? "";
-	const matches = (process: Process) =>
-		text === "" || process.comm.includes(text) || process.exe.includes(text);
-	const found: wire.Process[] = [];
-	for (const process of sensor.enrichment.tree.processes()) {
-		if (found.length >= limit) break;
-		if (matches(process)) found.push(processToWire(process, sensor.wire));
-	}
-	return found;
 }

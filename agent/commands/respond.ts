@@ -10,6 +10,7 @@ import { createDocker } from "../docker.ts";
 import { cgroupMount } from "../enrich/cgroups.ts";
 import { CommandError } from "../failure.ts";
 import type * as wire from "../model/picket.v1.ts";
+import { neutralise } from "../report/shown.ts";
 import { recordText } from "../report/text.ts";
 import type { Entry } from "../respond/ledger.ts";
 import { createResponder } from "../respond/responder.ts";
@@ -53,6 +54,29 @@ export async function actions(flags: SocketFlags): Promise<void> {
 				: "";
 		print(`${String(entry.kind).padEnd(12)} ${String(entry.targetName || entry.target)}${expires}`);
 	}
+}
+
+interface ModeAnswer {
+	readonly mode: string;
+	readonly holding: { readonly requester: string; readonly time: number; readonly reason: string } | null;
+	readonly notes: readonly string[];
+}
+
+/** Shows whether the sensor acts, after setting it where `wanted` says so. Throws CommandError. */
+export async function mode(wanted: string | undefined, flags: ModeFlags): Promise<void> {
+	const params = wanted === undefined ? {} : { mode: wanted, reason: flags.reason };
+	const answer = (await callControl(flags.socket, "mode", params, actTimeoutMs)) as ModeAnswer;
+	if (flags.json) return print(JSON.stringify(answer));
+	const { holding, notes } = answer;
+	const since =
+		holding === null || holding.time === 0 ? "" : ` since ${new Date(holding.time).toISOString()}`;
+	const held = holding === null ? "" : `: ${holding.requester} holds it back${since} (${holding.reason})`;
+	print(neutralise(`${answer.mode}${held}`));
+	for (const note of notes) print(neutralise(`  ${note}`));
+}
+
+export interface ModeFlags extends SocketFlags {
+	readonly reason: string;
 }
 
 /** Undoes what is in force on an address, a container or a program, whatever it is. */

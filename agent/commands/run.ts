@@ -16,6 +16,7 @@ import { createServiceNotifier } from "../health/systemd.ts";
 import type { EventName } from "../model/event.ts";
 import type * as wire from "../model/picket.v1.ts";
 import type { Problem } from "../model/verdict.ts";
+import { createRemote, type Remote } from "../remote.ts";
 import { createStreamSink } from "../report/lines.ts";
 import { canShowLive, createLiveView, type LiveView } from "../report/live.ts";
 import { createRecent, type Recent } from "../report/recent.ts";
@@ -28,7 +29,7 @@ import { type CaptureFlags, eventKindsOf, mergeFlags, timerMs } from "../setting
 import { configuredSinks } from "../sinks.ts";
 import { version } from "../version.ts";
 import { type Reloading, startReloading } from "./reloading.ts";
-import { controlHandlers, lookingMethods, onCommand } from "./requests.ts";
+import { controlHandlers, lookingMethods } from "./requests.ts";
 
 const activityKinds: ReadonlySet<EventName> = new Set(["exec", "connect"]);
 
@@ -217,6 +218,8 @@ async function runSensor(
 		});
 		const { publish } = control;
 		sensor.output.add(publishSink(publish, recent));
+		const remote = createRemote({ sensor, config, recent: recent.list, clock: Date.now, logger });
+		closers.push(() => remote.close());
 		for (const sink of configuredSinks(config.sinks, {
 			report: sensor.output.gap,
 			unixDatagram: (path, text) => addon().notify(path, text),
@@ -224,14 +227,14 @@ async function runSensor(
 			logger,
 		}))
 			sensor.output.add(sink);
-		const delivery = await startDelivery(sensor, config, logger);
+		const delivery = await startDelivery(sensor, remote, config, logger);
 		process.on("SIGHUP", delivery.refresh);
 		if (flags.embedded) {
 			const address = `unix:${join(config.paths.run, "console.sock")}`;
 			const { startConsole } = await import("../console/console.ts");
 			const embedded = await startConsole({ listen: address, logger, name: "embedded console", version });
 			closers.push(() => embedded.close());
-			await addConsole(sensor, address, logger);
+			await addConsole(sensor, remote, address, logger);
 		}
 		reloading =
 			sensor.reloader &&
@@ -318,7 +321,12 @@ function publishSink(publish: Awaited<ReturnType<typeof startControl>>["publish"
 }
 
 /** Loaded when somebody off this host is to get something: what encodes records takes some MB. */
-async function startDelivery(sensor: Sensor, config: Config, logger: Logger): Promise<Delivery> {
+async function startDelivery(
+	sensor: Sensor,
+	remote: Remote,
+	config: Config,
+	logger: Logger,
+): Promise<Delivery> {
 	const [{ createDelivery }, { createSpool }] = await Promise.all([
 		import("../delivery.ts"),
 		import("../spool/spool.ts"),
@@ -329,7 +337,7 @@ async function startDelivery(sensor: Sensor, config: Config, logger: Logger): Pr
 		hello: sensor.hello,
 		status: sensor.board.status,
 		policyHash: () => sensor.policy().hash,
-		onCommand: (name, command) => onCommand(sensor, `console:${name}`)(command),
+		onCommand: remote.take,
 		gap: sensor.output.gap,
 		enrolled: () => ({ consoles: [], problems: [] }),
 		createSpool,
@@ -341,7 +349,7 @@ async function startDelivery(sensor: Sensor, config: Config, logger: Logger): Pr
 }
 
 /** The console in this process; gRPC is loaded for it only, it takes 10 MB. */
-async function addConsole(sensor: Sensor, address: string, logger: Logger): Promise<void> {
+async function addConsole(sensor: Sensor, remote: Remote, address: string, logger: Logger): Promise<void> {
 	const { createConsoleSink } = await import("../uplink/console-sink.ts");
 	const name = "console:embedded";
 	sensor.output.add(
@@ -350,7 +358,7 @@ async function addConsole(sensor: Sensor, address: string, logger: Logger): Prom
 			address,
 			hello: sensor.hello,
 			status: sensor.board.status,
-			onCommand: onCommand(sensor, name),
+			onCommand: (command) => remote.take(name.replace(/^console:/, ""), command),
 			report: sensor.output.gap,
 			clock: Date.now,
 			logger,

@@ -5,6 +5,7 @@ import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import type { Logger } from "pino";
 import type { ServerTls } from "../grpc.ts";
+import { renderStatus } from "../health/status.ts";
 import type * as wire from "../model/picket.v1.ts";
 import { errorText, ReportError } from "../report/errors.ts";
 import { createStreamSink } from "../report/lines.ts";
@@ -173,13 +174,35 @@ function sensorTable(sensors: readonly SensorInfo[]): string {
 
 function resultText(sensor: SensorInfo, result: wire.CommandResult): string {
 	const verdict = result.accepted === true ? "accepted" : "not accepted";
-	const lines = [neutralise(`${sensor.host || sensor.hostId}: ${verdict}: ${result.message ?? ""}`)];
-	if (result.action !== undefined) lines.push(recordText({ action: result.action }));
-	for (const process of result.processes ?? []) {
+	const lines = [`${sensor.host || sensor.hostId}: ${verdict}: ${result.message ?? ""}`];
+	const { processes = [], connections = [], containers = [], status, evidence } = result;
+	for (const process of processes) {
 		const command = process.args?.join(" ") || process.executable || process.name;
-		lines.push(
-			neutralise(`${process.pid}  ${process.startTime}  ${process.user ?? process.uid}  ${command}`),
-		);
+		lines.push(`${process.pid}  ${process.startTime}  ${process.user ?? process.uid}  ${command}`);
 	}
-	return lines.join("\n");
+	for (const one of connections) {
+		const local = endpoint(one.localAddress, one.localPort);
+		const remote = endpoint(one.remoteAddress, one.remotePort);
+		const holder = one.pid ? `${one.pid} ${one.executable ?? "?"}` : "nobody found";
+		const inside = one.containerId ? `  container ${one.containerId.slice(0, 12)}` : "";
+		lines.push(`${one.protocol}  ${local}  ${remote}  ${one.state}  ${holder}${inside}`);
+	}
+	for (const { container, processes: count } of containers) {
+		const { id = "?", name, image } = container ?? {};
+		lines.push(`${id.slice(0, 12)}  ${name ?? "?"}  ${image ?? "?"}  ${count ?? 0} processes`);
+	}
+	if (evidence !== undefined) {
+		lines.push(`${evidence.id}  ${evidence.path || "not kept on the host"}  SHA-256 ${evidence.sha256}`);
+		lines.push(...(evidence.content ?? "").split("\n"));
+		if (evidence.truncated === true) lines.push("cut here: the whole lies on the host");
+	}
+	const shown = lines.map(neutralise);
+	if (result.action !== undefined) shown.splice(1, 0, recordText({ action: result.action }));
+	if (status !== undefined) shown.push(renderStatus(status, { now: Date.now() }));
+	return shown.join("\n");
+}
+
+/** "192.0.2.1:443" or "[2001:db8::1]:443". */
+function endpoint(address = "?", port = 0): string {
+	return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }

@@ -19,13 +19,18 @@ const usage: Readonly<Record<string, string>> = {
 	resume: "resume HOST CONTAINER        let it run again",
 	kill: "kill HOST PID START          kill a process; START as `ps` shows it",
 	ps: "ps HOST [TEXT]               processes, all or those with TEXT in name or path",
+	connections: "connections HOST [PID]       connections and who holds them, all or those of a process",
+	containers: "containers HOST [TEXT]       containers, all or those with TEXT in name, id or image",
+	counters: "counters HOST                how the sensor fares: what it saw and lost, its problems",
+	evidence: "evidence HOST PID START      keep and show what is known of a process; START as `ps` shows it",
+	mode: "mode HOST observe|enforce    take enforcing back, or give back what was taken",
 	help: "help                         this list",
 	quit: "quit                         end the console",
 };
 
 export const helpText = `${Object.values(usage).join("\n")}\nHOST is a sensor's host name or host id.`;
 
-const processLimit = 500;
+const listLimit = 500;
 
 /** Never throws. */
 export async function readOperatorLine(line: string): Promise<OperatorLine> {
@@ -40,7 +45,7 @@ export async function readOperatorLine(line: string): Promise<OperatorLine> {
 			return rest.length === 0 ? { kind: word } : wrong(word, "takes nothing after it");
 		case "ps": {
 			if (host === "") return wrong(word, "needs a host");
-			const queryProcesses = { contains: rest.slice(1).join(" "), limit: processLimit };
+			const queryProcesses = { contains: rest.slice(1).join(" "), limit: listLimit };
 			return { kind: "command", host, command: { queryProcesses } };
 		}
 		case "block": {
@@ -63,13 +68,34 @@ export async function readOperatorLine(line: string): Promise<OperatorLine> {
 		case "resume":
 			if (rest.length !== 2) return wrong(word, "needs a host and a container");
 			return { kind: "command", host, command: { resume: { container: first } } };
-		case "kill": {
+		case "kill":
+		case "evidence": {
 			if (rest.length !== 3) return wrong(word, "needs a host, a pid and the start time of the process");
-			const pid = Number(first);
-			if (!/^\d+$/.test(first) || pid < 1 || pid > 0x7fff_ffff) return wrong(word, `"${first}" is no pid`);
+			const pid = readPid(first);
+			if (pid === undefined) return wrong(word, `"${first}" is no pid`);
 			if (parseTime(second) === undefined) return wrong(word, `"${second}" is no start time`);
-			const kill = { pid, startTime: second, reason: "by hand at the console" };
-			return { kind: "command", host, command: { kill } };
+			const of = { pid, startTime: second, reason: "by hand at the console" };
+			return { kind: "command", host, command: word === "kill" ? { kill: of } : { takeEvidence: of } };
+		}
+		case "connections": {
+			if (rest.length < 1 || rest.length > 2) return wrong(word, "needs a host, and a pid or nothing");
+			const pid = first === "" ? 0 : readPid(first);
+			if (pid === undefined) return wrong(word, `"${first}" is no pid`);
+			return { kind: "command", host, command: { queryConnections: { pid, limit: listLimit } } };
+		}
+		case "containers": {
+			if (host === "") return wrong(word, "needs a host");
+			const queryContainers = { contains: rest.slice(1).join(" "), limit: listLimit };
+			return { kind: "command", host, command: { queryContainers } };
+		}
+		case "counters":
+			if (rest.length !== 1) return wrong(word, "needs a host");
+			return { kind: "command", host, command: { queryCounters: {} } };
+		case "mode": {
+			if (rest.length !== 2 || (first !== "observe" && first !== "enforce"))
+				return wrong(word, "needs a host, and observe or enforce");
+			const setMode = { mode: first, reason: "by hand at the console" };
+			return { kind: "command", host, command: { setMode } };
 		}
 		default:
 			return { kind: "mistake", message: `"${word}" is no command; "help" lists them` };
@@ -78,6 +104,11 @@ export async function readOperatorLine(line: string): Promise<OperatorLine> {
 
 function wrong(word: string, why: string): OperatorLine {
 	return { kind: "mistake", message: `${word}: ${why}. Usage: ${usage[word]?.replace(/\s{2,}/, "   ")}` };
+}
+
+function readPid(text: string): number | undefined {
+	const pid = Number(text);
+	return /^\d+$/.test(text) && pid >= 1 && pid <= 0x7fff_ffff ? pid : undefined;
 }
 
 /** "90", "90s", "10m", "2h", "1d" in seconds. */

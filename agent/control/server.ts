@@ -27,8 +27,8 @@ const idleMs = 5 * 60_000;
 
 /**
  * Answers a method; the result goes out as JSON. `params` is a JSON object with nothing in it checked.
- * What it throws becomes the error answer: `code`, `message` and `remedy` of a ControlError or of any error
- * that has them, BAD_PARAMS for an error with zod's `issues`, INTERNAL for the rest.
+ * What it throws becomes the error answer: `code` (REFUSED without one), `message` and `remedy` of any error that has
+ * a remedy, BAD_PARAMS for an error with zod's `issues`, INTERNAL for the rest.
  */
 export type Handler = (params: Readonly<Record<string, unknown>>) => unknown;
 
@@ -217,8 +217,9 @@ function errorBody(error: unknown): ErrorBody {
 		const message = isObject(issue) && typeof issue.message === "string" ? issue.message : "wrong";
 		return { code: "BAD_PARAMS", message: `params${place && `.${place}`}: ${message}`, remedy: "" };
 	}
-	if (error instanceof Error && "code" in error && typeof error.code === "string" && "remedy" in error) {
-		return { code: error.code, message: error.message, remedy: String(error.remedy) };
+	if (error instanceof Error && "remedy" in error) {
+		const code = "code" in error && typeof error.code === "string" ? error.code : "REFUSED";
+		return { code, message: error.message, remedy: String(error.remedy) };
 	}
 	return {
 		code: "INTERNAL",

@@ -497,7 +497,10 @@ export type ActionKind =
 	| "KIND_PERMIT_EGRESS"
 	| "KIND_REFUSE_EXEC"
 	| "KIND_PERMIT_EXEC"
-	| "KIND_CUT";
+	| "KIND_CUT"
+	| "KIND_SET_MODE"
+	| "KIND_TAKE_EVIDENCE"
+	| "KIND_APPLY_CONTENT";
 
 export type ActionOutcome =
 	| "OUTCOME_UNSPECIFIED"

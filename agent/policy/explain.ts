@@ -1,6 +1,16 @@
 // The policy in sentences, each with the line it stands on: for people who want to know what is in force.
 import { responseText } from "../model/verdict.ts";
-import type { List, Lists, Place, Policy, ResponseRule, Ruling, Scope } from "./policy.ts";
+import type {
+	ConsoleGrant,
+	ConsoleGrants,
+	List,
+	Lists,
+	Place,
+	Policy,
+	ResponseRule,
+	Ruling,
+	Scope,
+} from "./policy.ts";
 
 export interface Sentence {
 	/** Undefined: of the policy as a whole. */
@@ -17,7 +27,25 @@ export function explainPolicy(policy: Policy): Sentence[] {
 		policy.mode === undefined || policy.mode === "enforce"
 			? []
 			: [{ place: undefined, text: words[policy.mode] }];
-	return [...mode, ...policy.scopes.flatMap(explainScope), ...policy.responses.map(explainResponse)];
+	return [
+		...mode,
+		...policy.scopes.flatMap(explainScope),
+		...policy.responses.map(explainResponse),
+		...explainConsoles(policy.console),
+	];
+}
+
+function explainConsoles(console: ConsoleGrants): Sentence[] {
+	const sentence = (who: string, { may, ttlSeconds }: ConsoleGrant): Sentence => {
+		const lasting = may.some((grant) => grant === "block" || grant === "pause");
+		const most = lasting ? ` What it blocks or pauses lasts at most ${ttlSeconds} s.` : "";
+		const list = may.length === 0 ? "nothing" : `${may.join(", ")}, and for nothing else`;
+		return { place: undefined, text: `${who} may ask for ${list}.${most}` };
+	};
+	return [
+		sentence(console.names.size === 0 ? "A console" : "Any other console", console),
+		...[...console.names].map(([name, grant]) => sentence(`Console ${name}`, grant)),
+	];
 }
 
 /** "the host outside containers, user www-data". */

@@ -7,6 +7,8 @@ import type { Mode, Problem } from "../model/verdict.ts";
 import { compileResponse, compileScope, type Source } from "./compile.ts";
 import { type ReadFile, readTemplate, templateNames } from "./include.ts";
 import {
+	type ConsoleGrant,
+	type ConsoleGrants,
 	mostCautious,
 	type Place,
 	type Policy,
@@ -14,7 +16,8 @@ import {
 	type ResponseRule,
 	type Scope,
 } from "./policy.ts";
-import { type IncludeFile, policySchema, type ScopeFile, templateSchema } from "./schema.ts";
+import { type IncludeFile, type PolicyFile, policySchema, type ScopeFile, templateSchema } from "./schema.ts";
+import { ttlSeconds } from "./ttl.ts";
 import { type HostFiles, thisHost, vitalProblems } from "./vital.ts";
 
 export interface LoadOptions {
@@ -44,7 +47,8 @@ export function loadPolicy(text: string, file: string, options: LoadOptions = {}
 	if (value === undefined) return { policy: undefined, problems, texts };
 	problems.push(...duplicates(scopes), ...vitalProblems(scopes, options.host ?? thisHost));
 	if (problems.some(({ level }) => level === "error")) return { policy: undefined, problems, texts };
-	return { policy: { file, mode: value.mode, scopes, responses, console: value.console }, problems, texts };
+	const console = consoleGrants(value.console);
+	return { policy: { file, mode: value.mode, scopes, responses, console }, problems, texts };
 }
 
 interface FileToLoad {
@@ -235,7 +239,7 @@ function placesIn(parsed: Parsed<unknown>, file: string): Source["placeOf"] {
 /** What is in force without any file: nothing is forbidden, everything found is told. */
 export function defaultPolicy(): Policy {
 	const { console } = policySchema.parse({});
-	return { file: "", mode: undefined, scopes: [], responses: [], console };
+	return { file: "", mode: undefined, scopes: [], responses: [], console: consoleGrants(console) };
 }
 
 /** A policy may hold back what the configuration permits, never the other way round. */
@@ -243,11 +247,33 @@ export function effectiveMode(config: Mode, policy: Policy): Mode {
 	return mostCautious(config, policy.mode) === "enforce" ? "enforce" : "observe";
 }
 
+const longestTtlSeconds = 86_400;
+
+function consoleGrants({ may, ttl, names }: PolicyFile["console"]): ConsoleGrants {
+	const secondsOf = (wanted: typeof ttl) => (wanted === undefined ? undefined : ttlSeconds(wanted));
+	const all = { may, ttlSeconds: secondsOf(ttl) ?? longestTtlSeconds };
+	const own = Object.entries(names).map(([name, grant]): [string, ConsoleGrant] => [
+		name,
+		{ may: grant.may ?? all.may, ttlSeconds: secondsOf(grant.ttl) ?? all.ttlSeconds },
+	]);
+	return { ...all, names: new Map(own) };
+}
+
+const consolePrefix = "console:";
+
+/** What the console of that name may ask for. */
+export function grantOfConsole({ console }: Policy, name: string): ConsoleGrant {
+	return console.names.get(name) ?? console;
+}
+
 /** Why a console may not have that done here; undefined when it may, and for everybody who is no console. */
 export function consoleRefusal(policy: Policy, requester: string, act: string): string | undefined {
-	if (!requester.startsWith("console:") || policy.console.may.includes(act)) return undefined;
-	const granted = policy.console.may.join(", ") || "nothing";
-	return `${policy.file} does not let a console ask for ${act}, only for ${granted}`;
+	if (!requester.startsWith(consolePrefix)) return undefined;
+	const name = requester.slice(consolePrefix.length);
+	const { may } = grantOfConsole(policy, name);
+	if (may.some((grant) => grant === act)) return undefined;
+	const where = policy.file || "the default policy";
+	return `${where} does not let console ${name} ask for ${act}, only for ${may.join(", ") || "nothing"}`;
 }
 
 function duplicates(scopes: readonly Scope[]): Problem[] {

@@ -1,5 +1,6 @@
 // A policy as it is in force: scopes with their lists, and what is done about alerts. Every line keeps its place, so that
 // a violation can name what decided it.
+import type { Grant } from "../model/grants.ts";
 import type { Response, Severity } from "../model/verdict.ts";
 import type { Glob } from "./glob.ts";
 import type { Peer } from "./peer.ts";
@@ -145,7 +146,19 @@ export interface Policy {
 	readonly scopes: readonly Scope[];
 	/** Included ones last: the first that fits decides. */
 	readonly responses: readonly ResponseRule[];
-	readonly console: { readonly may: readonly string[] };
+	readonly console: ConsoleGrants;
+}
+
+/** What consoles may ask for at most. */
+export interface ConsoleGrants extends ConsoleGrant {
+	/** Of consoles for which something else holds. */
+	readonly names: ReadonlyMap<string, ConsoleGrant>;
+}
+
+export interface ConsoleGrant {
+	readonly may: readonly Grant[];
+	/** Longest time a block or pause of its may last. */
+	readonly ttlSeconds: number;
 }
 
 /** The sections of a scope that hold three lists each. */

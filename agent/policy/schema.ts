@@ -1,6 +1,7 @@
 // Every key of /etc/picket/policy.yaml, with its sentence. What the keys mean at work is in the engine.
 import { z } from "zod";
 import { capabilityBit } from "../model/capabilities.ts";
+import { grants, queries } from "../model/grants.ts";
 import { parsePeer } from "./peer.ts";
 import { ttlSeconds } from "./ttl.ts";
 
@@ -247,6 +248,14 @@ const response = z.strictObject({
 		.describe("off: as if it were not there. observe: only told what would be done. It can only hold back."),
 });
 
+const isUpToADay = (seconds: number | undefined) => seconds !== undefined && seconds <= 86_400;
+const granted = z.array(z.enum(grants));
+const longest = z
+	.union([z.string(), z.number()])
+	.refine((value) => isUpToADay(ttlSeconds(value)), "must be a time up to 1d, such as 30m or 2h")
+	.optional()
+	.describe("The longest time a console's block or pause may last, such as 30m or 2h; a day when not given.");
+
 export const policySchema = z.strictObject({
 	mode: z
 		.enum(modes)
@@ -267,10 +276,24 @@ export const policySchema = z.strictObject({
 		.describe("What is done about an alert; the first that fits decides."),
 	console: z
 		.strictObject({
-			may: z
-				.array(z.enum(["block", "unblock", "pause", "resume", "kill", "apply_policy", "query_processes"]))
-				.default(["block", "unblock", "pause", "resume", "kill", "apply_policy", "query_processes"])
-				.describe("What a console may ask for at most."),
+			may: granted
+				.default([...queries])
+				.describe(
+					"What a console may ask for at most. Whatever acts has to be granted; without this line only queries are: block, pause, kill, take_evidence, set_mode, apply_rules, apply_policy, apply_intel and the like.",
+				),
+			ttl: longest,
+			names: z
+				.record(
+					z.string().min(1),
+					z.strictObject({
+						may: granted
+							.optional()
+							.describe("What this console may ask for, instead of what the others may."),
+						ttl: longest,
+					}),
+				)
+				.default({})
+				.describe("Consoles that may ask for something else, by their names."),
 		})
 		.prefault({})
 		.describe("What is granted to consoles."),

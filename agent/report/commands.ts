@@ -1,8 +1,7 @@
-// What comes from a console: every command ends in exactly one result, and none is carried out twice. Whether
-// an order is allowed is the local policy's business, behind `onCommand`.
+// Commands of a console at its end of the stream: handed on, and their results kept until they can be sent. Whether one
+// is carried out, and that none is twice, is the business of the desk in the core (agent/remote/desk.ts).
 import type * as wire from "../model/picket.v1.ts";
 import { errorText } from "./errors.ts";
-import { parseUnixMs } from "./time.ts";
 
 export interface CommandDesk {
 	take(command: wire.Command): void;
@@ -11,110 +10,62 @@ export interface CommandDesk {
 }
 
 export interface CommandOptions {
+	/** Answers each command once, also one that comes again. */
 	readonly onCommand: (command: wire.Command) => Promise<wire.CommandResult>;
-	/** Unix ms. */
-	readonly clock: () => number;
 	/** False when there is no connection now; the result is then kept for the next one. */
 	readonly send: (result: wire.CommandResult) => boolean;
-	/** ms after which a command that has no result gets one that says so; 60,000 by default. */
-	readonly resultMs?: number;
 }
 
-const orders = [
-	"block",
-	"unblock",
-	"pause",
-	"resume",
-	"kill",
-	"queryProcesses",
-] as const satisfies readonly (keyof wire.Command)[];
+/** Bytes of the results that wait; a console that asks again gets what was dropped again. */
+const mostWaitingBytes = 8 * 1024 * 1024;
+const mostWaiting = 1000;
+/** The core answers at once when it refuses; more than that are on their way only when it does not answer at all. */
+const mostRunning = 1000;
 
-const remembered = 1000;
-const maxRunning = 16;
-const maxIdLength = 200;
-
-export function createCommandDesk(options: CommandOptions): CommandDesk {
-	/** By id: the result, or undefined while the command runs. In the order they came. */
-	const known = new Map<string, wire.CommandResult | undefined>();
-	const waiting: wire.CommandResult[] = [];
-	let running = 0;
+export function createCommandDesk({ onCommand, send }: CommandOptions): CommandDesk {
+	let waiting: { readonly result: wire.CommandResult; readonly bytes: number }[] = [];
+	let waitingBytes = 0;
+	/** Ids on their way to the core. */
+	const running = new Set<string>();
 
 	const answer = (result: wire.CommandResult): void => {
-		if (options.send(result)) return;
-		waiting.push(result);
-		if (waiting.length > remembered) waiting.shift();
-	};
-	const refuse = (id: string, message: string): void =>
-		answer({ commandId: id, accepted: false, message: `refused: ${message}` });
-	const remember = (id: string, result: wire.CommandResult | undefined): void => {
-		known.set(id, result);
-		for (const [old, oldResult] of known) {
-			if (known.size <= remembered) break;
-			// A running command is not forgotten: there are few of them.
-			if (oldResult !== undefined) known.delete(old);
-		}
-	};
-	const run = async (id: string, command: wire.Command): Promise<void> => {
-		running++;
-		remember(id, undefined);
-		const result = await resultOf(command, options);
-		running--;
-		const complete = { ...result, commandId: id };
-		// Process lists are long; who asks again gets told to ask anew.
-		const { processes, ...short } = complete;
-		remember(
-			id,
-			processes === undefined
-				? complete
-				: { ...short, message: "answered before; ask again with a new command id" },
-		);
-		answer(complete);
+		if (send(result)) return;
+		const bytes = Buffer.byteLength(JSON.stringify(result));
+		waiting.push({ result, bytes });
+		waitingBytes += bytes;
+		while (waiting.length > mostWaiting || waitingBytes > mostWaitingBytes)
+			waitingBytes -= waiting.shift()?.bytes ?? 0;
 	};
 
 	return {
 		take(command) {
-			const id = command.id ?? "";
-			if (id === "" || id.length > maxIdLength) {
-				return refuse(id.slice(0, maxIdLength), `a command needs an id of 1 to ${maxIdLength} characters`);
-			}
-			if (known.has(id)) {
-				const before = known.get(id);
-				// Still running: its one result is on the way.
-				if (before !== undefined) answer(before);
-				return;
-			}
-			const expires = parseUnixMs(command.expires ?? "");
-			if (expires === undefined) return refuse(id, "a command needs a time at which it expires");
-			if (expires <= options.clock()) {
-				return refuse(
-					id,
-					`the command expired at ${command.expires}; compare the clocks of console and host`,
-				);
-			}
-			if (!orders.some((order) => command[order] !== undefined)) {
-				return refuse(id, "this sensor does not know that kind of command; it may be older than the console");
-			}
-			if (running >= maxRunning) return refuse(id, `${maxRunning} commands are running already; try again`);
-			void run(id, command);
+			const commandId = (command.id ?? "").slice(0, 200);
+			// Its one result is on the way; a console that connects anew asks again.
+			if (commandId !== "" && running.has(commandId)) return;
+			if (running.size >= mostRunning)
+				return answer({
+					commandId,
+					accepted: false,
+					message: `refused: ${mostRunning} commands are running already; try again`,
+				});
+			running.add(commandId);
+			onCommand(command)
+				.catch(
+					(error): wire.CommandResult => ({
+						accepted: false,
+						message: `failed: ${errorText(error)}`,
+					}),
+				)
+				.then((result) => {
+					running.delete(commandId);
+					answer({ ...result, commandId });
+				});
 		},
-		pending: () => waiting.splice(0),
+		pending() {
+			const all = waiting.map(({ result }) => result);
+			waiting = [];
+			waitingBytes = 0;
+			return all;
+		},
 	};
-}
-
-async function resultOf(command: wire.Command, options: CommandOptions): Promise<wire.CommandResult> {
-	const limit = options.resultMs ?? 60_000;
-	let timer: NodeJS.Timeout | undefined;
-	const late = new Promise<wire.CommandResult>((resolve) => {
-		timer = setTimeout(() => {
-			const message = `no result within ${limit / 1000} s; the order may still take effect, see the actions`;
-			resolve({ accepted: false, message });
-		}, limit).unref();
-	});
-	try {
-		return await Promise.race([options.onCommand(command), late]);
-	} catch (error) {
-		return { accepted: false, message: `failed: ${errorText(error)}` };
-	} finally {
-		clearTimeout(timer);
-	}
 }

@@ -95,6 +95,9 @@ const verbs: Readonly<Record<wire.ActionKind, readonly [string, string]>> = {
 	KIND_REFUSE_EXEC: ["refuse executions of", "refused executions of"],
 	KIND_PERMIT_EXEC: ["permit executions of", "permitted executions of"],
 	KIND_CUT: ["cut the connections with", "cut the connections with"],
+	KIND_SET_MODE: ["set the mode to", "set the mode to"],
+	KIND_TAKE_EVIDENCE: ["take evidence of", "took evidence of"],
+	KIND_APPLY_CONTENT: ["put in force", "put in force"],
 };
 
 /** One sentence of what was done, would have been done or went wrong. `time`: Unix ms of the record. */

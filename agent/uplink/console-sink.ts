@@ -85,7 +85,6 @@ export function createConsoleSink(options: ConsoleSinkOptions): Sink {
 	// The stream keeps results itself while there is no connection.
 	const desk = createCommandDesk({
 		onCommand: options.onCommand,
-		clock: options.clock,
 		send: (result) => {
 			stream.result(result);
 			return true;

@@ -1,11 +1,18 @@
 import { describe, expect, it } from "vitest";
 import { EventFlag } from "../../../agent/model/event.ts";
+import { grants } from "../../../agent/model/grants.ts";
 import { noInterest } from "../../../agent/model/interest.ts";
 import type { Container } from "../../../agent/model/process.ts";
 import type { Finding } from "../../../agent/model/verdict.ts";
 import { PolicyEngine } from "../../../agent/policy/engine.ts";
 import { explainPolicy } from "../../../agent/policy/explain.ts";
-import { consoleRefusal, defaultPolicy, effectiveMode } from "../../../agent/policy/load.ts";
+import {
+	consoleRefusal,
+	defaultPolicy,
+	effectiveMode,
+	grantOfConsole,
+	loadPolicy,
+} from "../../../agent/policy/load.ts";
 import {
 	connect,
 	container,
@@ -303,7 +310,43 @@ describe("a policy file", () => {
 		expect(consoleRefusal(policy, "console:main", "kill")).toContain("only for pause, resume");
 		expect(consoleRefusal(policy, "console:main", "pause")).toBeUndefined();
 		expect(consoleRefusal(policy, "cli", "kill")).toBeUndefined();
-		expect(consoleRefusal(defaultPolicy(), "console:main", "kill")).toBeUndefined();
+	});
+
+	it("grants a console only queries unless it says more", () => {
+		for (const policy of [defaultPolicy(), policyOf(""), policyOf("console: {ttl: 1h}")]) {
+			for (const grant of grants)
+				expect(consoleRefusal(policy, "console:main", grant) === undefined, grant).toBe(
+					grant.startsWith("query_"),
+				);
+		}
+	});
+
+	it("grants a console by its name what it may, and how long its blocks may last", () => {
+		const policy = policyOf("console: {may: [block], ttl: 1h, names: {hq: {may: [kill]}, eu: {ttl: 30m}}}");
+		expect(consoleRefusal(policy, "console:hq", "kill")).toBeUndefined();
+		expect(consoleRefusal(policy, "console:hq", "block")).toContain("does not let console hq ask for block");
+		expect(consoleRefusal(policy, "console:eu", "block")).toBeUndefined();
+		expect(grantOfConsole(policy, "hq").ttlSeconds).toBe(3600);
+		expect(grantOfConsole(policy, "eu").ttlSeconds).toBe(1800);
+		expect(grantOfConsole(policy, "other")).toMatchObject({ may: ["block"], ttlSeconds: 3600 });
+		const words = explainPolicy(policy).map(({ text }) => text);
+		expect(words).toEqual([
+			"Any other console may ask for block, and for nothing else. What it blocks or pauses lasts at most 3600 s.",
+			"Console hq may ask for kill, and for nothing else.",
+			"Console eu may ask for block, and for nothing else. What it blocks or pauses lasts at most 1800 s.",
+		]);
+	});
+
+	it("names the line of a grant that there is none of, and of a time that is too long", () => {
+		for (const [text, message] of [
+			["console:\n  may: [reboot]", "reboot"],
+			["console:\n  ttl: 2d", "up to 1d"],
+			["console:\n  names: {hq: {must: []}}", "must"],
+		] as const) {
+			const [problem] = loadPolicy(text, "policy.yaml").problems;
+			expect(problem).toMatchObject({ line: 2, level: "error" });
+			expect(`${problem?.message} ${problem?.remedy} ${problem?.where}`).toContain(message);
+		}
 	});
 
 	it("warns of two scopes of one name", () => {
@@ -321,6 +364,10 @@ describe("a policy file", () => {
 			{ line: 2, text: 'Scope "1": the host outside containers.' },
 			{ line: 3, text: "Only 10.0.0.0/8 may be connected to." },
 			{ line: 5, text: "On anything else: alert, kill." },
+			{
+				line: undefined,
+				text: "A console may ask for query_processes, query_connections, query_containers, query_counters, and for nothing else.",
+			},
 		]);
 	});
 });
