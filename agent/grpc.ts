@@ -4,7 +4,7 @@
 import { X509Certificate } from "node:crypto";
 import { chmod, lstat, unlink } from "node:fs/promises";
 import { connect, isIP } from "node:net";
-import { checkServerIdentity, createSecureContext } from "node:tls";
+import { checkServerIdentity, createSecureContext, type SecureContextOptions } from "node:tls";
 import {
 	type ChannelCredentials,
 	Client,
@@ -18,6 +18,7 @@ import {
 	Server,
 	ServerCredentials,
 	type ServerDuplexStream,
+	type sendUnaryData,
 	setLogVerbosity,
 	status,
 } from "@grpc/grpc-js";
@@ -29,6 +30,7 @@ import {
 	type Codec,
 	checkRequestCodec,
 	checkResponseCodec,
+	codecOf,
 	messageLimit,
 	requestCodec,
 	responseCodec,
@@ -43,6 +45,8 @@ export interface ClientTls {
 	readonly key?: string | Buffer;
 	/** Name to expect in the certificate instead of the address's host. */
 	readonly serverName?: string;
+	/** Revoked certificates of consoles; their authority must have signed the list. */
+	readonly crl?: string | Buffer;
 }
 
 export interface ServerTls {
@@ -50,6 +54,28 @@ export interface ServerTls {
 	readonly key: string | Buffer;
 	/** When given, only sensors with a certificate signed by it get in. */
 	readonly clientCa?: string | Buffer;
+}
+
+/** A console's own authority: it decides for each call who may. */
+export interface ServerAuthority {
+	/** PEM: the console's certificate with its chain, its key, who signs the sensors' certificates. */
+	context(): { readonly cert: string; readonly key: string; readonly ca: string };
+	/** Called when `context` has become another; one listener. Streams that are open stay. */
+	onContext(listener: () => void): void;
+	/**
+	 * Whose certificate it is (DER); TLS has found it signed by the authority and in time. Undefined: there is none, or
+	 * not such a one. Throws ReportError REFUSED.
+	 */
+	identify(certificate: Buffer | undefined): PeerIdentity;
+	/** Rejects with ReportError REFUSED or BUSY, whose message the sensor gets. `peer`: address without port. */
+	enrol(request: wire.EnrolRequest, peer: string): Promise<wire.EnrolResponse>;
+	renew(request: wire.RenewRequest, identity: PeerIdentity): Promise<wire.RenewResponse>;
+}
+
+export interface PeerIdentity {
+	readonly hostId: string;
+	/** Of the certificate, hex in lower case. */
+	readonly serial: string;
 }
 
 export interface StreamHandlers<Incoming> {
@@ -69,6 +95,8 @@ export interface ClientStream {
 export interface ServerStream {
 	/** "ipv4:10.0.0.7:41234". */
 	readonly peer: string;
+	/** Who that is by its certificate; only with an authority of the console's own. */
+	readonly identity?: PeerIdentity;
 	write(message: wire.ConnectResponse): boolean;
 	pause(): void;
 	resume(): void;
@@ -88,6 +116,18 @@ const checkMethod = {
 	responseStream: false,
 	...serializers(checkRequestCodec, checkResponseCodec),
 } as const satisfies MethodDefinition<wire.CheckRequest | Buffer, wire.CheckResponse>;
+const enrolMethod = {
+	path: "/picket.v1.EnrolmentService/Enrol",
+	requestStream: false,
+	responseStream: false,
+	...serializers(codecOf<wire.EnrolRequest>("EnrolRequest"), codecOf<wire.EnrolResponse>("EnrolResponse")),
+} as const satisfies MethodDefinition<wire.EnrolRequest | Buffer, wire.EnrolResponse>;
+const renewMethod = {
+	path: "/picket.v1.EnrolmentService/Renew",
+	requestStream: false,
+	responseStream: false,
+	...serializers(codecOf<wire.RenewRequest>("RenewRequest"), codecOf<wire.RenewResponse>("RenewResponse")),
+} as const satisfies MethodDefinition<wire.RenewRequest | Buffer, wire.RenewResponse>;
 
 function serializers<Request, Response>(request: Codec<Request>, response: Codec<Response>) {
 	return {
@@ -187,7 +227,14 @@ function clientSecurity(tls: ClientTls | undefined, name: string): ChannelCreden
 	try {
 		// OpenSSL passes over what is no certificate in a list of authorities, and would then trust nobody.
 		if (tls.ca !== undefined) new X509Certificate(tls.ca);
-		return clientCredentials.createSsl(pem(tls.ca), pem(tls.key), pem(tls.cert), {
+		const context = createSecureContext({
+			...(tls.ca === undefined ? {} : { ca: tls.ca }),
+			...(tls.cert === undefined ? {} : { cert: tls.cert }),
+			...(tls.key === undefined ? {} : { key: tls.key }),
+			...(tls.crl === undefined ? {} : { crl: tls.crl }),
+			minVersion: "TLSv1.3",
+		});
+		return clientCredentials.createFromSecureContext(context, {
 			checkServerIdentity: (_sent, certificate) => checkServerIdentity(name, certificate),
 		});
 	} catch (error) {
@@ -211,6 +258,8 @@ export interface ServerOptions {
 	/** "host:port", "[ipv6]:port" (port 0: any) or "unix:/path". */
 	readonly listen: string;
 	readonly tls?: ServerTls;
+	/** In place of `tls`. */
+	readonly authority?: ServerAuthority;
 	/** A new sensor; what it says goes to the handlers returned. */
 	connect(stream: ServerStream): StreamHandlers<wire.ConnectRequest>;
 	health(): wire.CheckResponse;
@@ -225,21 +274,28 @@ export interface RunningServer {
 /** Throws ReportError ADDRESS, PLAINTEXT, CERTIFICATE or LISTEN. */
 export async function serve(options: ServerOptions): Promise<RunningServer> {
 	const endpoint = parseEndpoint(options.listen, "listen");
-	checkProtected(endpoint, options.tls !== undefined, "listen", "Give a certificate and its key");
+	const { authority } = options;
+	const secured = options.tls !== undefined || authority !== undefined;
+	checkProtected(endpoint, secured, "listen", "Give a certificate and its key");
 	if (endpoint.kind === "unix") await removeStaleSocket(endpoint.path);
 	const server = new Server(limits);
 	const attend: handleBidiStreamingCall<wire.ConnectRequest | Buffer, wire.ConnectResponse> = (call) =>
-		accept(call, options.connect);
-	const check: handleUnaryCall<wire.CheckRequest | Buffer, wire.CheckResponse> = (_call, callback) =>
-		callback(null, options.health());
+		admit(call, authority, (identity) => accept(call, options.connect, identity));
+	const check: handleUnaryCall<wire.CheckRequest | Buffer, wire.CheckResponse> = (call, callback) =>
+		answer(callback, async () => {
+			authority?.identify(certificateOf(call));
+			return options.health();
+		});
 	server.addService({ connect: connectMethod }, { connect: attend });
 	server.addService({ check: checkMethod }, { check });
+	if (authority !== undefined) addEnrolment(server, authority);
+	const credentials = authority === undefined ? serverSecurity(options.tls) : authoritySecurity(authority);
 	const port = await new Promise<number>((resolve, reject) => {
 		const target =
 			endpoint.kind === "unix"
 				? `unix:${endpoint.path}`
 				: grpcTarget(endpoint).replace(/^(ipv4|ipv6|dns):/, "");
-		server.bindAsync(target, serverSecurity(options.tls), (error, bound) => {
+		server.bindAsync(target, credentials, (error, bound) => {
 			if (error === null) resolve(bound);
 			else reject(new ReportError("LISTEN", `cannot listen on ${options.listen}: ${error.message}`, error));
 		});
@@ -285,9 +341,80 @@ function serverSecurity(tls: ServerTls | undefined): ServerCredentials {
 	}
 }
 
+/** Asks sensors for a certificate and lets them in without: who has none can do nothing but enrol. */
+class AuthorityCredentials extends ServerCredentials {
+	constructor(context: SecureContextOptions) {
+		super({ requestCert: true, rejectUnauthorized: false }, context);
+	}
+	replace(context: SecureContextOptions): void {
+		this.updateSecureContextOptions(context);
+	}
+	_equals(other: ServerCredentials): boolean {
+		return this === other;
+	}
+}
+
+function authoritySecurity(authority: ServerAuthority): ServerCredentials {
+	const context = (): SecureContextOptions => ({ ...authority.context(), minVersion: "TLSv1.3" });
+	const credentials = new AuthorityCredentials(context());
+	authority.onContext(() => credentials.replace(context()));
+	return credentials;
+}
+
+/** The certificate of the other side, DER; undefined also for one that TLS does not accept. */
+function certificateOf(
+	call: Pick<Parameters<handleUnaryCall<unknown, unknown>>[0], "getAuthContext">,
+): Buffer | undefined {
+	return call.getAuthContext().sslPeerCertificate?.raw;
+}
+
+function addEnrolment(server: Server, authority: ServerAuthority): void {
+	const enrol: handleUnaryCall<wire.EnrolRequest | Buffer, wire.EnrolResponse> = (call, callback) =>
+		answer(callback, () =>
+			authority.enrol(call.request as wire.EnrolRequest, call.getPeer().replace(/:\d+$/, "")),
+		);
+	const renew: handleUnaryCall<wire.RenewRequest | Buffer, wire.RenewResponse> = (call, callback) =>
+		answer(callback, async () =>
+			authority.renew(call.request as wire.RenewRequest, authority.identify(certificateOf(call))),
+		);
+	server.addService({ enrol: enrolMethod, renew: renewMethod }, { enrol, renew });
+}
+
+function answer<T>(callback: sendUnaryData<T>, make: () => Promise<T>): void {
+	make().then(
+		(value) => callback(null, value),
+		(error) => callback(refusalStatus(error)),
+	);
+}
+
+/** Of other errors nothing goes out: they may name files. */
+function refusalStatus(error: unknown): { code: status; details: string } {
+	const known = error instanceof ReportError;
+	if (known && error.code === "REFUSED") return { code: status.UNAUTHENTICATED, details: error.message };
+	if (known && error.code === "BUSY") return { code: status.RESOURCE_EXHAUSTED, details: error.message };
+	return { code: status.INTERNAL, details: "the console could not do it; its own log says why" };
+}
+
+function admit(
+	call: ServerDuplexStream<wire.ConnectRequest | Buffer, wire.ConnectResponse>,
+	authority: ServerAuthority | undefined,
+	open: (identity?: PeerIdentity) => void,
+): void {
+	let identity: PeerIdentity | undefined;
+	try {
+		identity = authority?.identify(certificateOf(call));
+	} catch (error) {
+		call.on("error", () => {});
+		call.emit("error", refusalStatus(error));
+		return;
+	}
+	open(identity);
+}
+
 function accept(
 	call: ServerDuplexStream<wire.ConnectRequest | Buffer, wire.ConnectResponse>,
 	open: ServerOptions["connect"],
+	identity: PeerIdentity | undefined,
 ): void {
 	let ended = false;
 	const end = (problem: string): void => {
@@ -297,6 +424,7 @@ function accept(
 	};
 	const handlers = open({
 		peer: call.getPeer(),
+		...(identity === undefined ? {} : { identity }),
 		write: (message) => !ended && call.write(message),
 		pause: () => {
 			call.pause();
@@ -323,26 +451,71 @@ function accept(
 	call.on("error", (error: Error) => end(errorText(error)));
 }
 
-/** Asks a console how it is. Rejects with the reason as text after `timeoutMs`. */
+/** Asks a console how it is. Rejects with ReportError NO_ANSWER or REFUSED after at most `timeoutMs`. */
 export function checkHealth(
 	address: string,
 	tls: ClientTls | undefined,
 	timeoutMs = 5000,
 ): Promise<wire.CheckResponse> {
+	return callOnce(address, tls, checkMethod, {}, timeoutMs);
+}
+
+/** As checkHealth. */
+export function callEnrol(
+	address: string,
+	tls: ClientTls,
+	request: wire.EnrolRequest,
+	timeoutMs: number,
+): Promise<wire.EnrolResponse> {
+	return callOnce(address, tls, enrolMethod, request, timeoutMs);
+}
+
+/** As checkHealth; `tls` has the certificate that is to be renewed. */
+export function callRenew(
+	address: string,
+	tls: ClientTls,
+	request: wire.RenewRequest,
+	timeoutMs: number,
+): Promise<wire.RenewResponse> {
+	return callOnce(address, tls, renewMethod, request, timeoutMs);
+}
+
+const refusals: readonly number[] = [
+	status.UNAUTHENTICATED,
+	status.PERMISSION_DENIED,
+	status.RESOURCE_EXHAUSTED,
+	status.FAILED_PRECONDITION,
+	status.INVALID_ARGUMENT,
+];
+
+async function callOnce<Request, Response extends object>(
+	address: string,
+	tls: ClientTls | undefined,
+	method: MethodDefinition<Request | Buffer, Response>,
+	request: Request,
+	timeoutMs: number,
+): Promise<Response> {
 	const client = createClient(address, tls);
-	return new Promise<wire.CheckResponse>((resolve, reject) => {
-		client.makeUnaryRequest(
-			checkMethod.path,
-			checkMethod.requestSerialize,
-			checkMethod.responseDeserialize,
-			{},
-			new Metadata(),
-			{ deadline: Date.now() + timeoutMs },
-			(error, answer) => {
-				if (error !== null)
-					reject(new ReportError("NO_ANSWER", explainProblem(error, address, tls !== undefined), error));
-				else resolve(answer ?? {});
-			},
-		);
-	}).finally(() => client.close());
+	try {
+		return await new Promise<Response>((resolve, reject) => {
+			client.makeUnaryRequest(
+				method.path,
+				method.requestSerialize,
+				method.responseDeserialize,
+				request,
+				new Metadata(),
+				{ deadline: Date.now() + timeoutMs },
+				(error, answer) => {
+					if (error === null) resolve(answer as Response);
+					else if (refusals.includes(error.code)) {
+						reject(new ReportError("REFUSED", error.details.slice(0, 500), error));
+					} else {
+						reject(new ReportError("NO_ANSWER", explainProblem(error, address, tls !== undefined), error));
+					}
+				},
+			);
+		});
+	} finally {
+		client.close();
+	}
 }
