@@ -165,12 +165,15 @@ export async function makeRevocations(
 		signingAlgorithm: signing,
 		signingKey: await privateKeyOf(issuer.key),
 	});
-	return list.toString("pem");
+	// The library says "CRL", OpenSSL reads "X509 CRL" alone.
+	return list.toString("pem").replaceAll(/(BEGIN|END) CRL/g, "$1 X509 CRL");
 }
 
 /** Serial numbers in a revocation list that this authority signed. Throws an Error for any other. */
 export async function revokedSerials(list: string, authority: string): Promise<Set<string>> {
-	const parsed = new X509Crl(list);
+	const body = /-----BEGIN X509 CRL-----([A-Za-z0-9+/=\s]+)-----END/.exec(list)?.[1];
+	if (body === undefined) throw new Error("it is no list of revocations");
+	const parsed = new X509Crl(Buffer.from(body, "base64"));
 	if (!(await parsed.verify({ publicKey: new X509Certificate(authority) }))) {
 		throw new Error("it is not signed by this authority");
 	}
