@@ -116,8 +116,10 @@ export async function issueClient(
 	}
 	const { namedCurve } = parsed.publicKey.algorithm as { namedCurve?: string };
 	if (namedCurve !== "P-256") throw new Error("the request's key must be ECDSA P-256");
+	const publicKey = await parsed.publicKey.export().catch(() => {
+		throw new Error("the request's key is no point of the curve");
+	});
 	if (!(await parsed.verify())) throw new Error("the request is not signed by its own key");
-	const publicKey = await parsed.publicKey.export();
 	return issue(issuer, publicKey, hostId, period, [
 		new ExtendedKeyUsageExtension([ExtendedKeyUsage.clientAuth], true),
 	]);
