@@ -1,5 +1,5 @@
 // A host gets its certificate from a console with a one-time token, over real TLS.
-import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { enrol } from "../../../agent/commands/enrol.ts";
@@ -229,6 +229,8 @@ test("a console that is started again knows tokens, hosts and revocations as bef
 	await revokeHost(before.authority, "host-2", Date.now());
 	before.service.close();
 	await before.running.close();
+	// Marks count, not the list: it is made anew.
+	writeFileSync(join(directory, "crl.pem"), "damaged");
 	const after = await consoleWithAuthority({ directory });
 	expect(after.authority.fingerprint).toBe(before.authority.fingerprint);
 	expect(await refusalOf(after.address, enrolled.tls, "host-1")).toBe("");
@@ -238,4 +240,23 @@ test("a console that is started again knows tokens, hosts and revocations as bef
 	const token = decodeToken(after.token());
 	const [id = "", secret = ""] = token.secret.split(".");
 	expect(readFileSync(join(directory, `tokens/${id}.json`), "utf8")).not.toContain(secret);
+});
+
+test("a directory that cannot hold an authority is refused with its place and the way out", async () => {
+	const open = folder();
+	chmodSync(open, 0o755);
+	await expect(consoleWithAuthority({ directory: open })).rejects.toThrow(
+		`--authority ${open}: others than you`,
+	);
+	await expect(consoleWithAuthority({ directory: "/proc/none" })).rejects.toMatchObject({
+		remedy: expect.stringContaining("a directory of your own"),
+	});
+	const damaged = folder();
+	writeFileSync(join(damaged, "ca.pem"), "nonsense");
+	writeFileSync(join(damaged, "ca-key.pem"), "nonsense");
+	await expect(consoleWithAuthority({ directory: damaged })).rejects.toMatchObject({
+		message: expect.stringContaining("ca.pem and ca-key.pem cannot be used"),
+		remedy: expect.stringContaining("put both back from a copy"),
+	});
+	await expect(consoleWithAuthority({ names: ["hq one"] })).rejects.toThrow(/--name hq one/);
 });

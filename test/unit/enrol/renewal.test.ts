@@ -168,6 +168,31 @@ test("a host that is revoked gets no new certificate", async () => {
 	expect(files.every(({ revoked }) => revoked)).toBe(true);
 });
 
+test("a host that asks all the time gets a bounded number of certificates", async () => {
+	let now = Date.now();
+	const console = await consoleWithAuthority({ clock: () => now });
+	await enrolHere(console.token(), "host-1");
+	const identity = {
+		hostId: "host-1",
+		serial: console.authority.files.certificates("host-1")[0]?.serial ?? "",
+	};
+	const { request } = await requestFor("host-1");
+	const said: string[] = [];
+	for (let count = 0; count < 40; count++) {
+		// The limit on tries alone would let these through.
+		now += 10_000;
+		said.push(await console.service.renew({ request }, identity).then(() => "", String));
+	}
+	expect(console.authority.files.certificates("host-1")).toHaveLength(20);
+	expect(said.at(-1)).toMatch(/has 20 certificates that are valid/);
+	now += 100 * 86_400_000;
+	await console.service.renew({ request }, identity);
+	expect(
+		console.authority.files.certificates("host-1").length,
+		"those that ended are forgotten",
+	).toBeLessThan(3);
+});
+
 test("a console that was removed or enrolled anew meanwhile is left alone", async () => {
 	const console = await consoleWithAuthority();
 	const first = await enrolHere(console.token(), "host-1");
