@@ -63,6 +63,16 @@ test("of hosts that use one token at the same moment one gets in", async () => {
 	expect(console.authority.files.hosts().filter((host) => host !== "console")).toHaveLength(1);
 });
 
+test("nor do two consoles that share an authority take one token twice", async () => {
+	const directory = folder();
+	const both = [await consoleWithAuthority({ directory }), await consoleWithAuthority({ directory })];
+	const token = decodeToken(both[0]?.token() ?? "");
+	const made = await Promise.allSettled(
+		both.map(({ address }, at) => enrolHere(encodeToken({ ...token, addresses: [address] }), `host-${at}`)),
+	);
+	expect(made.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
+});
+
 test("a token that has ended is refused, and both clocks are named", async () => {
 	const console = await consoleWithAuthority();
 	const token = console.token({ ttlMs: 1 });
@@ -248,7 +258,9 @@ test("a directory that cannot hold an authority is refused with its place and th
 	await expect(consoleWithAuthority({ directory: open })).rejects.toThrow(
 		`--authority ${open}: others than you`,
 	);
-	await expect(consoleWithAuthority({ directory: "/proc/none" })).rejects.toMatchObject({
+	const file = join(folder(), "file");
+	writeFileSync(file, "");
+	await expect(consoleWithAuthority({ directory: file })).rejects.toMatchObject({
 		remedy: expect.stringContaining("a directory of your own"),
 	});
 	const damaged = folder();

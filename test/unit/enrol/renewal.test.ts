@@ -162,6 +162,9 @@ test("a host that is revoked gets no new certificate", async () => {
 	const first = await enrolHere(console.token(), "host-1");
 	await revokeHost(console.authority, "host-1", Date.now());
 	const kept = await requestFor("host-1");
+	// Revoked while the call was under way, after it was let in.
+	const serial = console.authority.files.certificates("host-1")[0]?.serial ?? "";
+	await expect(console.service.renew(kept, { hostId: "host-1", serial })).rejects.toThrow(/has been revoked/);
 	const answer = await renew({ addresses: [console.address], tls: first.tls, ...kept });
 	expect(answer.problem).toMatch(/has been revoked/);
 	const files = console.authority.files.certificates("host-1");
@@ -206,6 +209,16 @@ test("a console that was removed or enrolled anew meanwhile is left alone", asyn
 	await rig.renewals.renewed(held[0] as Frame);
 	expect(readEnrolled(rig.state).consoles).toEqual([]);
 	expect(rig.changes()).toBe(0);
+	const again = watch(
+		{ ...first, issued: first.issued - 300 * 86_400_000 },
+		{ answer: (frame) => void held.push(frame) },
+	);
+	await until(() => held.length > 1);
+	const anew = { ...first, tls: { ...first.tls, cert: `${first.tls.cert}\n` } };
+	writeEnrolled(again.state, anew);
+	await again.renewals.renewed(held[1] as Frame);
+	expect(readEnrolled(again.state).consoles).toEqual([anew]);
+	expect(again.changes()).toBe(0);
 });
 
 test("hosts that enrolled together do not renew together", () => {
