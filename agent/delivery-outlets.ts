@@ -2,6 +2,7 @@
 // of their PEM files, read again when the files change. What cannot be read then leaves the last good text in force.
 import { readFileSync, statSync } from "node:fs";
 import type { Config } from "./config/load.ts";
+import type { EnrolledConsole, EnrolledConsoles } from "./enrol/store.ts";
 import { CommandError } from "./failure.ts";
 import type { OutletConfig, RecordFilter, RecordKind, TlsTexts } from "./model/delivery.ts";
 import { type Severity, severities } from "./model/verdict.ts";
@@ -12,16 +13,8 @@ export interface Destination {
 	readonly filter: RecordFilter;
 	/** Of its place in the spool; stays over restarts. */
 	readonly reader: string;
-}
-
-/** A console that the host is enrolled with (agent/enrol/store.ts). */
-export interface Enrolled {
-	readonly consoles: readonly {
-		readonly name: string;
-		readonly addresses: readonly string[];
-		readonly tls: TlsTexts;
-	}[];
-	readonly problems: readonly string[];
+	/** Set for a console that the host is enrolled with. */
+	readonly enrolled?: EnrolledConsole;
 }
 
 export interface Destinations {
@@ -35,7 +28,7 @@ type Files = { readonly [Key in "ca" | "cert" | "key" | "crl"]?: string };
 
 const maxPemBytes = 1024 * 1024;
 
-export function createDestinations(config: Config, enrolled: () => Enrolled): Destinations {
+export function createDestinations(config: Config, enrolled: () => EnrolledConsoles): Destinations {
 	const ids = new Map<string, number>();
 	const pems = new Map<string, { readonly stamp: string; readonly text: string }>();
 	let problems: string[] = [];
@@ -95,7 +88,8 @@ export function createDestinations(config: Config, enrolled: () => Enrolled): De
 	const joined = (taken: ReadonlySet<string>): Destination[] => {
 		const found = enrolled();
 		problems.push(...found.problems);
-		return found.consoles.flatMap(({ name, addresses, tls }): Destination[] => {
+		return found.consoles.flatMap((enrolled): Destination[] => {
+			const { name, addresses, tls } = enrolled;
 			const reader = `console:${name}`;
 			if (taken.has(reader)) {
 				problems.push(`console ${name} is in picket.yaml, too, which counts; give one of them another name`);
@@ -109,6 +103,7 @@ export function createDestinations(config: Config, enrolled: () => Enrolled): De
 						severity: severities[0] ?? "informational",
 					}),
 					reader,
+					enrolled,
 				},
 			];
 		});

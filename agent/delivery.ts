@@ -4,7 +4,10 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Logger } from "pino";
 import type { Config } from "./config/load.ts";
-import { createDestinations, type Destination, type Enrolled } from "./delivery-outlets.ts";
+import { createDestinations, type Destination } from "./delivery-outlets.ts";
+import { createRenewals } from "./enrol/renewal.ts";
+import { readEnrolled } from "./enrol/store.ts";
+import { runJob } from "./enrol/unprivileged.ts";
 import type { RecordKind, Spool, SpoolReader } from "./model/delivery.ts";
 import type * as wire from "./model/picket.v1.ts";
 import { type Severity, severities } from "./model/verdict.ts";
@@ -27,7 +30,6 @@ export interface DeliveryOptions {
 	readonly onCommand: (name: string, command: wire.Command) => Promise<wire.CommandResult>;
 	/** Output.gap. */
 	readonly gap: (gap: wire.Gap) => void;
-	readonly enrolled: () => Enrolled;
 	readonly createSpool: (options: {
 		readonly path: string;
 		readonly maxBytes: number;
@@ -65,7 +67,7 @@ interface Running {
 export function createDelivery(options: DeliveryOptions): Delivery {
 	const { config, logger, clock } = options;
 	const identity = uplinkIdentity(config.uplink.user);
-	const destinations = createDestinations(config, options.enrolled);
+	const destinations = createDestinations(config, () => readEnrolled(config.paths.state));
 	const losses = createLosses({ where: "spool", clock, report: options.gap });
 	const readers = new Map<string, SpoolReader>();
 	const desks = new Map<string, CommandDesk>();
@@ -74,6 +76,19 @@ export function createDelivery(options: DeliveryOptions): Delivery {
 	let running: Running | undefined;
 	let problem = "";
 	let closing: Promise<void> | undefined;
+	const renewals = createRenewals({
+		stateDir: config.paths.state,
+		send: (frame) => running?.host.renew(frame) === true,
+		changed: () => refresh(),
+		runJob,
+		clock,
+		random: Math.random,
+		logger,
+	});
+	const watchCertificates = (): void =>
+		renewals.set(
+			current.flatMap(({ config, enrolled }) => (enrolled ? [{ outlet: config.id, enrolled }] : [])),
+		);
 
 	const deskOf = (name: string): CommandDesk => {
 		const desk =
@@ -122,6 +137,7 @@ export function createDelivery(options: DeliveryOptions): Delivery {
 			policyHash: options.policyHash,
 			onCommand: (name, command) => deskOf(name).take(command),
 			onReady: flushResults,
+			onRenewed: (frame) => void renewals.renewed(frame),
 			logger,
 		});
 		running = { spool, host };
@@ -134,9 +150,11 @@ export function createDelivery(options: DeliveryOptions): Delivery {
 			adopt(running.spool);
 			running.host.changed();
 		}
+		watchCertificates();
 	};
 	const close = async (): Promise<void> => {
 		clearInterval(timer);
+		renewals.close();
 		losses.close();
 		await running?.spool.flush();
 		await running?.host.close();
@@ -144,6 +162,7 @@ export function createDelivery(options: DeliveryOptions): Delivery {
 	};
 
 	start();
+	watchCertificates();
 	const timer = setInterval(refresh, pollMs).unref();
 	return {
 		sink: {
@@ -180,6 +199,7 @@ export function createDelivery(options: DeliveryOptions): Delivery {
 				: {};
 			return [
 				...destinations.problems(),
+				...renewals.problems(),
 				...(problem === "" ? [] : [problem]),
 				...(spool?.problem ? [`spool: ${spool.problem}`] : []),
 				...(uplink?.problem ? [`uplink: ${uplink.problem}`] : []),

@@ -23,6 +23,7 @@ export interface UplinkOptions {
 	readonly policyHash: () => string;
 	/** `name` of the console; its results go through `result`. */
 	readonly onCommand: (name: string, command: wire.Command) => void;
+	readonly onRenewed: (frame: Extract<FromUplink, { type: "renewed" }>) => void;
 	/** A new uplink is ready for results. */
 	readonly onReady: () => void;
 	readonly logger: Logger;
@@ -64,6 +65,8 @@ export interface UplinkHost {
 	changed(): void;
 	/** False when it cannot be told now; keep it until `onReady`. */
 	result(name: string, result: wire.CommandResult): boolean;
+	/** False when there is none to ask for a certificate right now. */
+	renew(frame: Extract<ToUplink, { type: "renew" }>): boolean;
 	sinks(): wire.SinkStatus[];
 	status(): wire.Uplink;
 	/** Resolves when it is gone, after some seconds at the latest. */
@@ -180,6 +183,11 @@ export function createUplink(options: UplinkOptions): UplinkHost {
 					problem: shown(message.state.problem),
 				});
 				return undefined;
+			case "renewed":
+				// Taken only while one was asked for; its texts are looked at by a child without rights.
+				if (!mayCommand()) return "more certificates than were asked for";
+				options.onRenewed(message);
+				return undefined;
 			case "command":
 				if (!mayCommand()) return "more commands than it lets pass itself";
 				options.onCommand(names.get(message.outlet) ?? "", message.command);
@@ -256,6 +264,11 @@ export function createUplink(options: UplinkOptions): UplinkHost {
 			const outlet = [...feeds.keys()].find((id) => names.get(id) === name);
 			if (outlet === undefined || child?.ready !== true) return false;
 			send({ type: "result", outlet, result });
+			return true;
+		},
+		renew(frame) {
+			if (child?.ready !== true) return false;
+			send(frame);
 			return true;
 		},
 		sinks: () => [...feeds.values()].map((feed) => feed.status()),

@@ -25,7 +25,10 @@ const parts: Readonly<Record<string, () => Promise<void>>> = {
 	lockout: () => suite("soak", ["test/soak/lockout.test.ts"], long),
 	quiet: () => suite("sensor", ["test/sensor/quiet.test.ts"], long),
 	firewall: () => suite("network", ["test/network/reconcile.test.ts", "test/network/bulk.test.ts"], long),
+	enrol: () => suite("unit", ["test/unit/enrol/store.test.ts"], long),
 	flood: () => suite("soak", ["test/soak/flood.test.ts"], long),
+	frames: () => suite("fuzz", ["test/fuzz/frames.test.ts"], long),
+	uplink: () => suite("sensor", ["test/sensor/uplink.test.ts"], long),
 	machines: async () => {
 		const status = await run(process.execPath, ["test/vm/run.ts", "--whole"]);
 		if (status === 0) sum.passed++;

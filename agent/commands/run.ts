@@ -339,7 +339,6 @@ async function startDelivery(
 		policyHash: () => sensor.policy().hash,
 		onCommand: remote.take,
 		gap: sensor.output.gap,
-		enrolled: () => ({ consoles: [], problems: [] }),
 		createSpool,
 		clock: Date.now,
 		logger,

@@ -2,7 +2,7 @@
 // shows is the caller's business.
 import { randomUUID } from "node:crypto";
 import type { Logger } from "pino";
-import { type ServerTls, serve } from "../grpc.ts";
+import { type ServerAuthority, type ServerTls, serve } from "../grpc.ts";
 import type * as wire from "../model/picket.v1.ts";
 import { ReportError } from "../report/errors.ts";
 import { formatUnixMs, parseUnixMs } from "../report/time.ts";
@@ -13,6 +13,11 @@ export interface ConsoleOptions {
 	/** "host:port" (port 0: any) or "unix:/path". Without TLS only loopback or a socket. */
 	readonly listen: string;
 	readonly tls?: ServerTls;
+	/** In place of `tls`: certificates that the console gives out itself. */
+	readonly authority?: ServerAuthority & {
+		/** Serial numbers that have just been revoked; one listener. */
+		onRevoked(listener: (serials: ReadonlySet<string>) => void): void;
+	};
 	/** File for the records; without it they are passed on and forgotten. */
 	readonly store?: string;
 	/**
@@ -134,6 +139,7 @@ export async function startConsole(options: ConsoleOptions): Promise<RunningCons
 	const server = await serve({
 		listen: options.listen,
 		...(options.tls === undefined ? {} : { tls: options.tls }),
+		...(options.authority === undefined ? {} : { authority: options.authority }),
 		connect: (stream) => attendSensor(stream, hub),
 		health: () => ({
 			state: "STATE_SERVING",
@@ -143,6 +149,13 @@ export async function startConsole(options: ConsoleOptions): Promise<RunningCons
 	}).catch(async (error) => {
 		await store.close();
 		throw error;
+	});
+	options.authority?.onRevoked((serials) => {
+		for (const session of [...sessions.values()]) {
+			if (session.serial !== undefined && serials.has(session.serial)) {
+				session.close("this host's certificate has been revoked");
+			}
+		}
 	});
 
 	return {

@@ -27,6 +27,8 @@ export interface SensorInfo {
 
 export interface Session {
 	readonly info: SensorInfo;
+	/** Of its certificate, when the console gave it out itself. */
+	readonly serial?: string;
 	send(command: wire.Command): void;
 	close(problem: string): void;
 }
@@ -87,6 +89,10 @@ export function attendSensor(stream: ServerStream, hub: Hub): StreamHandlers<wir
 			leave("hello must carry a host id and a boot id of 1 to 200 characters");
 			return;
 		}
+		if (stream.identity !== undefined && stream.identity.hostId !== hostId) {
+			leave("the host id in hello is not the one in the certificate: enrol this host anew");
+			return;
+		}
 		const run = hub.run(runKey(hostId, bootId));
 		const info: SensorInfo = {
 			hostId,
@@ -103,6 +109,7 @@ export function attendSensor(stream: ServerStream, hub: Hub): StreamHandlers<wir
 		};
 		session = {
 			info,
+			...(stream.identity === undefined ? {} : { serial: stream.identity.serial }),
 			send: (command) => {
 				if (open) stream.write({ command });
 			},

@@ -110,6 +110,8 @@ export type ToUplink =
 	| { readonly type: "result"; readonly outlet: number; readonly result: wire.CommandResult }
 	/** Every few seconds, for heartbeats and metrics. */
 	| { readonly type: "status"; readonly status: wire.Status; readonly policyHash: string }
+	/** Ask that console for a new certificate for this key, with the present one; then try it (enrol/renew.ts). */
+	| { readonly type: "renew"; readonly outlet: number; readonly key: string; readonly request: string }
 	/** Say farewell and end. */
 	| { readonly type: "stop" };
 
@@ -136,6 +138,15 @@ export type FromUplink =
 	  }
 	/** Canonical JSON of a Command; of applyContent the bytes are base64 as everywhere. */
 	| { readonly type: "command"; readonly outlet: number; readonly command: wire.Command }
+	/** The answer to `renew`: PEM texts that worked on a connection of their own, or a problem and "" for all else. */
+	| {
+			readonly type: "renewed";
+			readonly outlet: number;
+			readonly certificate: string;
+			readonly authorities: string;
+			readonly revoked: string;
+			readonly problem: string;
+	  }
 	| { readonly type: "state"; readonly outlet: number; readonly state: OutletState }
 	| { readonly type: "log"; readonly level: "info" | "warn" | "error"; readonly message: string };
 

@@ -79,6 +79,13 @@ const bodies = {
 			problem: text(4000),
 		}),
 	}),
+	renewed: z.strictObject({
+		outlet,
+		certificate: text(65_536),
+		authorities: text(65_536),
+		revoked: text(262_144),
+		problem: text(1000),
+	}),
 	log: z.strictObject({ level: z.enum(["info", "warn", "error"]), message: text(4000) }),
 } satisfies Record<FromUplink["type"], z.ZodType>;
 
@@ -90,7 +97,8 @@ const byNumber = new Map(
 export function fromUplinkLimit(type: number): number {
 	const name = byNumber.get(type);
 	if (name === undefined) return 0;
-	return name === "command" ? contentCharacters + 65_536 : 65_536;
+	if (name === "command") return contentCharacters + 65_536;
+	return name === "renewed" ? 1_048_576 : 65_536;
 }
 
 /** The message, or what is wrong with it. Never throws. */

@@ -11,6 +11,7 @@ export const frameTypes = {
 	result: 4,
 	status: 5,
 	stop: 6,
+	renew: 7,
 	ready: 33,
 	alive: 34,
 	more: 35,
@@ -19,6 +20,7 @@ export const frameTypes = {
 	command: 38,
 	state: 39,
 	log: 40,
+	renewed: 41,
 } as const satisfies Record<ToUplink["type"] | FromUplink["type"], number>;
 
 const fixed = 9;

@@ -56,12 +56,14 @@ export async function runUplink(identity: string): Promise<void> {
 			case "status":
 				outlets.status(message);
 				return send({ type: "alive", problems: outlets.problems() });
+			case "renew":
+				return outlets.renew(message);
 			case "stop":
 				return void end("REASON_STOPPED");
 		}
 	};
 	const reader = createFrameReader({
-		limit: (type) => (type <= frameTypes.stop ? mostBytes : 0),
+		limit: (type) => (type < frameTypes.ready ? mostBytes : 0),
 		frame: (type, head, payload) => take(readToUplink(type, head, payload)),
 		broken(reason) {
 			process.stderr.write(`the core said ${reason}\n`);

@@ -2,6 +2,7 @@
 // metrics. Made, changed and ended as the core's `configure` says.
 import { isDeepStrictEqual } from "node:util";
 import { addon } from "../capture/addon.ts";
+import { renew } from "../enrol/renew.ts";
 import type { FromUplink, OutletConfig, OutletState, ToUplink } from "../model/delivery.ts";
 import type * as wire from "../model/picket.v1.ts";
 import { errorText } from "../report/errors.ts";
@@ -19,6 +20,7 @@ export interface Outlets {
 	ahead(message: Extract<ToUplink, { type: "ahead" }>): void;
 	result(outlet: number, result: wire.CommandResult): void;
 	status(message: Extract<ToUplink, { type: "status" }>): void;
+	renew(message: Extract<ToUplink, { type: "renew" }>): void;
 	/** What is wrong and no outlet's. */
 	problems(): string[];
 	/** Takes leave of all and lets go; never rejects. */
@@ -157,6 +159,14 @@ export function createOutlets(send: (message: FromUplink) => void, log: Log): Ou
 		result: (outlet, result) => running.get(outlet)?.stream?.result(result),
 		status(message) {
 			({ status, policyHash } = message);
+		},
+		renew({ outlet, key, request }) {
+			const config = running.get(outlet)?.config;
+			if (config?.kind !== "console" || config.tls === undefined) return;
+			const { addresses, tls } = config;
+			void renew({ addresses, tls, key, request }).then((renewed) =>
+				send({ type: "renewed", outlet, ...renewed }),
+			);
 		},
 		problems: () => (problem === "" ? [] : [problem]),
 		async end(reason) {

@@ -133,6 +133,7 @@ it(`does nothing that ${rounds} hostile frames ask for, and tells of each`, asyn
 		policyHash: () => "",
 		onCommand: (_name, command) => void commands.push(command),
 		onReady: () => {},
+		onRenewed: () => {},
 		logger: pino(
 			{ level: "error" },
 			{ write: (line: string) => void told.push((JSON.parse(line) as { msg: string }).msg) },

@@ -47,6 +47,7 @@ export function rig(outlets: readonly OutletConfig[], more: Partial<UplinkOption
 		policyHash: () => "hash",
 		onCommand: (name, command) => void commands.push({ name, command }),
 		onReady: () => {},
+		onRenewed: () => {},
 		logger: pino({ level: "info" }, { write: (line: string) => void lines.push(JSON.parse(line)) }),
 		...more,
 		times: { tick: 200, firstRetry: 50, lastRetry: 200, ...more.times },
