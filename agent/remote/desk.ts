@@ -238,7 +238,13 @@ export function createCommandDesk(options: DeskOptions): CommandDesk {
 					accepted: false,
 					message: "refused: the sensor is stopping",
 				});
-			const digest = digestOf(raw);
+			let digest: string;
+			try {
+				digest = digestOf(raw);
+			} catch {
+				// Nested deeper than there is room on the stack.
+				return refuse(console, raw, "the command cannot be read");
+			}
 			if (before !== undefined) {
 				audit.count(console, "came again");
 				return before.digest === digest ? before.result : Promise.resolve({ commandId: id, ...usedBefore });

@@ -8,6 +8,12 @@ import { block, policyOf, rig, start } from "./rig.ts";
 const later = "2026-01-02T03:05:05Z";
 const query = (id: string): wire.Command => ({ id, expires: later, queryProcesses: {} });
 
+function nested(depth: number): unknown {
+	let value: unknown = "x";
+	for (let level = 0; level < depth; level++) value = [value];
+	return value;
+}
+
 function auditOf(stateDir: string): Record<string, unknown>[] {
 	const text = readFileSync(join(stateDir, "audit.jsonl"), "utf8");
 	expect(verifyAudit(text).broken).toBeUndefined();
@@ -148,6 +154,7 @@ it.each([
 		"takeEvidence.startTime",
 	],
 	["a mode there is none of", { id: "a", expires: later, setMode: { mode: "off" } }, "setMode.mode"],
+	["one nested without end", { ...block("a"), block: nested(100_000) }, "cannot be read"],
 	["no object", "block", "needs an id"],
 	["nothing", null, "needs an id"],
 ])("%s is refused with a word on it, and nothing is done", async (_, command, message) => {

@@ -137,18 +137,24 @@ it("of a process that ends meanwhile what was read is kept, and the rest is name
 it("hashing a large program does not hold up the event loop", async () => {
 	const stateDir = stateFolder();
 	const it = await running(process.execPath, ["-e", "console.log(1); setInterval(() => {}, 1000)"]);
-	let longest = 0;
-	let last = performance.now();
-	const timer = setInterval(() => {
-		longest = Math.max(longest, performance.now() - last);
-		last = performance.now();
-	}, 1);
-	const { evidence } = await evidenceIn(stateDir).take({ ...byHand, pid: it.pid, start: it.start });
-	clearInterval(timer);
-	expect(JSON.parse(evidence.content ?? "").now.executable.bytes).toBeGreaterThan(50e6);
-	expect(JSON.parse(evidence.content ?? "").now.executable.sha256).toHaveLength(64);
-	// One piece takes a millisecond; the rest is what else the machine does.
-	expect(longest).toBeLessThan(150);
+	const bytes = readFileSync(process.execPath);
+	// A busy machine stalls by itself: one round in which it does not is enough.
+	for (let round = 1; ; round++) {
+		let longest = 0;
+		let last = performance.now();
+		const timer = setInterval(() => {
+			longest = Math.max(longest, performance.now() - last);
+			last = performance.now();
+		}, 1);
+		const { evidence } = await evidenceIn(stateDir).take({ ...byHand, pid: it.pid, start: it.start });
+		clearInterval(timer);
+		const begun = performance.now();
+		const sha256 = createHash("sha256").update(bytes).digest("hex");
+		const atOnce = performance.now() - begun;
+		expect(JSON.parse(evidence.content ?? "").now.executable).toMatchObject({ sha256, bytes: bytes.length });
+		if (longest < atOnce / 2) break;
+		expect(round).toBeLessThan(8);
+	}
 });
 
 it("keeps so many files and bytes, the oldest going first, and touches nothing else there", async () => {
