@@ -23,6 +23,10 @@ const parts: Readonly<Record<string, () => Promise<void>>> = {
 	reload: () => suite("sensor", ["test/sensor/reload.test.ts"], long),
 	crash: () => suite("network", ["test/network/crash.test.ts"], long),
 	lockout: () => suite("network", ["test/network/lockout.test.ts"], long),
+	spool: async () => {
+		await suite("sensor", ["test/sensor/spool-kill.test.ts"], long);
+		await suite("unit", ["test/unit/spool/bounds.test.ts"], long);
+	},
 	quiet: () => suite("sensor", ["test/sensor/quiet.test.ts"], long),
 	firewall: () => suite("network", ["test/network/reconcile.test.ts", "test/network/bulk.test.ts"], long),
 	flood: () => suite("soak", [], long),
