@@ -110,6 +110,7 @@ export function createSpool(options: SpoolOptions): Spool {
 	const moved = new Set<ReaderPlace>();
 	let quarantines: Quarantined[] = [];
 	let broken: [number, number][] = [];
+	const knownBroken = new Set<number>();
 	let forgotten: string[] = [];
 	let told: [number, number][] = [];
 	/** The writer has deleted records since it last said how many there are. */
@@ -451,7 +452,10 @@ export function createSpool(options: SpoolOptions): Spool {
 	}
 	function noteBroken(rows: readonly (readonly [number, number])[]): void {
 		for (const [index, position] of rows) {
-			if (broken.some(([, known]) => known === position)) continue;
+			// Read again before it is deleted it is not lost again.
+			if (knownBroken.has(position)) continue;
+			if (knownBroken.size >= 10_000) knownBroken.clear();
+			knownBroken.add(position);
 			broken.push([index, position]);
 			const now = clock();
 			losses.add(index, 1, now, now, false);
