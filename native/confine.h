@@ -15,9 +15,9 @@ struct Confinement {
     std::vector<std::string> problems;
 };
 
-// Empties the bounding set of the calling thread and those it starts, while it has the right to; but
-// for what it takes to become somebody else, when that is still to be done. Returns a negative errno
-// on failure.
+// Empties the bounding set of the calling thread and those it starts, while it has the right to;
+// but for what it takes to become somebody else, when that is still to be done. Returns a negative
+// errno on failure.
 int drop_bounding_set(bool keep_identity);
 
 // Whether a thread of this process has a user or group id that is root's.

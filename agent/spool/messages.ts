@@ -41,7 +41,7 @@ export type ToWriter =
 			/** [class, position] of rows that were found damaged. */
 			readonly broken: readonly (readonly [number, number])[];
 	  }
-	/** Readers to forget. */
+	/** Readers to forget; with none of them it just asks for the figures. */
 	| { readonly type: "forget"; readonly names: readonly string[] }
 	| { readonly type: "stop" };
 
@@ -52,6 +52,8 @@ export interface Figures {
 	readonly bytes: number;
 	/** Unix ms; 0 when empty. */
 	readonly oldest: number;
+	/** What no reader wants any more is still being deleted. */
+	readonly tidying: boolean;
 }
 
 export type FromWriter =

@@ -67,7 +67,8 @@ const checkedAtOnce = 64 * 1024 * 1024;
 export function openSpool(options: OpenOptions): Opened {
 	const { path, maxBytes } = options;
 	const problems: string[] = [];
-	mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+	// Node says ENOENT for a recursive one on a read-only disk.
+	if (!existsSync(dirname(path))) mkdirSync(dirname(path), { mode: 0o700 });
 	finishSwap(path);
 	const found = lstatSync(path, { throwIfNoEntry: false });
 	const hasLog = existsSync(`${path}-wal`);
@@ -75,6 +76,7 @@ export function openSpool(options: OpenOptions): Opened {
 	let unchecked = false;
 	let db: DatabaseSync | undefined;
 	let broken = 0;
+	let foreign = "";
 
 	if (found !== undefined && !found.isFile()) {
 		problems.push(`${path} is ${kindOf(found)} and no file: moved to ${setAside(path)}`);
@@ -82,13 +84,11 @@ export function openSpool(options: OpenOptions): Opened {
 		if (hasLog) damaged ||= "the file is missing or empty and only its write-ahead log is there";
 	} else {
 		own(path, found, problems);
-		const foreign = foreignness(path);
-		if (foreign !== undefined && !hasLog && options.damage === "") {
-			problems.push(`${path} ${foreign}: moved to ${setAside(path)}`);
-		} else if (damaged === "") {
+		foreign = foreignness(path);
+		if (damaged === "") {
 			try {
+				if (foreign !== "") throw new DamageError(foreign);
 				checkLog(`${path}-wal`);
-				if (foreign !== undefined) throw new DamageError(foreign);
 				db = openDatabase(path, maxBytes);
 				unchecked = found.size > checkedAtOnce;
 				if (!unchecked) checkPages(db);
@@ -106,13 +106,12 @@ export function openSpool(options: OpenOptions): Opened {
 		const aside = swapIn(path);
 		const rows = saved.records === 1 ? "1 record was" : `${saved.records} records were`;
 		problems.push(
-			`${path} was damaged (${damaged}): ${rows} read out of it, ${broken} could not be; it lies at ${aside}`,
+			foreign !== "" && saved.records + broken === 0
+				? `${path} ${foreign}: moved to ${aside}`
+				: `${path} was damaged (${damaged}): ${rows} read out of it, ${broken} could not be; it lies at ${aside}`,
 		);
 	}
-	db ??=
-		found === undefined || !existsSync(path) || (found.size === 0 && damaged === "")
-			? createDatabase(path, maxBytes)
-			: openDatabase(path, maxBytes);
+	db ??= existsSync(path) && damaged !== "" ? openDatabase(path, maxBytes) : createDatabase(path, maxBytes);
 	try {
 		chmodSync(path, 0o600);
 		const { places, damaged: placesDamaged } = readPlaces(db);
@@ -129,8 +128,7 @@ export function openSpool(options: OpenOptions): Opened {
 			first,
 			limit: first + marked,
 			places,
-			damaged:
-				damaged !== "" || placesDamaged || (problems.length > 0 && found !== undefined && !found.isFile()),
+			damaged: damaged !== "" || placesDamaged || found?.isFile() === false,
 			broken,
 			problems,
 			unchecked,
@@ -162,8 +160,8 @@ function own(path: string, stats: Stats, problems: string[]): void {
 	problems.push(`${path} had mode ${(stats.mode & 0o777).toString(8)}: it is 600 again`);
 }
 
-/** What makes a file another's than ours; undefined when its header is ours. */
-function foreignness(path: string): string | undefined {
+/** What makes a file another's than ours; "" when its header is ours. Ours with a damaged header looks like that, too. */
+function foreignness(path: string): string {
 	const header = Buffer.alloc(100);
 	const fd = openSync(path, "r");
 	try {
@@ -174,7 +172,7 @@ function foreignness(path: string): string | undefined {
 	if (header.toString("latin1", 0, 16) !== "SQLite format 3\0") return "is no SQLite database";
 	if (header.readUInt32BE(68) !== applicationId) return "is another program's database";
 	const version = header.readUInt32BE(60);
-	return version > schemaVersion ? `was written by a newer version (${version})` : undefined;
+	return version > schemaVersion ? `was written by a newer version (${version})` : "";
 }
 
 /** Moves what lies in the spool's place, with its log, to one name; what was moved before makes room. */

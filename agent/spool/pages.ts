@@ -22,8 +22,8 @@ const frameHeader = 24;
 /** A record is never longer: a damaged length must not make us read the whole file for one row. */
 const longestRow = 16 * 1024 * 1024;
 
-/** Reads `path` and `path`-wal page by page. What cannot be read at all is left out; throws when neither opens. */
-export function scanPages(path: string, scan: Scan): void {
+/** Reads `path` and `path`-wal, `maxBytes` of each, page by page. What cannot be read at all is left out; throws when neither opens. */
+export function scanPages(path: string, maxBytes: number, scan: Scan): void {
 	const file = openIfThere(path);
 	const log = openIfThere(`${path}-wal`);
 	try {
@@ -35,12 +35,12 @@ export function scanPages(path: string, scan: Scan): void {
 			return [inLog, inFile].filter((page) => page !== undefined);
 		};
 		if (file !== undefined) {
-			eachPage(file, 0, pageBytes, 0, (page, index) =>
+			eachPage(file, maxBytes, 0, pageBytes, 0, (page, index) =>
 				searchPage(page, index === 0 ? 100 : 0, overflow, scan),
 			);
 		}
 		if (log !== undefined) {
-			eachPage(log, logHeader, pageBytes + frameHeader, frameHeader, (page) => {
+			eachPage(log, maxBytes, logHeader, pageBytes + frameHeader, frameHeader, (page) => {
 				searchPage(page, 0, overflow, scan);
 			});
 		}
@@ -71,12 +71,13 @@ function readAt(fd: number, offset: number, size: number): Bytes | undefined {
 /** Blocks of `stride` bytes from `start` on, without the first `skip` bytes of each. */
 function eachPage(
 	fd: number,
+	maxBytes: number,
 	start: number,
 	stride: number,
 	skip: number,
 	visit: (page: Bytes, index: number) => void,
 ): void {
-	const { size } = fstatSync(fd);
+	const size = Math.min(maxBytes, fstatSync(fd).size);
 	const perRead = 256;
 	for (let first = 0, offset = start; offset + stride <= size; first += perRead, offset += perRead * stride) {
 		const many = Math.min(perRead, Math.floor((size - offset) / stride));
@@ -93,11 +94,11 @@ function eachPage(
 function newestFrames(log: number): Map<number, number> {
 	const newest = new Map<number, number>();
 	const { size } = fstatSync(log);
-	const header = readAt(log, 0, logHeader);
-	const salts = header?.subarray(16, 24);
+	// Frames of the current round carry the header's salts, and the first of them does, should the header be damaged.
+	const salts = [readAt(log, 0, logHeader)?.subarray(16, 24), readAt(log, logHeader, 16)?.subarray(8, 16)];
 	for (let offset = logHeader; offset + frameHeader + pageBytes <= size; offset += frameHeader + pageBytes) {
 		const frame = readAt(log, offset, frameHeader);
-		if (frame === undefined || salts === undefined || frame.compare(salts, 0, 8, 8, 16) !== 0) continue;
+		if (frame === undefined || !salts.some((known) => known?.compare(frame, 8, 16) === 0)) continue;
 		newest.set(frame.readUInt32BE(0), offset + frameHeader);
 	}
 	return newest;

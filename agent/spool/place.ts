@@ -11,6 +11,8 @@ export interface ReaderPlace {
 	readonly registered: boolean;
 	readonly acknowledged: number;
 	readonly backlog: number;
+	/** Records handed out and not acknowledged. */
+	readonly handed: number;
 	listener: ((records: readonly Stored[]) => void) | undefined;
 	register(filter: RecordFilter): void;
 	/** Only forward. */
@@ -63,6 +65,9 @@ export function createPlace(name: string, start: Place | undefined): ReaderPlace
 		},
 		get acknowledged() {
 			return acknowledged;
+		},
+		get handed() {
+			return handed.length;
 		},
 		get backlog() {
 			return backlog;

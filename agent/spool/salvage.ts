@@ -22,7 +22,8 @@ export function salvage(path: string, maxBytes: number): Salvaged {
 		// Not synced row by row: the whole is synced before it takes the other's place.
 		db.exec("PRAGMA synchronous = OFF; BEGIN");
 		const insert = insertEntry(db);
-		scanPages(path, {
+		// A file of ours is never larger, unless its bounds were narrowed since.
+		scanPages(path, 4 * maxBytes, {
 			each: insert,
 			broken: () => {
 				broken++;

@@ -41,6 +41,8 @@ const batchBytes = 4 * 1024 * 1024;
 const fullGroup = { records: 2000, bytes: 512 * 1024 };
 /** A file that is found damaged again sooner is tried again like a full disk, ms. */
 const repairSpacing = 10_000;
+/** What is acknowledged is deleted beside the commits; how many are left is asked after that, ms. */
+const refreshMs = 500;
 const retryMs = { first: 500, most: 30_000 };
 const readerIdleMs = 30_000;
 /** How long the end of the sensor waits for the disk, ms. */
@@ -90,7 +92,7 @@ export function createSpool(options: SpoolOptions): Spool {
 	let damage = "";
 	let placesLost = false;
 	let generation = 0;
-	let figures: Figures = { counts: [], bytes: 0, oldest: 0 };
+	let figures: Figures = { counts: [], bytes: 0, oldest: 0, tidying: false };
 	let quarantinedTotal = 0;
 
 	let busy = false;
@@ -108,8 +110,12 @@ export function createSpool(options: SpoolOptions): Spool {
 	const moved = new Set<ReaderPlace>();
 	let quarantines: Quarantined[] = [];
 	let broken: [number, number][] = [];
+	const knownBroken = new Set<number>();
 	let forgotten: string[] = [];
 	let told: [number, number][] = [];
+	/** The writer has deleted records since it last said how many there are. */
+	let stale = false;
+	let refresh: NodeJS.Timeout | undefined;
 	let settled: (() => void)[] = [];
 
 	function setProblem(text: string): void {
@@ -126,16 +132,17 @@ export function createSpool(options: SpoolOptions): Spool {
 
 	/** Sends what is due to the writer, one request at a time. */
 	function pump(): void {
-		if (busy || retry !== undefined) return;
+		if (closed || busy || retry !== undefined) return;
 		if (!open) {
 			ask({ type: "open", given, served, damage }, [], opened);
 			return;
 		}
 		clearTimeout(timer);
 		timer = undefined;
-		if (forgotten.length > 0) {
+		if (forgotten.length > 0 || stale) {
 			const names = forgotten;
 			forgotten = [];
+			stale = false;
 			ask({ type: "forget", names }, [], done);
 			return;
 		}
@@ -165,6 +172,7 @@ export function createSpool(options: SpoolOptions): Spool {
 		ask(request, transferables(batch), (answer) => {
 			if (answer.type === "committed") {
 				committed(answer);
+				if (figures.tidying) refreshLater();
 				return;
 			}
 			queue.putBack(flying);
@@ -322,8 +330,19 @@ export function createSpool(options: SpoolOptions): Spool {
 			.catch(() => undefined);
 	}
 	function done(answer: FromWriter): void {
-		if (answer.type === "committed") figures = answer.figures;
-		else failed(answer);
+		if (answer.type !== "committed") {
+			failed(answer);
+			return;
+		}
+		figures = answer.figures;
+		if (figures.tidying) refreshLater();
+	}
+	function refreshLater(): void {
+		refresh ??= setTimeout(() => {
+			refresh = undefined;
+			stale = true;
+			pump();
+		}, refreshMs).unref();
 	}
 	function committed(answer: Extract<FromWriter, { type: "committed" }>): void {
 		const kept = flying.filter((entry) => !answer.refused.includes(entry.class));
@@ -370,7 +389,8 @@ export function createSpool(options: SpoolOptions): Spool {
 			});
 			return;
 		}
-		if (queue.waiting + moved.size + quarantines.length + broken.length + forgotten.length === 0) return;
+		if (queue.waiting + moved.size + quarantines.length + broken.length + forgotten.length === 0 && !stale)
+			return;
 		timer ??= setTimeout(pump, groupMs);
 	}
 
@@ -432,7 +452,10 @@ export function createSpool(options: SpoolOptions): Spool {
 	}
 	function noteBroken(rows: readonly (readonly [number, number])[]): void {
 		for (const [index, position] of rows) {
-			if (broken.some(([, known]) => known === position)) continue;
+			// Read again before it is deleted it is not lost again.
+			if (knownBroken.has(position)) continue;
+			if (knownBroken.size >= 10_000) knownBroken.clear();
+			knownBroken.add(position);
 			broken.push([index, position]);
 			const now = clock();
 			losses.add(index, 1, now, now, false);
@@ -452,7 +475,7 @@ export function createSpool(options: SpoolOptions): Spool {
 			async read(after, maxRecords, maxBytes) {
 				const entries = await read(place, after, Math.max(1, maxRecords), maxBytes);
 				// What waits on its way to the disk is not read yet.
-				if (entries.length === 0 && everOpened && !away && after >= given) place.setBacklog(0);
+				if (entries.length === 0 && everOpened && !away && after >= given) place.setBacklog(place.handed);
 				place.handedOut(entries);
 				return entries.map(storedOf);
 			},
@@ -566,6 +589,7 @@ export function createSpool(options: SpoolOptions): Spool {
 			closed = true;
 			clearTimeout(timer);
 			clearTimeout(retry);
+			clearTimeout(refresh);
 			clearImmediate(immediate);
 			await Promise.all([writer.stop(1000), reading.stop(1000)]);
 			settle();

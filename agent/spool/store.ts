@@ -19,7 +19,7 @@ export interface Store {
 	moveBehind(first: number): number;
 	untold(): Evicted[];
 	quarantined(): Quarantined[];
-	figures(): Figures;
+	figures(tidying: boolean): Figures;
 	close(): void;
 }
 
@@ -141,6 +141,7 @@ export function createStore(path: string, opened: Opened, maxBytes: number): Sto
 			return outcome;
 		},
 		forget(names) {
+			if (names.length === 0) return;
 			transaction(() => {
 				for (const name of names) db.prepare("DELETE FROM readers WHERE name = ?").run(name);
 			});
@@ -193,7 +194,8 @@ export function createStore(path: string, opened: Opened, maxBytes: number): Sto
 					time: Number(row.time),
 					reason: String(row.reason),
 				})),
-		figures: () => ({
+		figures: (tidying) => ({
+			tidying,
 			counts: [...counts],
 			bytes: sizeOf(path) + sizeOf(`${path}-wal`),
 			oldest: Math.min(

@@ -60,7 +60,7 @@ function write(port: MessagePort, { path, maxBytes }: WorkerData): void {
 			unchecked,
 			untold: store.untold(),
 			quarantined: store.quarantined(),
-			figures: store.figures(),
+			figures: store.figures(tidying !== undefined),
 		};
 	}
 	function answer(request: Exclude<ToWriter, { type: "stop" }>): FromWriter {
@@ -72,8 +72,8 @@ function write(port: MessagePort, { path, maxBytes }: WorkerData): void {
 		};
 		if (request.type === "forget") store.forget(request.names);
 		else outcome = store.commit(request);
-		if (request.type === "forget" || request.places.length > 0) tidySoon(50);
-		return { type: "committed", ...outcome, figures: store.figures() };
+		if ((request.type === "forget" ? request.names : request.places).length > 0) tidySoon(50);
+		return { type: "committed", ...outcome, figures: store.figures(tidying !== undefined) };
 	}
 	port.on("message", (request: ToWriter) => {
 		if (request.type === "stop") {

@@ -294,7 +294,7 @@ describe("a console", () => {
 		expect(answer.processes?.map((each) => each.pid)).toContain(sensor.child.pid);
 		const block = await console.send(host, { block: { address: "203.0.113.9" } });
 		expect(block).toMatchObject({ accepted: false });
-		expect(block.message).toContain("does not let console console ask for block");
+		expect(block.message).toContain("does not let console command-line ask for block");
 	});
 });
 
