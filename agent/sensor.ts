@@ -15,6 +15,7 @@ import { checkPolicy, type LoadedPolicy } from "./content.ts";
 import { joinPolicies } from "./delivered/join.ts";
 import { type OpenedContent, startTakeover } from "./delivered/start.ts";
 import type { Takeover } from "./delivered/takeover.ts";
+import type { Delivery } from "./delivery.ts";
 import { createDemotion } from "./demotion.ts";
 import type { RuleFile, RuleSet } from "./detect/load.ts";
 import { type Content, createDetection } from "./detection.ts";
@@ -83,6 +84,8 @@ export interface Sensor {
 	readonly wire: WireContext;
 	readonly capture: LiveCapture;
 	hello(): wire.Hello;
+	/** Records go to consoles and receivers off this host from now on. */
+	deliver(through: Delivery): void;
 	readonly reloader: Reloader | undefined;
 	readonly takeover: Takeover | undefined;
 	/** Puts another policy in force; throws CommandError and keeps the old one when it has an error. */
@@ -239,12 +242,14 @@ export function startSensor(options: SensorOptions): Sensor {
 		wire: wireContext,
 		off: options.off,
 		passive: recorder !== undefined,
+		enrolled: () => delivery?.addresses() ?? [],
 		emit,
 		alert: folder.push,
 		gap: output.gap,
 	});
 	const { responder } = acting;
 	let closing: Promise<wire.Action[]> | undefined;
+	let delivery: Delivery | undefined;
 
 	const canary =
 		recorder === undefined
@@ -395,6 +400,7 @@ export function startSensor(options: SensorOptions): Sensor {
 		mode,
 		bootId: wireContext.bootId,
 		limited: limiter,
+		delivery: () => delivery,
 	});
 
 	pipeline.memory(capture.memory);
@@ -466,6 +472,10 @@ export function startSensor(options: SensorOptions): Sensor {
 		reloader,
 		takeover,
 		policy,
+		deliver(through) {
+			delivery = through;
+			output.add(through.sink);
+		},
 		hello: () => ({
 			hostId: hostId(config.paths.state),
 			bootId: wireContext.bootId,

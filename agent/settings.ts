@@ -1,6 +1,8 @@
 // What the command line adds to the configuration, for every command that captures.
 import { InvalidArgumentError } from "commander";
-import type { Config } from "./config/load.ts";
+import { stringify } from "yaml";
+import { isLocal } from "./config/address.ts";
+import { type Config, loadConfig } from "./config/load.ts";
 import { CommandError } from "./failure.ts";
 import { type EventName, eventNames } from "./model/event.ts";
 
@@ -78,9 +80,24 @@ export function mergeFlags(config: Config, flags: CaptureFlags): Config {
 			cgroups: [...config.scope.cgroups, ...(flags.scopeCgroup ?? [])],
 			paths: [...config.scope.paths, ...(flags.scopePath ?? [])],
 		},
-		console: flags.console === undefined ? config.console : { ...config.console, address: flags.console },
+		consoles: flags.console === undefined ? config.consoles : consolesWith(config, flags.console),
 		output: { events: flags.events ?? config.output.events },
 	};
+}
+
+/** The command line's console: with the settings of the only one configured, or without encryption on this host. */
+function consolesWith({ consoles }: Config, address: string): Config["consoles"] {
+	const [only] = consoles;
+	const like = consoles.length === 1 && only !== undefined ? only : { name: "command-line" };
+	const plaintext = consoles.length !== 1 && isLocal(address);
+	const text = stringify({ consoles: [{ plaintext, ...like, addresses: [address] }] });
+	const { config, problems } = loadConfig(text, "--console");
+	if (config === undefined)
+		throw new CommandError(
+			`--console ${address}: ${problems[0]?.message ?? "no address"}`,
+			problems[0]?.remedy ?? "",
+		);
+	return config.consoles;
 }
 
 /** Which events leave as records: in JSON all that are captured, unless somebody has said otherwise. */

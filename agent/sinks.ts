@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import type { Logger } from "pino";
 import type { SinkConfig } from "./config/sinks.ts";
+import { isRemoteSyslog } from "./delivery-outlets.ts";
 import { CommandError } from "./failure.ts";
 import type * as wire from "./model/picket.v1.ts";
 import { parseSyslogAddress } from "./model/syslog.ts";
@@ -23,14 +24,15 @@ export interface SinkParts {
 /** Throws CommandError for a certificate that cannot be read; where a sink leads to may come later. */
 export function configuredSinks(configs: readonly SinkConfig[], parts: SinkParts): Sink[] {
 	const names = new Map<string, number>();
-	return configs.map((config) => {
+	return configs.flatMap((config) => {
+		if (isRemoteSyslog(config)) return [];
 		const kind = config.file ?? config.syslog ?? "";
 		const again = names.get(kind) ?? 0;
 		names.set(kind, again + 1);
 		const label = config.file === undefined ? `syslog:${kind}` : `file:${kind}`;
 		const name = again === 0 ? label : `${label}#${again + 1}`;
 		const filter = { kinds: new Set(config.records), severity: config.severity as Severity };
-		return filtered(sinkOf(config, name, parts), filter);
+		return [filtered(sinkOf(config, name, parts), filter)];
 	});
 }
 

@@ -5,6 +5,7 @@ import { hostCapabilities } from "./capabilities.ts";
 import type { LiveCapture } from "./capture/live.ts";
 import type { Config } from "./config/load.ts";
 import type { Takeover } from "./delivered/takeover.ts";
+import type { Delivery } from "./delivery.ts";
 import type { CorrelationTotals } from "./detect/correlation/runtime.ts";
 import type { Content } from "./detection.ts";
 import type { DockerRuntime } from "./docker.ts";
@@ -44,6 +45,8 @@ export interface BoardParts {
 	readonly docker: DockerRuntime | undefined;
 	readonly refuser: Pick<Refuser, "exec" | "egress" | "outlives">;
 	mode(): "observe" | "enforce";
+	/** What goes to consoles and receivers off this host. */
+	delivery(): Pick<Delivery, "status" | "problems"> | undefined;
 	readonly bootId: string;
 	/** Alerts held back. */
 	readonly limited: Pick<AlertLimit, "suppressed" | "limited">;
@@ -114,6 +117,7 @@ export function createStatusBoard(parts: BoardParts): StatusBoard {
 			...parts.selfProblems(),
 			...parts.contentProblems(),
 			...parts.responseProblems(),
+			...(parts.delivery()?.problems() ?? []),
 		];
 		for (const capability of capture.capabilities()) {
 			if (!capability.available) found.push(`not captured: ${capability.lost}; needed: ${capability.remedy}`);
@@ -200,6 +204,7 @@ export function createStatusBoard(parts: BoardParts): StatusBoard {
 			...reloaded(),
 			delivered: parts.delivered?.states() ?? [],
 			captureOnly: parts.delivered?.captureOnly() ?? "",
+			...parts.delivery()?.status(),
 		}),
 	};
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "confine.h"
 #include "kernel.h"
 #include "process.h"
 #include "raise.h"
@@ -427,6 +428,25 @@ Napi::Value js_notify(const Napi::CallbackInfo &info)
     return Napi::Boolean::New(info.Env(), result == 0);
 }
 
+Napi::Value js_peer_credentials(const Napi::CallbackInfo &info)
+{
+    ucred peer = {};
+    const int result = peer_credentials(info[0].As<Napi::Number>().Int32Value(), &peer);
+    if (result < 0)
+        return answer(info, result, "cannot tell who connected");
+    Napi::Object out = Napi::Object::New(info.Env());
+    out.Set("pid", static_cast<double>(peer.pid));
+    out.Set("uid", static_cast<double>(peer.uid));
+    out.Set("gid", static_cast<double>(peer.gid));
+    return out;
+}
+
+Napi::Value js_socket_unconfirmed(const Napi::CallbackInfo &info)
+{
+    const int result = socket_unconfirmed(info[0].As<Napi::Number>().Int32Value());
+    return answer(info, result, "cannot tell what was confirmed");
+}
+
 double milliseconds(clockid_t clock)
 {
     timespec now = {};
@@ -447,17 +467,47 @@ void js_trim_memory(const Napi::CallbackInfo &)
     malloc_trim(0);
 }
 
+Napi::Value js_drop_bounding_set(const Napi::CallbackInfo &info)
+{
+    return Napi::Boolean::New(info.Env(), drop_bounding_set(false) == 0);
+}
+
+Napi::Array texts(Napi::Env env, const std::vector<std::string> &from)
+{
+    Napi::Array out = Napi::Array::New(env);
+    for (const std::string &text : from)
+        out.Set(out.Length(), text);
+    return out;
+}
+
+Napi::Value js_confine(const Napi::CallbackInfo &info)
+{
+    if (is_root()) {
+        raise_system(info.Env(), -EPERM, "the process is root's still");
+        return info.Env().Undefined();
+    }
+    const Confinement confinement = confine();
+    Napi::Object out = Napi::Object::New(info.Env());
+    out.Set("holds", texts(info.Env(), confinement.holds));
+    out.Set("problems", texts(info.Env(), confinement.problems));
+    return out;
+}
+
 Napi::Object initialise(Napi::Env env, Napi::Object exports)
 {
     exports.Set("Sensor", Sensor::define(env));
     exports.Set("Refuser", define_refuser(env));
     exports.Set("describeLayout", Napi::Function::New(env, describe));
+    exports.Set("dropBoundingSet", Napi::Function::New(env, js_drop_bounding_set));
+    exports.Set("confine", Napi::Function::New(env, js_confine));
     exports.Set("pidfdOpen", Napi::Function::New(env, js_pidfd_open));
     exports.Set("pidfdSignal", Napi::Function::New(env, js_pidfd_signal));
     exports.Set("pidfdExited", Napi::Function::New(env, js_pidfd_exited));
     exports.Set("closeDescriptor", Napi::Function::New(env, js_close));
     exports.Set("lockFile", Napi::Function::New(env, js_lock_file));
     exports.Set("notify", Napi::Function::New(env, js_notify));
+    exports.Set("peerCredentials", Napi::Function::New(env, js_peer_credentials));
+    exports.Set("socketUnconfirmed", Napi::Function::New(env, js_socket_unconfirmed));
     exports.Set("trimMemory", Napi::Function::New(env, js_trim_memory));
     exports.Set("clocks", Napi::Function::New(env, js_clocks));
     return exports;

@@ -147,7 +147,18 @@ export function closeDescriptor(descriptor: number): void;
 export function lockFile(path: string): number;
 /** Sends a datagram to systemd's notify socket; false when there is none. */
 export function notify(socket: string, text: string): boolean;
+/** Who connected to the Unix socket behind this descriptor (SO_PEERCRED: effective ids at that moment). Throws with errno. */
+export function peerCredentials(descriptor: number): { pid: number; uid: number; gid: number };
+/** Bytes in a socket's send queue (SIOCOUTQ): over TCP those that the far kernel has not confirmed. Throws with errno. */
+export function socketUnconfirmed(descriptor: number): number;
 /** Gives memory that the C library keeps for later back to the kernel: loading the programs leaves some. */
 export function trimMemory(): void;
 /** CLOCK_BOOTTIME and CLOCK_REALTIME read together, ms. */
 export function clocks(): { bootMs: number; realMs: number };
+/** Of the calling thread, while it has the right to; false when it has not. */
+export function dropBoundingSet(): boolean;
+/**
+ * Gives up for good what a network client does not need, for all threads (native/confine.cc). Afterwards what holds and
+ * what could not be had, in words. Throws, and changes nothing, while a thread of the process has root's user or group.
+ */
+export function confine(): { holds: string[]; problems: string[] };

@@ -5,8 +5,10 @@
 #include <cstddef>
 #include <cstring>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -66,6 +68,18 @@ int notify(const std::string &socket_path, const std::string &text)
     int error = errno;
     close(fd);
     return sent < 0 ? -error : 0;
+}
+
+int peer_credentials(int descriptor, ucred *out)
+{
+    socklen_t size = sizeof(*out);
+    return getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, out, &size) ? -errno : 0;
+}
+
+int socket_unconfirmed(int descriptor)
+{
+    int bytes = 0;
+    return ioctl(descriptor, SIOCOUTQ, &bytes) ? -errno : bytes;
 }
 
 } // namespace picket

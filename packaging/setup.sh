@@ -54,6 +54,9 @@ if [ $tests = yes ]; then
 	need logrotate "turns logs on the tests' own machine" test -x /usr/sbin/logrotate
 	need dropbear-bin "lets tests log in to a machine of their own" have dbclient
 	need rsync "copies files to it" have rsync
+	need rsyslog "receives what the sensor sends over syslog" test -x /usr/sbin/rsyslogd
+	need rsyslog-gnutls "receives it over TLS" archive rsyslog/lmnsd_gtls.so
+	need python3-prometheus-client "reads the page of metrics as Prometheus does" /usr/bin/python3 -c "import prometheus_client"
 	need qemu-system-x86 "boots other kernels in virtual machines" have qemu-system-x86_64
 	need g++-aarch64-linux-gnu "compiles the addon for arm64" have aarch64-linux-gnu-g++
 fi

@@ -10,6 +10,9 @@ const folder = new URL("../../build/Release/", import.meta.url).pathname;
 /** Path of the compiled BPF object. */
 export const objectPath = `${folder}picket.bpf.o`;
 
+/** Path of the program that starts the uplink. */
+export const launcherPath = `${folder}picket-launch`;
+
 /** Path of the one that refuses. */
 export const refuseObjectPath = `${folder}refuse.bpf.o`;
 
@@ -22,8 +25,12 @@ interface Addon {
 	closeDescriptor: typeof native.closeDescriptor;
 	lockFile: typeof native.lockFile;
 	notify: typeof native.notify;
+	peerCredentials: typeof native.peerCredentials;
+	socketUnconfirmed: typeof native.socketUnconfirmed;
 	clocks: typeof native.clocks;
 	trimMemory: typeof native.trimMemory;
+	dropBoundingSet: typeof native.dropBoundingSet;
+	confine: typeof native.confine;
 	describeLayout: typeof native.describeLayout;
 }
 

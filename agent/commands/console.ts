@@ -8,6 +8,8 @@ export interface ConsoleFlags {
 	readonly tlsCert?: string;
 	readonly tlsKey?: string;
 	readonly tlsClientCa?: string;
+	readonly authority?: string;
+	readonly name?: string[];
 	readonly store?: string;
 	readonly output?: "text" | "json";
 }

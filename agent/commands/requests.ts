@@ -48,6 +48,9 @@ async function order(sensor: Sensor, wanted: Order, context: OrderContext): Prom
 	return action;
 }
 
+/** Of them those that change nothing. */
+export const lookingMethods = ["status", "actions", "recent"] as const;
+
 const modeParams = z.strictObject({ mode: z.enum(["observe", "enforce"]).optional(), reason });
 
 /** The mode as it is, after it was set where one is named. */

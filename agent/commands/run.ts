@@ -10,6 +10,7 @@ import { defaultConfigPath, readConfig, readPolicy, readRuleFiles } from "../con
 import { startControl } from "../control/server.ts";
 import { nothingDelivered } from "../delivered/join.ts";
 import { type OpenedContent, openDelivered } from "../delivered/start.ts";
+import type { Delivery } from "../delivery.ts";
 import { loadRules } from "../detect/load.ts";
 import { finish } from "../detect/steps.ts";
 import { CommandError, problemText } from "../failure.ts";
@@ -21,7 +22,6 @@ import type { Problem } from "../model/verdict.ts";
 import { createRemote, type Remote } from "../remote.ts";
 import { createStreamSink } from "../report/lines.ts";
 import { canShowLive, createLiveView, type LiveView } from "../report/live.ts";
-import { startMetricsServer } from "../report/metrics-server.ts";
 import { createRecent, type Recent } from "../report/recent.ts";
 import { recordLine } from "../report/record.ts";
 import type { Sink } from "../report/sinks.ts";
@@ -32,7 +32,7 @@ import { type CaptureFlags, eventKindsOf, mergeFlags, timerMs } from "../setting
 import { configuredSinks } from "../sinks.ts";
 import { version } from "../version.ts";
 import { type Reloading, startReloading } from "./reloading.ts";
-import { controlHandlers } from "./requests.ts";
+import { controlHandlers, lookingMethods } from "./requests.ts";
 
 /** How long the first execution of our own may take to be seen, ms. */
 const firstCanaryMs = 10_000;
@@ -237,6 +237,8 @@ async function runSensor(
 		control = await startControl({
 			path: join(config.paths.run, "picket.sock"),
 			handlers: { ...controlHandlers(sensor), recent: recent.list },
+			looking: lookingMethods,
+			peer: (descriptor) => addon().peerCredentials(descriptor),
 			logger,
 		});
 		const { publish } = control;
@@ -261,23 +263,15 @@ async function runSensor(
 			logger,
 		}))
 			sensor.output.add(sink);
-		if (config.metrics.listen !== "") {
-			const metrics = await startMetricsServer({
-				...listenOf(config.metrics.listen),
-				status: sensor.board.status,
-				policyHash: () => sensor.policy().hash,
-			});
-			closers.push(() => metrics.close());
-		}
+		const delivery = await startDelivery(sensor, remote, config, logger);
+		process.on("SIGHUP", delivery.refresh);
 		if (flags.embedded) {
 			const address = `unix:${join(config.paths.run, "console.sock")}`;
 			const { startConsole } = await import("../console/console.ts");
 			const embedded = await startConsole({ listen: address, logger, name: "embedded console", version });
 			closers.push(() => embedded.close());
-			await addConsole(sensor, remote, config, address, "console:embedded", logger);
+			await addConsole(sensor, remote, address, logger);
 		}
-		if (config.console.address !== "")
-			await addConsole(sensor, remote, config, config.console.address, "console", logger);
 		reloading =
 			sensor.reloader &&
 			startReloading({
@@ -373,12 +367,6 @@ function liveSink(live: LiveView): Sink {
 	};
 }
 
-/** Of "127.0.0.1:9469" or "[::1]:9469", as the configuration has checked it. */
-function listenOf(address: string): { host: string; port: number } {
-	const at = address.lastIndexOf(":");
-	return { host: address.slice(0, at).replace(/^\[|\]$/g, ""), port: Number(address.slice(at + 1)) };
-}
-
 /** For `picket watch`, `alerts` and `events`. */
 function publishSink(publish: Awaited<ReturnType<typeof startControl>>["publish"], recent: Recent): Sink {
 	let sent = 0;
@@ -396,26 +384,43 @@ function publishSink(publish: Awaited<ReturnType<typeof startControl>>["publish"
 	};
 }
 
-/** gRPC is loaded for a console only: it takes 10 MB. */
-async function addConsole(
+/** Loaded when somebody off this host is to get something: what encodes records takes some MB. */
+async function startDelivery(
 	sensor: Sensor,
 	remote: Remote,
 	config: Config,
-	address: string,
-	name: string,
 	logger: Logger,
-): Promise<void> {
-	const [{ createConsoleSink }, { consoleTls }] = await Promise.all([
-		import("../report/stream.ts"),
-		import("./tls.ts"),
+): Promise<Delivery> {
+	const [{ createDelivery }, { createSpool }] = await Promise.all([
+		import("../delivery.ts"),
+		import("../spool/spool.ts"),
 	]);
-	const tls = address.startsWith("unix:") || config.console.plaintext ? undefined : consoleTls(config);
+	const delivery = createDelivery({
+		config,
+		bootId: sensor.wire.bootId,
+		hello: sensor.hello,
+		status: sensor.board.status,
+		policyHash: () => sensor.policy().hash,
+		onCommand: remote.take,
+		gap: sensor.output.gap,
+		createSpool,
+		clock: Date.now,
+		logger,
+	});
+	sensor.deliver(delivery);
+	return delivery;
+}
+
+/** The console in this process; gRPC is loaded for it only, it takes 10 MB. */
+async function addConsole(sensor: Sensor, remote: Remote, address: string, logger: Logger): Promise<void> {
+	const { createConsoleSink } = await import("../uplink/console-sink.ts");
+	const name = "console:embedded";
 	sensor.output.add(
 		createConsoleSink({
 			name,
 			address,
-			...(tls === undefined ? {} : { tls }),
 			hello: sensor.hello,
+			status: sensor.board.status,
 			onCommand: (command) => remote.take(name.replace(/^console:/, ""), command),
 			report: sensor.output.gap,
 			clock: Date.now,

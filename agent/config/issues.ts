@@ -51,7 +51,18 @@ export function nearest(word: string, known: readonly string[]): string | undefi
 	return best !== undefined && best.distance <= Math.max(2, word.length / 3) ? best.name : undefined;
 }
 
+/** Keys of earlier versions, by what is known beside them. */
+const renamed: Readonly<Record<string, { readonly beside: string; readonly remedy: string }>> = {
+	console: {
+		beside: "consoles",
+		remedy: "it is a list now: consoles: [{name: hq, addresses: [console.example:7443], ca: …}]",
+	},
+};
+
 function unknownKey(key: string, known: readonly string[]): { message: string; remedy: string } {
+	const old = Object.hasOwn(renamed, key) ? renamed[key] : undefined;
+	if (old !== undefined && known.includes(old.beside))
+		return { message: `there is no key "${key}" any more`, remedy: old.remedy };
 	const meant = nearest(key, known);
 	const list = known.length === 0 ? "" : `; known here: ${known.join(", ")}`;
 	const remedy = meant === undefined ? `remove it${list}` : `write "${meant}"`;

@@ -3,48 +3,14 @@
 import { z } from "zod";
 import { parseNetwork } from "../model/address.ts";
 import { eventNames } from "../model/event.ts";
+import { isLocal, splitHostPort } from "./address.ts";
+import { consolesSchema } from "./consoles.ts";
 import { sinksSchema } from "./sinks.ts";
 
 const path = (words: string) => z.string().regex(/^\//, "must be an absolute path").describe(words);
 const list = (words: string) => z.array(z.string().min(1)).default([]).describe(words);
 const between = (low: number, high: number) => z.number().int().min(low).max(high);
 const isPowerOfTwo = (value: number) => Number.isInteger(Math.log2(value));
-
-const consoleSection = z
-	.strictObject({
-		address: z
-			.string()
-			.refine(isConsoleAddress, "must be host:port, [IPv6]:port or unix:/path")
-			.default("")
-			.describe('Console to report to, "host:port" or "unix:/path"; empty for none.'),
-		ca: z.string().default("").describe("PEM file with the console's authority; empty for the system's own."),
-		cert: z
-			.string()
-			.default("")
-			.describe("PEM file with this sensor's certificate, for consoles that ask for one."),
-		key: z.string().default("").describe("PEM file with the key of that certificate."),
-		server_name: z
-			.string()
-			.default("")
-			.describe("Name in the console's certificate when it is not the host above."),
-		plaintext: z
-			.boolean()
-			.default(false)
-			.describe("No encryption; allowed only to a loopback address or a unix socket."),
-	})
-	.superRefine((console, context) => {
-		const wrong = (key: string, message: string) =>
-			context.addIssue({ code: "custom", path: [key], message });
-		if (console.plaintext && console.address !== "" && !isLocal(console.address)) {
-			wrong(
-				"plaintext",
-				`must be false for ${console.address}: what the sensor says would cross the network readable`,
-			);
-		}
-		if ((console.cert === "") !== (console.key === "")) {
-			wrong(console.cert === "" ? "cert" : "key", "certificate and key go together: give both or neither");
-		}
-	});
 
 export const configSchema = z.strictObject({
 	mode: z
@@ -140,7 +106,6 @@ export const configSchema = z.strictObject({
 		})
 		.prefault({})
 		.describe("Where containers are looked up."),
-	console: consoleSection.prefault({}).describe("Where to report, besides the local log."),
 	content: z
 		.strictObject({
 			trust: z
@@ -153,6 +118,27 @@ export const configSchema = z.strictObject({
 		})
 		.prefault({})
 		.describe("Signed content that comes through consoles."),
+	consoles: consolesSchema,
+	spool: z
+		.strictObject({
+			max_bytes: between(4_194_304, 68_719_476_736)
+				.default(536_870_912)
+				.describe(
+					"Size on the disk, in the state directory. When it is full the oldest of the least severe go first.",
+				),
+		})
+		.prefault({})
+		.describe("What waits for consoles and for syslog receivers on the network."),
+	uplink: z
+		.strictObject({
+			user: z
+				.string()
+				.regex(/^([a-z_][a-z0-9_-]{0,31})?$/, "must be the name of a user")
+				.default("")
+				.describe("Runs as this user; empty for picket-uplink when there is one, else nobody. Never root."),
+		})
+		.prefault({})
+		.describe("The process without rights that speaks with consoles and receivers, and serves the metrics."),
 	sinks: sinksSchema,
 	metrics: z
 		.strictObject({
@@ -252,30 +238,6 @@ export const configSchema = z.strictObject({
 });
 
 export type Config = z.output<typeof configSchema>;
-
-function isConsoleAddress(text: string): boolean {
-	return text === "" || text.startsWith("unix:/") || splitHostPort(text) !== undefined;
-}
-
-function isLocal(text: string): boolean {
-	if (text.startsWith("unix:")) return true;
-	const host = splitHostPort(text)?.host ?? "";
-	if (host === "localhost") return true;
-	try {
-		const { family, words } = parseNetwork(host);
-		const [first = 0] = words;
-		return family === 4 ? first >>> 24 === 127 : words.join() === "0,0,0,1";
-	} catch {
-		return false;
-	}
-}
-
-function splitHostPort(text: string): { host: string; port: number } | undefined {
-	const match = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})$/.exec(text);
-	const port = Number(match?.[3]);
-	if (match === null || port < 1 || port > 65_535) return undefined;
-	return { host: match[1] ?? match[2] ?? "", port };
-}
 
 function isHostOrNetwork(text: string): boolean {
 	// What looks like an address has to be one: a mistyped 10.0.0.1/8 must not pass for a host name.

@@ -1,6 +1,7 @@
 // `picket console`: the reference console on a terminal or in a pipe. Records go to the output as text or JSON
 // lines; an operator's commands come from the input.
 import { readFile } from "node:fs/promises";
+import { hostname } from "node:os";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import type { Logger } from "pino";
@@ -11,6 +12,7 @@ import { errorText, ReportError } from "../report/errors.ts";
 import { createStreamSink } from "../report/lines.ts";
 import { recordLine } from "../report/record.ts";
 import { neutralise, recordText } from "../report/text.ts";
+import type { AuthorityService } from "./authority-service.ts";
 import { type RunningConsole, startConsole } from "./console.ts";
 import { helpText, readOperatorLine } from "./operator.ts";
 import type { SensorInfo } from "./sensor.ts";
@@ -22,6 +24,10 @@ export interface ConsoleCommandOptions {
 	readonly tlsCert?: string;
 	readonly tlsKey?: string;
 	readonly tlsClientCa?: string;
+	/** Directory of an authority of the console's own, in place of the files above. */
+	readonly authority?: string;
+	/** Names and addresses in the certificate that it gives itself; this machine's name by default. */
+	readonly name?: readonly string[];
 	readonly store?: string;
 	readonly output?: "text" | "json";
 	readonly colour?: boolean;
@@ -62,16 +68,26 @@ export async function runConsole(options: ConsoleCommandOptions): Promise<void> 
 		},
 	);
 	const tls = await readTls(options);
+	const authority = await startAuthority(options);
 	const running = await startConsole({
 		listen: options.listen ?? "127.0.0.1:7443",
 		...(tls === undefined ? {} : { tls }),
+		...(authority === undefined ? {} : { authority }),
 		...(options.store === undefined ? {} : { store: options.store }),
 		...(options.version === undefined ? {} : { version: options.version }),
 		logger: options.logger,
 		onRecord: (record) => screen.push(record),
 		onSensor: (sensor, connected) =>
-			say(`sensor ${sensorName(sensor)} ${connected ? "connected" : "disconnected"}`),
+			say(`sensor ${sensorName(sensor)} ${connected ? "connected" : endingOf(sensor)}`),
+		onSilent: (sensor) =>
+			say(
+				`sensor ${sensorName(sensor)} SILENT: it went without a farewell and has not come back; look at its host`,
+			),
+	}).catch((error) => {
+		authority?.close();
+		throw error;
 	});
+	authority?.listensOn(running.address);
 	say(`console listens on ${running.address}; "help" lists the commands`);
 	options.onListening?.(running.address);
 	const lines = createInterface({ input: options.input, terminal: false });
@@ -83,7 +99,29 @@ export async function runConsole(options: ConsoleCommandOptions): Promise<void> 
 	lines.close();
 	options.signal?.removeEventListener("abort", stop);
 	await running.close();
+	authority?.close();
 	await screen.close();
+}
+
+/** The X.509 library is loaded for an authority only. */
+async function startAuthority(options: ConsoleCommandOptions): Promise<AuthorityService | undefined> {
+	if (options.authority === undefined) return undefined;
+	if (options.tlsCert !== undefined || options.tlsKey !== undefined || options.tlsClientCa !== undefined) {
+		throw new ReportError(
+			"CERTIFICATE",
+			"give either --authority or certificates of your own (--tls-…), not both",
+		);
+	}
+	const [{ openAuthority }, { startAuthorityService }] = await Promise.all([
+		import("./authority.ts"),
+		import("./authority-service.ts"),
+	]);
+	return startAuthorityService({
+		authority: await openAuthority(options.authority, Date.now()),
+		names: options.name ?? [hostname()],
+		logger: options.logger,
+		clock: Date.now,
+	});
 }
 
 async function readTls(options: ConsoleCommandOptions): Promise<ServerTls | undefined> {
@@ -142,6 +180,13 @@ function findSensor(sensors: readonly SensorInfo[], wanted: string): SensorInfo 
 	const shown = neutralise(wanted);
 	if (first === undefined) return `no sensor "${shown}" is connected; "sensors" lists them`;
 	return found.length === 1 ? first : `${found.length} sensors are called "${shown}": use the host id`;
+}
+
+function endingOf({ farewell }: SensorInfo): string {
+	if (farewell === undefined) return "disconnected";
+	const message = neutralise((farewell.message ?? "").slice(0, 200));
+	const why = message === "" ? "" : `: ${message}`;
+	return farewell.reason === "REASON_LOST" ? `LOST: the sensor was killed or crashed${why}` : `stopped${why}`;
 }
 
 function sensorName(sensor: SensorInfo): string {

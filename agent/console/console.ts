@@ -2,7 +2,7 @@
 // shows is the caller's business.
 import { randomUUID } from "node:crypto";
 import type { Logger } from "pino";
-import { type ServerTls, serve } from "../grpc.ts";
+import { type ServerAuthority, type ServerTls, serve } from "../grpc.ts";
 import type * as wire from "../model/picket.v1.ts";
 import { ReportError } from "../report/errors.ts";
 import { formatUnixMs, parseUnixMs } from "../report/time.ts";
@@ -13,11 +13,23 @@ export interface ConsoleOptions {
 	/** "host:port" (port 0: any) or "unix:/path". Without TLS only loopback or a socket. */
 	readonly listen: string;
 	readonly tls?: ServerTls;
+	/** In place of `tls`: certificates that the console gives out itself. */
+	readonly authority?: ServerAuthority & {
+		/** Serial numbers that have just been revoked; one listener. */
+		onRevoked(listener: (serials: ReadonlySet<string>) => void): void;
+	};
 	/** File for the records; without it they are passed on and forgotten. */
 	readonly store?: string;
-	/** Each new record once, in its sensor's order, after it was stored. */
-	readonly onRecord?: (record: wire.OutputRecord, sensor: SensorInfo) => void;
+	/**
+	 * Each new record once, in its sensor's order, after it was stored; `ahead`: at once and out of order, since older
+	 * ones are still on their way.
+	 */
+	readonly onRecord?: (record: wire.OutputRecord, sensor: SensorInfo, ahead: boolean) => void;
 	readonly onSensor?: (sensor: SensorInfo, connected: boolean) => void;
+	/** Its stream ended without a farewell, and no new one has come for `silenceMs`. */
+	readonly onSilent?: (sensor: SensorInfo) => void;
+	/** Two minutes by default. */
+	readonly silenceMs?: number;
 	readonly logger: Logger;
 	/** As sensors see it; "picket console" by default. */
 	readonly name?: string;
@@ -28,6 +40,11 @@ export interface ConsoleOptions {
 
 export interface RunningConsole {
 	readonly address: string;
+	/**
+	 * Other certificates or revocations, from now on: every sensor has to show its certificate again. Throws ReportError
+	 * CERTIFICATE; what was in force then stays.
+	 */
+	renewTls(tls: ServerTls): void;
 	/** Those connected now. */
 	sensors(): SensorInfo[];
 	/**
@@ -46,6 +63,7 @@ interface Sent {
 }
 
 const maxSensors = 10_000;
+const twoMinutes = 120_000;
 /** Boots remembered; beyond it the longest unused is forgotten, and its repeats may come twice. */
 const maxRuns = 50_000;
 
@@ -56,15 +74,31 @@ export async function startConsole(options: ConsoleOptions): Promise<RunningCons
 	const sessions = new Map<string, Session>();
 	const runs = new Map<string, Run>();
 	const sent = new Map<string, Sent>();
+	/** Hosts that went without a farewell. */
+	const missed = new Map<string, NodeJS.Timeout>();
 	let closed = false;
 
+	const miss = (info: SensorInfo): void => {
+		if (closed || missed.size >= maxSensors) return;
+		clearTimeout(missed.get(info.hostId));
+		const tell = (): void => {
+			missed.delete(info.hostId);
+			options.logger.warn({ host: info.host, hostId: info.hostId }, "sensor silent without a farewell");
+			options.onSilent?.(info);
+		};
+		missed.set(info.hostId, setTimeout(tell, options.silenceMs ?? twoMinutes).unref());
+	};
 	const hub: Hub = {
 		name: options.name ?? "picket console",
 		store,
 		logger: options.logger,
 		clock,
 		run(key) {
-			const run = runs.get(key) ?? { stored: store.last.get(key) ?? 0n, tail: Promise.resolve() };
+			const run = runs.get(key) ?? {
+				stored: store.last.get(key) ?? 0n,
+				tail: Promise.resolve(),
+				shown: new Set(),
+			};
 			runs.delete(key);
 			runs.set(key, run);
 			for (const old of runs.keys()) {
@@ -83,6 +117,8 @@ export async function startConsole(options: ConsoleOptions): Promise<RunningCons
 				return;
 			}
 			sessions.set(hostId, session);
+			clearTimeout(missed.get(hostId));
+			missed.delete(hostId);
 			options.onSensor?.(session.info, true);
 			// The result of a command may have been lost with the connection; its id keeps it from happening twice.
 			for (const one of sent.values()) if (one.hostId === hostId) session.send(one.command);
@@ -91,8 +127,9 @@ export async function startConsole(options: ConsoleOptions): Promise<RunningCons
 			if (sessions.get(session.info.hostId) !== session) return;
 			sessions.delete(session.info.hostId);
 			options.onSensor?.(session.info, false);
+			if (session.info.farewell === undefined) miss(session.info);
 		},
-		record: (record, sensor) => options.onRecord?.(record, sensor),
+		record: (record, sensor, ahead) => options.onRecord?.(record, sensor, ahead),
 		result(hostId, result) {
 			const one = sent.get(result.commandId ?? "");
 			if (one?.hostId === hostId) one.resolve(result);
@@ -102,6 +139,7 @@ export async function startConsole(options: ConsoleOptions): Promise<RunningCons
 	const server = await serve({
 		listen: options.listen,
 		...(options.tls === undefined ? {} : { tls: options.tls }),
+		...(options.authority === undefined ? {} : { authority: options.authority }),
 		connect: (stream) => attendSensor(stream, hub),
 		health: () => ({
 			state: "STATE_SERVING",
@@ -112,9 +150,17 @@ export async function startConsole(options: ConsoleOptions): Promise<RunningCons
 		await store.close();
 		throw error;
 	});
+	options.authority?.onRevoked((serials) => {
+		for (const session of [...sessions.values()]) {
+			if (session.serial !== undefined && serials.has(session.serial)) {
+				session.close("this host's certificate has been revoked");
+			}
+		}
+	});
 
 	return {
 		address: server.address,
+		renewTls: (tls) => server.renewTls(tls),
 		sensors: () => [...sessions.values()].map((session) => session.info),
 		send(hostId, command, graceMs = 70_000) {
 			const session = sessions.get(hostId);
@@ -158,6 +204,7 @@ export async function startConsole(options: ConsoleOptions): Promise<RunningCons
 		async close() {
 			if (closed) return;
 			closed = true;
+			for (const timer of missed.values()) clearTimeout(timer);
 			for (const session of [...sessions.values()]) session.close("the console is closing");
 			await server.close();
 			await Promise.allSettled([...runs.values()].map((run) => run.tail));

@@ -12,17 +12,23 @@ export interface SensorInfo {
 	readonly version: string;
 	readonly kernel: string;
 	readonly architecture: string;
-	readonly mode: string;
+	mode: string;
 	readonly peer: string;
 	/** Unix ms. */
 	readonly connectedAt: number;
 	/** New records taken on this connection. */
 	records: number;
 	lastSequence: string;
+	/** Its last words, once it has said farewell. */
+	farewell?: wire.Farewell;
+	/** As the sensor last told with a heartbeat. */
+	status?: wire.Status;
 }
 
 export interface Session {
 	readonly info: SensorInfo;
+	/** Of its certificate, when the console gave it out itself. */
+	readonly serial?: string;
 	send(command: wire.Command): void;
 	close(problem: string): void;
 }
@@ -36,7 +42,8 @@ export interface Hub {
 	run(key: string): Run;
 	joined(session: Session): void;
 	left(session: Session): void;
-	record(record: wire.OutputRecord, sensor: SensorInfo): void;
+	/** `ahead`: of this moment, before older ones; it is not shown again in its place. */
+	record(record: wire.OutputRecord, sensor: SensorInfo, ahead: boolean): void;
 	result(hostId: string, result: wire.CommandResult): void;
 }
 
@@ -44,7 +51,9 @@ export interface Hub {
 export interface Run {
 	stored: bigint;
 	/** Batches are stored one after another, also those of a connection that was replaced. */
-	tail: Promise<void>;
+	tail: Promise<unknown>;
+	/** Sequences shown ahead of their place; when they come in it they are stored only. */
+	readonly shown: Set<bigint>;
 }
 
 const helloMs = 10_000;
@@ -52,12 +61,15 @@ const helloMs = 10_000;
 const silenceMs = 60_000;
 /** Batches read ahead of the store; then the stream is paused. */
 const maxPending = 8;
+/** Records shown ahead that are remembered; others are shown twice. */
+const maxShown = 10_000;
 
 export function attendSensor(stream: ServerStream, hub: Hub): StreamHandlers<wire.ConnectRequest> {
 	let session: Session | undefined;
-	let run: Run | undefined;
 	let open = true;
 	let pending = 0;
+	/** Of this stream: a later boot's records are not stored before an earlier one's. */
+	let tail: Promise<unknown> = Promise.resolve();
 	let timer = setTimeout(() => leave("no hello within 10 s"), helloMs).unref();
 
 	const leave = (problem: string): void => {
@@ -77,7 +89,11 @@ export function attendSensor(stream: ServerStream, hub: Hub): StreamHandlers<wir
 			leave("hello must carry a host id and a boot id of 1 to 200 characters");
 			return;
 		}
-		run = hub.run(runKey(hostId, bootId));
+		if (stream.identity !== undefined && stream.identity.hostId !== hostId) {
+			leave("the host id in hello is not the one in the certificate: enrol this host anew");
+			return;
+		}
+		const run = hub.run(runKey(hostId, bootId));
 		const info: SensorInfo = {
 			hostId,
 			bootId,
@@ -93,6 +109,7 @@ export function attendSensor(stream: ServerStream, hub: Hub): StreamHandlers<wir
 		};
 		session = {
 			info,
+			...(stream.identity === undefined ? {} : { serial: stream.identity.serial }),
 			send: (command) => {
 				if (open) stream.write({ command });
 			},
@@ -101,17 +118,53 @@ export function attendSensor(stream: ServerStream, hub: Hub): StreamHandlers<wir
 		stream.write({ welcome: { console: hub.name, lastSequence: String(run.stored) } });
 		hub.joined(session);
 	};
-	const take = (batch: wire.Batch, info: SensorInfo, into: Run): void => {
+	/** What of a hello may change while a stream stands. */
+	const renew = (hello: wire.Hello, of: Session): void => {
+		const { hostId, bootId } = of.info;
+		if (hello.hostId !== hostId || hello.bootId !== bootId) {
+			leave("a second hello must be of the same host and boot");
+			return;
+		}
+		of.info.mode = hello.mode ?? "";
+	};
+	const take = (batch: wire.Batch, info: SensorInfo): void => {
+		const bootId = batch.bootId || info.bootId;
+		if (bootId.length > 200) {
+			leave("a batch's boot id has at most 200 characters");
+			return;
+		}
 		const records = batch.records ?? [];
+		const into = hub.run(runKey(info.hostId, bootId));
+		if (batch.ahead === true) {
+			show(records, info, into);
+			return;
+		}
 		if (++pending >= maxPending) stream.pause();
-		into.tail = into.tail
-			.then(() => keep(records, info, into))
+		into.tail = tail = Promise.all([tail, into.tail])
+			.then(() => keep(records, info, bootId, into))
 			.catch((error) => leave(`records cannot be stored: ${errorText(error)}`))
 			.finally(() => {
 				if (pending-- === maxPending) stream.resume();
 			});
 	};
-	const keep = async (records: readonly wire.OutputRecord[], info: SensorInfo, into: Run): Promise<void> => {
+	const show = (records: readonly wire.OutputRecord[], info: SensorInfo, of: Run): void => {
+		for (const record of records) {
+			const sequence = BigInt(record.sequence ?? 0);
+			if (sequence <= of.stored || of.shown.has(sequence)) continue;
+			of.shown.add(sequence);
+			for (const old of of.shown) {
+				if (of.shown.size <= maxShown) break;
+				of.shown.delete(old);
+			}
+			hub.record(record, info, true);
+		}
+	};
+	const keep = async (
+		records: readonly wire.OutputRecord[],
+		info: SensorInfo,
+		bootId: string,
+		into: Run,
+	): Promise<void> => {
 		if (!open) return;
 		const fresh: wire.OutputRecord[] = [];
 		let last = into.stored;
@@ -121,12 +174,14 @@ export function attendSensor(stream: ServerStream, hub: Hub): StreamHandlers<wir
 			last = sequence;
 			fresh.push(record);
 		}
-		await hub.store.append(info.hostId, info.bootId, fresh);
+		await hub.store.append(info.hostId, bootId, fresh);
 		into.stored = last;
-		info.lastSequence = String(last);
+		if (bootId === info.bootId) info.lastSequence = String(last);
 		info.records += fresh.length;
-		for (const record of fresh) hub.record(record, info);
-		if (open) stream.write({ acknowledgement: { lastSequence: String(last) } });
+		for (const record of fresh) {
+			if (!into.shown.delete(BigInt(record.sequence ?? 0))) hub.record(record, info, false);
+		}
+		if (open) stream.write({ acknowledgement: { lastSequence: String(last), bootId } });
 	};
 
 	return {
@@ -134,12 +189,15 @@ export function attendSensor(stream: ServerStream, hub: Hub): StreamHandlers<wir
 			if (!open) return;
 			clearTimeout(timer);
 			timer = setTimeout(() => leave("nothing said for 60 s"), silenceMs).unref();
-			if (session === undefined || run === undefined) {
+			if (session === undefined) {
 				if (message.hello === undefined) leave("the first message must be hello");
 				else greet(message.hello);
-			} else if (message.batch !== undefined) take(message.batch, session.info, run);
+			} else if (message.batch !== undefined) take(message.batch, session.info);
+			else if (message.hello !== undefined) renew(message.hello, session);
+			else if (message.farewell !== undefined) session.info.farewell = message.farewell;
 			else if (message.result !== undefined) hub.result(session.info.hostId, message.result);
 			else if (message.heartbeat !== undefined) {
+				if (message.heartbeat.status !== undefined) session.info.status = message.heartbeat.status;
 				stream.write({ heartbeat: { time: new Date(hub.clock()).toISOString() } });
 			}
 		},
@@ -147,7 +205,8 @@ export function attendSensor(stream: ServerStream, hub: Hub): StreamHandlers<wir
 		end(problem) {
 			if (!open) return;
 			if (session !== undefined) {
-				hub.logger.info({ host: session.info.host, problem }, "sensor disconnected");
+				const { host, farewell } = session.info;
+				hub.logger.info({ host, problem, farewell: farewell?.reason }, "sensor disconnected");
 			}
 			finish();
 		},

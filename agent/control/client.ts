@@ -123,8 +123,8 @@ function notConnected(error: Error, path: string): ControlError {
 	if (code === "EACCES" || code === "EPERM") {
 		return new ControlError(
 			"NOT_PERMITTED",
-			`only root may talk to the sensor (${path}: ${code})`,
-			"Run it as root, with `sudo` for instance.",
+			`only root and members of the group picket may talk to the sensor (${path}: ${code})`,
+			"Run it as root, with `sudo` for instance; to look, being in the group picket is enough.",
 			error,
 		);
 	}

@@ -1,5 +1,6 @@
 // The control socket of a running sensor. Answers requests and streams records to subscribers; what a method
-// does is the business of the handlers that are passed in. Only root may connect: the socket's mode sees to it.
+// does is the business of the handlers that are passed in. Who may connect, the socket's mode sees to: root, and the
+// members of a group where there is one. These may look; to change something takes root.
 import { createServer, type Socket } from "node:net";
 import type { Logger } from "pino";
 import type * as wire from "../model/picket.v1.ts";
@@ -15,10 +16,12 @@ import {
 	requestId,
 	type ServerLine,
 } from "./protocol.ts";
-import { listenAt } from "./socket.ts";
+import { groupNumber, listenAt } from "./socket.ts";
 import { createSubscriber, parseSubscribe, type Subscriber, streamLine } from "./subscriber.ts";
 
 const maxConnections = 16;
+/** Of them those that people who may only look can have: root is not to be locked out. */
+const maxLooking = 8;
 /** ms without a request after which a connection that subscribes to nothing is closed. */
 const idleMs = 5 * 60_000;
 
@@ -34,6 +37,12 @@ export interface ControlOptions {
 	/** By method name; `ping` and `subscribe` are there already. */
 	readonly handlers: Readonly<Record<string, Handler>>;
 	readonly logger: Logger;
+	/** Names of the handlers that only look; every other one is for root alone. None by default. */
+	readonly looking?: readonly string[];
+	/** Whose members may connect and look; "picket" by default. Without such a group root alone connects. */
+	readonly group?: string;
+	/** Who is behind a connection, as the kernel knows it. */
+	readonly peer: (descriptor: number) => { readonly uid: number };
 	/** Unix ms. */
 	readonly clock?: () => number;
 }
@@ -51,7 +60,7 @@ export interface Control {
 
 /** Throws a ControlError ALREADY_RUNNING, NOT_PERMITTED or SOCKET_PATH. */
 export async function startControl(options: ControlOptions): Promise<Control> {
-	const { handlers, logger, clock = Date.now } = options;
+	const { handlers, logger, clock = Date.now, looking = [], group = "picket" } = options;
 	const sockets = new Set<Socket>();
 	const subscribers = new Set<Subscriber>();
 
@@ -73,6 +82,14 @@ export async function startControl(options: ControlOptions): Promise<Control> {
 					"UNKNOWN_METHOD",
 					`there is no method ${JSON.stringify(method.slice(0, 64))}`,
 					`Known methods: ${["ping", "subscribe", ...Object.keys(handlers)].join(", ")}.`,
+				);
+			}
+			if (!looking.includes(method) && !roots.has(socket)) {
+				logger.warn({ method, uid: uids.get(socket) }, "control request of somebody who may only look");
+				throw new ControlError(
+					"NOT_PERMITTED",
+					`${method} is for root; members of the group ${group} may look, and change nothing`,
+					"Run it as root, with `sudo` for instance.",
 				);
 			}
 			const result: unknown = await handler(request.params);
@@ -98,6 +115,16 @@ export async function startControl(options: ControlOptions): Promise<Control> {
 		socket.setTimeout(0);
 	};
 	const feeds = new WeakMap<Socket, Subscriber>();
+	const roots = new WeakSet<Socket>();
+	const uids = new WeakMap<Socket, number>();
+	/** Asked once, at the start: the answer is of the moment of connecting anyway. */
+	const identify = (socket: Socket): void => {
+		const uid = uidOf(socket, options.peer);
+		if (uid === undefined) return;
+		uids.set(socket, uid);
+		// Whoever runs the sensor: root, but for tests without it.
+		if (uid === 0 || uid === process.getuid?.()) roots.add(socket);
+	};
 	const serve = async (socket: Socket): Promise<void> => {
 		for await (const line of readLines(socket, maxRequestBytes)) {
 			const reply = await answer(line, socket);
@@ -109,10 +136,12 @@ export async function startControl(options: ControlOptions): Promise<Control> {
 	const server = createServer({ allowHalfOpen: true }, (socket) => {
 		// Errors of the connection end the reading loop below; without a listener they would end the process.
 		socket.on("error", () => {});
-		if (sockets.size >= maxConnections) {
+		identify(socket);
+		const onlookers = [...sockets].filter((other) => !roots.has(other)).length;
+		if (sockets.size >= maxConnections || (!roots.has(socket) && onlookers >= maxLooking)) {
 			const error: ErrorBody = {
 				code: "TOO_MANY_CONNECTIONS",
-				message: `${maxConnections} programs are connected to the sensor already`,
+				message: `${sockets.size} programs are connected to the sensor already`,
 				remedy: "End one of them (`picket watch`, for instance) and try again.",
 			};
 			socket.end(encode({ id: null, error }), () => socket.destroy());
@@ -135,7 +164,7 @@ export async function startControl(options: ControlOptions): Promise<Control> {
 			socket.end(encode({ id: null, error: errorBody(error) }), () => socket.destroy());
 		});
 	});
-	const release = await listenAt(server, options.path);
+	const release = await listenAt(server, options.path, await groupNumber(group));
 	server.on("error", (error) => logger.error({ err: error }, "control socket fails"));
 	return {
 		publish(kind, make) {
@@ -155,6 +184,18 @@ export async function startControl(options: ControlOptions): Promise<Control> {
 			await closed;
 		},
 	};
+}
+
+/** Undefined when it cannot be told: then the connection may only look. */
+function uidOf(socket: Socket, peer: ControlOptions["peer"]): number | undefined {
+	const handle: unknown = Reflect.get(socket, "_handle");
+	if (typeof handle !== "object" || handle === null || !("fd" in handle)) return undefined;
+	if (typeof handle.fd !== "number" || handle.fd < 0) return undefined;
+	try {
+		return peer(handle.fd).uid;
+	} catch {
+		return undefined;
+	}
 }
 
 function encode(line: ServerLine): string {

@@ -1,5 +1,5 @@
 // The socket file: taking its path over from a dead sensor, leaving it to a live one, and giving it away.
-import { chmod, link, lstat, mkdir, mkdtemp, rm, unlink } from "node:fs/promises";
+import { chmod, chown, link, lstat, mkdir, mkdtemp, readFile, rm, unlink } from "node:fs/promises";
 import type { Server } from "node:net";
 import { basename, dirname, join } from "node:path";
 import { callControl } from "./client.ts";
@@ -16,10 +16,15 @@ function errorCode(error: unknown): string {
 }
 
 /**
- * Listens on `path` with mode 0600. Missing directories are made with 0755. Throws a ControlError
- * ALREADY_RUNNING, NOT_PERMITTED or SOCKET_PATH. Resolves to what takes the file away again.
+ * Listens on `path`, for root alone (0600) or for the members of a group, too (0660). Missing directories are made
+ * with 0755. Throws a ControlError ALREADY_RUNNING, NOT_PERMITTED or SOCKET_PATH. Resolves to what takes the file away
+ * again.
  */
-export async function listenAt(server: Server, path: string): Promise<() => Promise<void>> {
+export async function listenAt(
+	server: Server,
+	path: string,
+	group: number | undefined,
+): Promise<() => Promise<void>> {
 	// Bound under another name in a directory of its own (0700) and linked into place when its mode is right:
 	// so nobody can connect before that, and of two sensors that start at once one finds the name taken.
 	const directory = dirname(path);
@@ -47,7 +52,12 @@ export async function listenAt(server: Server, path: string): Promise<() => Prom
 				resolve();
 			});
 		});
-		await chmod(first, 0o600);
+		if (group === undefined) await chmod(first, 0o600);
+		else {
+			// The group first: it must not be the process's own that gets the right.
+			await chown(first, process.getuid?.() ?? 0, group);
+			await chmod(first, 0o660);
+		}
 		const { ino } = await lstat(first);
 		await putInPlace(first, path);
 		return async () => {
@@ -61,6 +71,14 @@ export async function listenAt(server: Server, path: string): Promise<() => Prom
 	} finally {
 		await rm(room, { recursive: true, force: true });
 	}
+}
+
+/** Number of a group of this host, undefined when there is none of that name. */
+export async function groupNumber(name: string): Promise<number | undefined> {
+	const text = await readFile("/etc/group", "utf8").catch(() => "");
+	const found = text.split("\n").find((line) => line.startsWith(`${name}:`));
+	const number = Number(found?.split(":")[2] || Number.NaN);
+	return Number.isInteger(number) ? number : undefined;
 }
 
 async function putInPlace(from: string, path: string): Promise<void> {

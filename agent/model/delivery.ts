@@ -110,13 +110,17 @@ export type ToUplink =
 	| { readonly type: "result"; readonly outlet: number; readonly result: wire.CommandResult }
 	/** Every few seconds, for heartbeats and metrics. */
 	| { readonly type: "status"; readonly status: wire.Status; readonly policyHash: string }
+	/** Ask that console for a new certificate for this key, with the present one; then try it (enrol/renew.ts). */
+	| { readonly type: "renew"; readonly outlet: number; readonly key: string; readonly request: string }
 	/** Say farewell and end. */
 	| { readonly type: "stop" };
 
 /** From the uplink to the core, which believes none of it: every field is checked, every size bounded. */
 export type FromUplink =
-	/** What holds it, in words. */
-	| { readonly type: "ready"; readonly confinement: readonly string[] }
+	/** What holds it, and what could not be had of it, in words. */
+	| { readonly type: "ready"; readonly confinement: readonly string[]; readonly problems: readonly string[] }
+	/** The answer to each status: it still turns; what is wrong that is no outlet's. */
+	| { readonly type: "alive"; readonly problems: readonly string[] }
 	/** Wants so many records after this position, now or once there are some. */
 	| {
 			readonly type: "more";
@@ -134,6 +138,15 @@ export type FromUplink =
 	  }
 	/** Canonical JSON of a Command; of applyContent the bytes are base64 as everywhere. */
 	| { readonly type: "command"; readonly outlet: number; readonly command: wire.Command }
+	/** The answer to `renew`: PEM texts that worked on a connection of their own, or a problem and "" for all else. */
+	| {
+			readonly type: "renewed";
+			readonly outlet: number;
+			readonly certificate: string;
+			readonly authorities: string;
+			readonly revoked: string;
+			readonly problem: string;
+	  }
 	| { readonly type: "state"; readonly outlet: number; readonly state: OutletState }
 	| { readonly type: "log"; readonly level: "info" | "warn" | "error"; readonly message: string };
 

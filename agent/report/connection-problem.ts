@@ -7,6 +7,14 @@ const unavailable = 14;
 // What OpenSSL and Node say, and what a person can do about it.
 const remedies: readonly (readonly [RegExp, string])[] = [
 	[
+		/certificate revoked|CERT_REVOKED/i,
+		"one of the two certificates is revoked: renew it, or enrol this host again (picket enrol)",
+	],
+	[
+		/CRL has expired|get certificate CRL|UNABLE_TO_GET_CRL|CRL_/i,
+		"the list of revoked certificates is too old or of another authority: the console's admin makes a new one",
+	],
+	[
 		/self[- ]signed certificate|unable to (verify|get)|UNABLE_TO_|issuer certificate/i,
 		"the console's certificate is not signed by the certificate authority (ca) in use here",
 	],
@@ -15,6 +23,7 @@ const remedies: readonly (readonly [RegExp, string])[] = [
 		"the console's certificate is for another name: use that name as address, or set the server name",
 	],
 	[/certificate has expired|CERT_HAS_EXPIRED/i, "the console's certificate has expired"],
+	[/alert protocol version|unsupported protocol|version too low/i, "the console does not speak TLS 1.3"],
 	[
 		/certificate required|handshake failure|unknown ca|bad certificate/i,
 		"the console does not accept this sensor's certificate",

@@ -13,6 +13,10 @@ export type ReportErrorCode =
 	| "LISTEN"
 	| "STORE"
 	| "NO_SENSOR"
+	/** Whoever asks has not shown that he may. */
+	| "REFUSED"
+	/** Asked too often. */
+	| "BUSY"
 	| "NO_ANSWER";
 
 export class ReportError extends Error {

@@ -1,6 +1,7 @@
 // Sinks that write a line a record: to standard output (or any writable stream), to a file, and to whatever else a
 // target is made for. A reader that does not keep up fills a bounded queue, not the memory and not the event loop.
-import { type FileHandle, open, rename, rm, stat } from "node:fs/promises";
+import { constants } from "node:fs";
+import { type FileHandle, lstat, open, rename, rm } from "node:fs/promises";
 import type { Writable } from "node:stream";
 import type { Logger } from "pino";
 import type * as wire from "../model/picket.v1.ts";
@@ -26,11 +27,21 @@ export interface LineSinkOptions {
 
 /** Where lines go, some at a time. */
 export interface Target {
-	/** Resolves when the next ones may come. Rejects when these did not get through. */
+	/** Resolves when the next ones may come. Rejects when these did not get through, with PartlyWritten when some did. */
 	write(lines: readonly string[]): Promise<void>;
 	/** After a failure: ms until the next try, undefined for never. */
 	readonly retryMs: number | undefined;
 	close(): Promise<void>;
+}
+
+/** The first `taken` lines got through, the others did not. */
+export class PartlyWritten extends Error {
+	readonly taken: number;
+
+	constructor(taken: number, message: string) {
+		super(message);
+		this.taken = taken;
+	}
 }
 
 const chunkBytes = 64 * 1024;
@@ -68,6 +79,9 @@ export function createLineSink(name: string, target: Target, options: LineSinkOp
 				if (problem !== "") options.logger.info({ sink: name }, "sink works again");
 				problem = "";
 			} catch (error) {
+				const taken = items.splice(0, error instanceof PartlyWritten ? error.taken : 0);
+				sent += taken.length;
+				queue.release(taken);
 				queue.putBack(items);
 				const text = errorText(error);
 				if (target.retryMs === undefined) {
@@ -178,8 +192,8 @@ function chunkOf(lines: readonly string[]): string {
 }
 
 /**
- * Lines appended to a file, which is made when missing (0640). A full disk is waited out. Rotates by itself when asked
- * to, and follows a rotation by another.
+ * Lines appended to a file, which is made when missing (0600: command lines hold secrets). A full disk is waited out.
+ * Rotates by itself when asked to, and follows a rotation by another.
  */
 export function createFileSink(target: FileTarget, options: LineSinkOptions): Sink {
 	let file: FileHandle | undefined;
@@ -199,13 +213,13 @@ export function createFileSink(target: FileTarget, options: LineSinkOptions): Si
 				try {
 					// Log rotation renames the file away: the lines belong into the new one.
 					if (file !== undefined && !(await isSame(file, target.path))) await drop();
-					file ??= await open(target.path, "a", 0o640);
+					file ??= await openLog(target.path);
 					whole = (await file.stat()).size;
 					const { rotate } = target;
 					if (rotate !== undefined && whole > 0 && whole + Buffer.byteLength(chunk) > rotate.bytes) {
 						await drop();
 						await moveAside(target.path, rotate.keep);
-						file = await open(target.path, "a", 0o640);
+						file = await openLog(target.path);
 						whole = 0;
 					}
 					await file.appendFile(chunk);
@@ -224,6 +238,27 @@ export function createFileSink(target: FileTarget, options: LineSinkOptions): Si
 	);
 }
 
+const appending =
+	constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+
+/**
+ * A regular file of that very name. Where others may write to the folder, a link would turn root's appending against
+ * any file of the host, and a pipe would hold it up.
+ */
+async function openLog(path: string): Promise<FileHandle> {
+	const mend = "name a file in a folder that only root can write to";
+	const file = await open(path, appending, 0o600).catch((error: NodeJS.ErrnoException) => {
+		if (error.code === "ELOOP") throw new Error(`${path} is a symbolic link: ${mend}`);
+		throw error;
+	});
+	const found = await file.stat();
+	if (found.isFile() && found.nlink <= 1) return file;
+	await file.close();
+	throw new Error(
+		`${path} is ${found.isFile() ? "another file by a hard link" : "no regular file"}: ${mend}`,
+	);
+}
+
 /** path → path.1 → path.2 …; what is left half done by a crash is gone on with the next time. */
 async function moveAside(path: string, keep: number): Promise<void> {
 	await rm(keep === 0 ? path : `${path}.${keep}`, { force: true });
@@ -236,6 +271,6 @@ async function moveAside(path: string, keep: number): Promise<void> {
 }
 
 async function isSame(file: FileHandle, path: string): Promise<boolean> {
-	const [held, named] = await Promise.all([file.stat(), stat(path).catch(() => undefined)]);
+	const [held, named] = await Promise.all([file.stat(), lstat(path).catch(() => undefined)]);
 	return named !== undefined && held.ino === named.ino && held.dev === named.dev;
 }

@@ -80,19 +80,26 @@ export const checkResponseCodec: Codec<wire.CheckResponse> = codecOf("CheckRespo
 
 const batchTag = (messageType("ConnectRequest").fields.batch?.id ?? 0) * 8 + 2;
 const recordsTag = (messageType("Batch").fields.records?.id ?? 0) * 8 + 2;
+const batchType = messageType("Batch");
 
 /**
  * A ConnectRequest with a batch of records that recordCodec has encoded before: each record is turned into
  * bytes once, however often it is sent, and its size in the queue is its true one.
  */
-export function encodeBatch(records: readonly Uint8Array[]): Buffer {
+export function encodeBatch(
+	records: readonly Uint8Array[],
+	head: { readonly bootId?: string; readonly ahead?: boolean } = {},
+): Buffer {
+	// Fields may stand in any order; only those that differ from nothing are written.
+	const rest = batchType.encode(head).finish();
 	const parts: Uint8Array[] = [Buffer.alloc(0)];
-	let size = 0;
+	let size = rest.length;
 	for (const record of records) {
-		const head = prefix(recordsTag, record.length);
-		parts.push(head, record);
-		size += head.length + record.length;
+		const start = prefix(recordsTag, record.length);
+		parts.push(start, record);
+		size += start.length + record.length;
 	}
+	parts.push(rest);
 	parts[0] = prefix(batchTag, size);
 	return Buffer.concat(parts);
 }

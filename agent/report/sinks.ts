@@ -11,6 +11,8 @@ export interface Sink {
 	readonly name: string;
 	push(record: wire.OutputRecord): void;
 	status(): wire.SinkStatus;
+	/** Of a sink that stands for several destinations: theirs, told instead of its own. */
+	statuses?(): wire.SinkStatus[];
 	/** Hands over what it still can in a short time. */
 	close(): Promise<void>;
 }
@@ -76,7 +78,7 @@ export function createOutput(options: OutputOptions): Output {
 		gap: (gap) => {
 			emit({ gap });
 		},
-		statuses: () => sinks.map((sink) => sink.status()),
+		statuses: () => sinks.flatMap((sink) => sink.statuses?.() ?? [sink.status()]),
 		async close() {
 			await Promise.allSettled(sinks.map((sink) => sink.close()));
 		},

@@ -5,9 +5,9 @@ import { lookup } from "node:dns/promises";
 import { connect as connectTcp, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import type { Facility, SyslogAddress } from "../model/syslog.ts";
-import { createLineSink, type LineSinkOptions, type Target } from "./lines.ts";
+import { createLineSink, type LineSinkOptions, PartlyWritten, type Target } from "./lines.ts";
 import type { Sink } from "./sinks.ts";
-import { syslogMessage } from "./syslog.ts";
+import { largestDatagram, syslogMessage } from "./syslog.ts";
 
 export interface SyslogOptions extends Omit<LineSinkOptions, "format"> {
 	readonly name: string;
@@ -29,7 +29,10 @@ export function createSyslogSink(options: SyslogOptions): Sink {
 		facility: options.facility,
 		form: options.form,
 		pid: process.pid,
-		maxBytes: options.maxMessageBytes,
+		maxBytes:
+			options.address.over === "unix" || options.address.over === "udp"
+				? Math.min(options.maxMessageBytes, largestDatagram)
+				: options.maxMessageBytes,
 	};
 	return createLineSink(options.name, targetOf(options), {
 		...options,
@@ -39,6 +42,9 @@ export function createSyslogSink(options: SyslogOptions): Sink {
 
 const defaultRetryMs = 5000;
 const connectMs = 10_000;
+/** A local daemon that is busy gets 50 × 5 ms before it counts as gone. */
+const fullTries = 50;
+const fullMs = 5;
 
 function targetOf(options: SyslogOptions): Target {
 	const { address, retryMs = defaultRetryMs } = options;
@@ -52,7 +58,13 @@ function unixTarget(path: string, send: SyslogOptions["unixDatagram"], retryMs: 
 	return {
 		retryMs,
 		async write(lines) {
-			for (const line of lines) if (!send(path, line)) throw new Error(`nobody takes messages at ${path}`);
+			for (const [index, line] of lines.entries()) {
+				// The queue of such a socket holds ten messages or some more, and its reader is another process.
+				for (let tries = 0; !send(path, line); tries++) {
+					if (tries === fullTries) throw new PartlyWritten(index, `nobody takes messages at ${path}`);
+					await new Promise((resolve) => setTimeout(resolve, fullMs));
+				}
+			}
 		},
 		async close() {},
 	};

@@ -4,6 +4,9 @@ import { type Facility, facilities } from "../model/syslog.ts";
 import { recordKind, recordLine } from "./record.ts";
 import { recordText } from "./text.ts";
 
+/** Bytes. A larger one is refused by the kernel each time it is tried. */
+export const largestDatagram = 65_000;
+
 export interface MessageForm {
 	readonly facility: Facility;
 	readonly form: "text" | "json";
@@ -59,8 +62,13 @@ function textBody(record: wire.OutputRecord, room: number): string {
 
 /** ASCII: parsers of JSON do not expect the mark of UTF-8. */
 function jsonBody(record: wire.OutputRecord, room: number): string {
-	const line = inAscii(recordLine(record));
-	return line.length <= room ? line : inAscii(recordLine(withoutDetails(record)));
+	const whole = inAscii(recordLine(record));
+	if (whole.length <= room) return whole;
+	for (const longest of [400, 60]) {
+		const line = inAscii(recordLine(withoutDetails(record, longest)));
+		if (line.length <= room) return line;
+	}
+	return inAscii(recordLine(bare(record)));
 }
 
 function inAscii(line: string): string {
@@ -70,35 +78,40 @@ function inAscii(line: string): string {
 	);
 }
 
-const longestText = 400;
-
-/** What tells the story and finds the whole of it where that is kept. */
-function withoutDetails(record: wire.OutputRecord): wire.OutputRecord {
+/** What tells the story and finds the whole of it where that is kept; no text in it is longer than `longest`. */
+function withoutDetails(record: wire.OutputRecord, longest: number): wire.OutputRecord {
 	const { time, host, sequence, alert, action } = record;
 	const head = { time, host, sequence } as wire.OutputRecord;
-	const short = (text = "") => (text.length > longestText ? `${text.slice(0, longestText)} …` : text);
+	const short = (text = "") => (text.length > longest ? `${text.slice(0, longest)} …` : text);
 	if (alert) {
-		const { id, rule, severity, priority, techniques, summary, dedupKey, count } = alert;
+		const { id, rule, severity, priority, techniques = [], summary, dedupKey, count } = alert;
 		const kept = {
 			id,
 			rule: short(rule),
 			severity,
-			priority,
-			techniques,
+			priority: short(priority),
+			techniques: techniques.slice(0, 8).map(short),
 			summary: short(summary),
-			dedupKey,
+			dedupKey: short(dedupKey),
 			count,
 		};
 		return { ...head, alert: kept as wire.Alert };
 	}
 	if (action) {
 		const { id, kind, outcome, target, requester, alertId } = action;
-		return {
-			...head,
-			action: { id, kind, outcome, target: short(target), requester, alertId } as wire.Action,
-		};
+		const kept = { id, kind, outcome, target: short(target), requester: short(requester), alertId };
+		return { ...head, action: kept as wire.Action };
 	}
+	return bare(record);
+}
+
+/** That there was something of this kind, and its number. */
+function bare(record: wire.OutputRecord): wire.OutputRecord {
+	const { time, host, sequence, alert, action } = record;
 	const kind = recordKind(record);
+	const head = { time, host, sequence } as wire.OutputRecord;
+	if (alert) return { ...head, alert: { id: alert.id, severity: alert.severity } as wire.Alert };
+	if (action) return { ...head, action: { id: action.id, outcome: action.outcome } as wire.Action };
 	return kind === undefined ? head : { ...head, [kind]: {} };
 }
 

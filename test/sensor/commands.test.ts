@@ -130,7 +130,7 @@ it("evidence, connections, containers and counters come from the host as it is",
 	const { status } = await send({ queryCounters: {} });
 	expect(status?.pid).toBe(sensor.child.pid);
 	const refused = await send({ block: { address: "203.0.113.9" } });
-	expect(refused.message).toContain("does not let console console ask for block");
+	expect(refused.message).toContain("does not let console command-line ask for block");
 	await sensor.record("the refusal", ({ action }) => action?.outcome === "OUTCOME_REFUSED");
 
 	// Whoever asks, a host that is to observe stays so.

@@ -235,8 +235,15 @@ describe("a console", () => {
 		return running;
 	}
 
+	/** Where nobody listens now. */
+	async function freeAddress(): Promise<string> {
+		const running = await startConsole({ listen: "127.0.0.1:0", logger });
+		await running.close();
+		return running.address;
+	}
+
 	it("that is not there does not keep the sensor from its work, and gets everything once it is", async () => {
-		const address = `unix:${folder}/console.sock`;
+		const address = await freeAddress();
 		const sensor = start({ args: ["--console", address, "--events", "none"] });
 		await sensor.ready();
 		act("early");
@@ -244,14 +251,14 @@ describe("a console", () => {
 		const status = JSON.parse(
 			(await picket("status", "--json", "--socket", sensor.socket)).out,
 		) as wire.Status;
-		expect(status.sinks?.find((sink) => sink.name === "console")).toMatchObject({ queued: "1" });
+		expect(status.sinks?.find((sink) => sink.name === "console:command-line")).toMatchObject({ queued: "1" });
 		const got: wire.OutputRecord[] = [];
 		await open(address, got);
 		await sensor.until("delivery", () => got.some(isAlert("early")));
 	});
 
 	it("that dies and comes back has lost nothing and sees the same lines as stdout", async () => {
-		const address = `unix:${folder}/console.sock`;
+		const address = await freeAddress();
 		const got: wire.OutputRecord[] = [];
 		const first = await open(address, got);
 		const sensor = start({ args: ["--console", address, "--events", "none"] });
@@ -260,7 +267,6 @@ describe("a console", () => {
 		await sensor.until("delivery", () => got.some(isAlert("before")));
 		consoles = [];
 		await first.close();
-		rmSync(join(folder, "console.sock"), { force: true });
 		act("meanwhile");
 		await sensor.record("the alert on stdout", isAlert("meanwhile"));
 		await open(address, got);
@@ -275,7 +281,7 @@ describe("a console", () => {
 	});
 
 	it("can ask for processes, but not for more than the policy grants", async () => {
-		const address = `unix:${folder}/console.sock`;
+		const address = await freeAddress();
 		const console = await open(address, []);
 		const sensor = start({
 			args: ["--console", address],
@@ -288,7 +294,7 @@ describe("a console", () => {
 		expect(answer.processes?.map((each) => each.pid)).toContain(sensor.child.pid);
 		const block = await console.send(host, { block: { address: "203.0.113.9" } });
 		expect(block).toMatchObject({ accepted: false });
-		expect(block.message).toContain("does not let console console ask for block");
+		expect(block.message).toContain("does not let console command-line ask for block");
 	});
 });
 

@@ -82,8 +82,14 @@ describe("a mistake", () => {
 		["output: {events: 3}\n", 1, "output.events", "cannot be 3"],
 		["paths: {state: var}\n", 1, "paths.state", "must be an absolute path"],
 		["protect: {addresses: [10.0.0.1/8]}\n", 1, "protect.addresses[0]", "must be an address"],
-		["console: {cert: /a}\n", 1, "console.key", "certificate and key go together"],
-		["console: {address: nowhere}\n", 1, "console.address", "must be host:port"],
+		[
+			"consoles: [{name: hq, addresses: [h:1], cert: /a}]\n",
+			1,
+			"consoles[0].key",
+			"certificate and key go together",
+		],
+		["consoles: [{name: hq, addresses: [nowhere]}]\n", 1, "consoles[0].addresses[0]", "must be host:port"],
+		["console: {address: 127.0.0.1:1}\n", 1, "console", 'there is no key "console" any more'],
 		["sinks: [{syslog: loghost}]\n", 1, "sinks[0].syslog", "must be unix:/dev/log"],
 		["sinks: [{file: a.log}]\n", 1, "sinks[0].file", "must be an absolute path"],
 		["sinks:\n  - severity: high\n", 2, "sinks[0].file", "give either file or syslog"],
@@ -122,7 +128,7 @@ describe("an unencrypted console", () => {
 	it.each(["127.0.0.1:7000", "127.8.8.8:7000", "[::1]:7000", "localhost:7000", "unix:/run/console.sock"])(
 		"is allowed at %s",
 		(address) => {
-			expect(load(`console: {address: "${address}", plaintext: true}`).problems).toEqual([]);
+			expect(load(`consoles: [{name: hq, addresses: ["${address}"], plaintext: true}]`).problems).toEqual([]);
 		},
 	);
 
@@ -133,8 +139,10 @@ describe("an unencrypted console", () => {
 		"0.0.0.0:7000",
 		"127.0.0.1.example:7000",
 	])("is refused at %s", (address) => {
-		expect(problem(`console: {address: "${address}", plaintext: true}`)?.where).toBe("console.plaintext");
-		expect(load(`console: {address: "${address}"}`).problems).toEqual([]);
+		expect(problem(`consoles: [{name: hq, addresses: ["${address}"], plaintext: true}]`)?.where).toBe(
+			"consoles[0].plaintext",
+		);
+		expect(load(`consoles: [{name: hq, addresses: ["${address}"]}]`).problems).toEqual([]);
 	});
 });
 

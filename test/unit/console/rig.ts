@@ -7,7 +7,7 @@ import { onTestFinished, vi } from "vitest";
 import { type ConsoleOptions, type RunningConsole, startConsole } from "../../../agent/console/console.ts";
 import type * as wire from "../../../agent/model/picket.v1.ts";
 import type { Sink } from "../../../agent/report/sinks.ts";
-import { type ConsoleSinkOptions, createConsoleSink } from "../../../agent/report/stream.ts";
+import { type ConsoleSinkOptions, createConsoleSink } from "../../../agent/uplink/console-sink.ts";
 import { silent } from "../report/samples.ts";
 
 export const waitLong = { timeout: 8000, interval: 5 };

@@ -77,11 +77,11 @@ test("a console that is not there is tried again without end, told once, and not
 	await until(() => tries >= 5);
 	expect(sink.status()).toMatchObject({ connected: false, queued: "10", lost: "0" });
 	expect(sink.status().problem).toContain("nothing listens there");
-	expect(lines.filter((line) => line.msg === "console not connected, trying again")).toHaveLength(1);
+	expect(lines.filter((line) => String(line.msg).startsWith("not connected, trying again"))).toHaveLength(1);
 	const console = await consoleAt(listen);
 	await until(() => sink.status().acknowledged === "10");
 	expect(sequences(console.records)).toEqual(range(1, 10));
-	expect(lines.filter((line) => line.msg === "console connected")).toHaveLength(1);
+	expect(lines.filter((line) => String(line.msg).startsWith("connected to"))).toHaveLength(1);
 });
 
 test("pauses between tries are random below a limit that doubles to its maximum", async () => {
@@ -199,9 +199,9 @@ test("a console that answers but never acknowledges is left", async () => {
 		if (message.hello) stream.write({ welcome: { console: "p" } });
 		if (message.heartbeat) stream.write({ heartbeat: {} });
 	});
-	const sink = sensor(server.address, { times: { heartbeat: 20, answer: 1000, acknowledgement: 150 } });
+	const sink = sensor(server.address, { times: { heartbeat: 20, answer: 100 } });
 	sink.push(eventRecord(1));
-	await until(() => sink.status().problem?.includes("nothing acknowledged for 0.15 s"));
+	await until(() => sink.status().problem?.includes("nothing acknowledged although asked 3 times"));
 });
 
 test("a slow console costs bounded memory: the oldest events go first, then it is told as a gap", async () => {

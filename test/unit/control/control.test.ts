@@ -12,12 +12,14 @@ import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { addon } from "../../../agent/capture/addon.ts";
 import { callControl, subscribeControl } from "../../../agent/control/client.ts";
 import { ControlError, maxRequestBytes } from "../../../agent/control/protocol.ts";
 import { type Control, type Handler, startControl } from "../../../agent/control/server.ts";
 import type * as wire from "../../../agent/model/picket.v1.ts";
 
 const logger = pino({ level: "silent" });
+const peer = (descriptor: number) => addon().peerCredentials(descriptor);
 let directory: string;
 let path: string;
 let running: Control[];
@@ -37,7 +39,7 @@ afterEach(async () => {
 });
 
 async function start(handlers: Record<string, Handler> = {}): Promise<Control> {
-	const control = await startControl({ path, handlers, logger });
+	const control = await startControl({ path, handlers, logger, peer, group: "" });
 	running.push(control);
 	return control;
 }
@@ -237,7 +239,7 @@ describe("the socket file", () => {
 
 	test("that of a live sensor is left alone, and the error names its pid and the way out", async () => {
 		await start({ echo: ({ v }) => v });
-		const error = await failure(startControl({ path, handlers: {}, logger }));
+		const error = await failure(startControl({ path, handlers: {}, logger, peer, group: "" }));
 		expect(error.code).toBe("ALREADY_RUNNING");
 		expect(error.message).toContain(`pid ${process.pid}`);
 		expect(error.remedy).toContain("picket status");
@@ -249,7 +251,7 @@ describe("the socket file", () => {
 		path = join(directory, "mute.sock");
 		const mute = createServer((socket) => void sockets.push(socket.on("error", () => {})));
 		await new Promise<void>((resolve) => mute.listen(path, resolve));
-		const error = await failure(startControl({ path, handlers: {}, logger }));
+		const error = await failure(startControl({ path, handlers: {}, logger, peer, group: "" }));
 		expect(error.code).toBe("ALREADY_RUNNING");
 		expect(error.message).not.toContain("pid");
 		for (const socket of sockets) socket.destroy();
@@ -268,13 +270,15 @@ describe("the socket file", () => {
 	test("a file of another kind is not touched", async () => {
 		path = join(directory, "plain");
 		writeFileSync(path, "mine");
-		expect((await failure(startControl({ path, handlers: {}, logger }))).code).toBe("SOCKET_PATH");
+		expect((await failure(startControl({ path, handlers: {}, logger, peer, group: "" }))).code).toBe(
+			"SOCKET_PATH",
+		);
 		expect(statSync(path).size).toBe(4);
 	});
 
 	test("a path that is too long is refused with a reason", async () => {
 		path = join(directory, "x".repeat(120));
-		const error = await failure(startControl({ path, handlers: {}, logger }));
+		const error = await failure(startControl({ path, handlers: {}, logger, peer, group: "" }));
 		expect(error).toMatchObject({ code: "SOCKET_PATH", message: expect.stringContaining("longer") });
 	});
 

@@ -44,7 +44,7 @@ describe("the README", () => {
 		expect(more).toEqual([]);
 		const { config, problems } = loadConfig(text, "README.md");
 		expect(problems).toEqual([]);
-		expect(config?.console.address).toBe("console.example:7443");
+		expect(config?.consoles[0]?.addresses).toEqual(["console.example:7443"]);
 	});
 
 	it("shows rules that load beside our own and can match", () => {

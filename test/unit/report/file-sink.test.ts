@@ -1,5 +1,19 @@
 // Files of records that rotate by themselves, and sinks that get only part of the records.
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import {
+	existsSync,
+	linkSync,
+	lstatSync,
+	mkdirSync,
+	mkdtempSync,
+	readdirSync,
+	readFileSync,
+	renameSync,
+	rmSync,
+	symlinkSync,
+	truncateSync,
+	writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -59,6 +73,67 @@ describe("a file of records", () => {
 		expect(readdirSync(folder)).toEqual(["alerts"]);
 		expect(linesOf("alerts").at(-1)).toMatch(/^4 /);
 	});
+});
+
+describe("a file that is none of its own", () => {
+	const path = () => join(folder, "alerts");
+	const victim = () => join(folder, "victim");
+	const attacks: [string, () => void][] = [
+		["a symbolic link", () => symlinkSync(victim(), path())],
+		["a link to nothing", () => symlinkSync(join(folder, "new"), path())],
+		["a hard link", () => linkSync(victim(), path())],
+		["a pipe", () => void execFileSync("mkfifo", [path()])],
+		["a folder", () => mkdirSync(path())],
+	];
+
+	it.each(attacks)("is not written to: %s", async (_, attack) => {
+		writeFileSync(victim(), "untouched");
+		attack();
+		const sink = createFileSink({ name: "file", path: path(), retryMs: 20 }, options);
+		sink.push(alertOf("one"));
+		await expect.poll(() => sink.status().problem).not.toBe("");
+		expect(readFileSync(victim(), "utf8")).toBe("untouched");
+		expect(existsSync(join(folder, "new"))).toBe(false);
+		rmSync(path(), { recursive: true });
+		// The line was kept, and goes into a file that only its owner reads.
+		await expect.poll(() => sink.status()).toMatchObject({ queued: "0", problem: "" });
+		expect(linesOf("alerts")).toEqual(["one"]);
+		expect(lstatSync(path()).mode & 0o777).toBe(0o600);
+		await sink.close();
+	});
+
+	it("is noticed also when it is put there later, in place of the file", async () => {
+		writeFileSync(victim(), "untouched");
+		const sink = createFileSink({ name: "file", path: path(), retryMs: 20 }, options);
+		sink.push(alertOf("one"));
+		await expect.poll(() => sink.status().queued).toBe("0");
+		renameSync(path(), join(folder, "moved"));
+		symlinkSync(join(folder, "moved"), path());
+		sink.push(alertOf("two"));
+		await expect.poll(() => sink.status().problem).toMatch(/is a symbolic link: name a file in a folder/);
+		rmSync(path());
+		await expect.poll(() => sink.status().queued).toBe("0");
+		expect(linesOf("alerts")).toEqual(["two"]);
+		await sink.close();
+	});
+});
+
+it("a file that is taken away, renamed or cut by another is followed, without a signal", async () => {
+	const path = join(folder, "alerts");
+	const sink = createFileSink({ name: "file", path, retryMs: 20 }, options);
+	const one = async (word: string): Promise<void> => {
+		sink.push(alertOf(word));
+		await expect.poll(() => sink.status().queued).toBe("0");
+	};
+	await one("first");
+	renameSync(path, `${path}.old`);
+	await one("second");
+	rmSync(path);
+	await one("third");
+	truncateSync(path);
+	await one("fourth");
+	expect([linesOf("alerts.old"), linesOf("alerts")]).toEqual([["first"], ["fourth"]]);
+	await sink.close();
 });
 
 describe("a filter", () => {
