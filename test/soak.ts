@@ -25,6 +25,8 @@ const parts: Readonly<Record<string, () => Promise<void>>> = {
 	lockout: () => suite("network", ["test/network/lockout.test.ts"], long),
 	quiet: () => suite("sensor", ["test/sensor/quiet.test.ts"], long),
 	firewall: () => suite("network", ["test/network/reconcile.test.ts", "test/network/bulk.test.ts"], long),
+	faults: () => suite("unit", ["test/unit/uplink/stream-faults.test.ts"], long),
+	console: () => suite("unit", ["test/unit/uplink/hostile-console.test.ts"], long),
 	flood: () => suite("soak", [], long),
 	machines: async () => {
 		const status = await run(process.execPath, ["test/vm/run.ts", "--whole"]);

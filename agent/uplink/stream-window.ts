@@ -144,7 +144,9 @@ export function createWindow(source: RecordSource, tell: (text: string) => void)
 
 	return {
 		begin(bootId, storedSequence) {
-			known = { bootId, sequence: Math.min(storedSequence, highest.get(bootId) ?? 0) };
+			// One that claims to have what it never got is not believed at all.
+			const possible = storedSequence <= (highest.get(bootId) ?? 0);
+			known = { bootId, sequence: possible ? storedSequence : 0 };
 		},
 		next() {
 			for (;;) {
