@@ -370,6 +370,7 @@ export function createStream(options: StreamOptions): Stream {
 			const same = addresses.replace(next.addresses);
 			const trust = ({ tls }: ConsoleOutlet) =>
 				[tls === undefined, tls?.ca, tls?.crl, tls?.serverName].join("\n");
+			if (!same) window.forgive();
 			if (!same) reconnect("connecting again: its addresses have changed");
 			else if (trust(before) !== trust(next)) reconnect("connecting again: who is trusted has changed");
 			else if (connection?.welcomed !== true) reconnect("connecting again with the new settings");
