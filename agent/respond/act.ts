@@ -36,6 +36,8 @@ export interface Act {
 	protectedBecause(): Promise<string | undefined>;
 	/** Is there nothing to do? Only looks. Says so in steps. */
 	unchanged(steps: string[]): Promise<boolean>;
+	/** It asks `confirm` itself, when its turn has come. */
+	readonly confirms?: boolean;
 	/** `confirm` is for one that has yet to wait: rejects when the target may not be touched any more. */
 	run(steps: string[], confirm: () => Promise<void>): Promise<Effect>;
 }

@@ -71,6 +71,7 @@ export async function prepareBlock(
 			if (before === undefined || !isFresh() || direction() !== directionOf(before)) return false;
 			return firewall.inForce(target, direction(), steps);
 		},
+		confirms: true,
 		async run(steps, confirm) {
 			const expires = expiry();
 			const before = standing();

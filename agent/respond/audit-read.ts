@@ -1,5 +1,5 @@
 // Reading the audit: does its chain hold, and which acts were announced but never told of again.
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { closeSync, createReadStream, fstatSync, openSync, readSync } from "node:fs";
 import { createInterface } from "node:readline";
 import type * as wire from "../model/picket.v1.ts";
@@ -17,7 +17,7 @@ export interface Line {
 }
 
 export function hashOf(text: string): string {
-	return createHash("sha256").update(text).digest("hex");
+	return hash("sha256", text);
 }
 
 /** Undefined when that is no entry. */
