@@ -25,6 +25,7 @@ const parts: Readonly<Record<string, () => Promise<void>>> = {
 	lockout: () => suite("soak", ["test/soak/lockout.test.ts"], long),
 	quiet: () => suite("sensor", ["test/sensor/quiet.test.ts"], long),
 	firewall: () => suite("network", ["test/network/reconcile.test.ts", "test/network/bulk.test.ts"], long),
+	syslog: () => suite("unit", ["test/unit/uplink/syslog.test.ts"], long),
 	flood: () => suite("soak", ["test/soak/flood.test.ts"], long),
 	machines: async () => {
 		const status = await run(process.execPath, ["test/vm/run.ts", "--whole"]);
