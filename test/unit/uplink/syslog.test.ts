@@ -326,6 +326,16 @@ it("on its way to the end hands over what was taken, and takes nothing new", asy
 	expect(withMark(mark)).toHaveLength(100);
 });
 
+it("a connection that lives is well also while there is nothing to send, and after it was lost", async () => {
+	const sockets: Socket[] = [];
+	const port = await receiver((socket) => sockets.push(socket));
+	const { states, state } = outletTo(`tcp:127.0.0.1:${port}`);
+	await expect.poll(state, waiting).toMatchObject({ connected: true, problem: "" });
+	sockets[0]?.destroy();
+	await expect.poll(() => states.some(({ problem }) => /ended|RESET/.test(problem)), waiting).toBe(true);
+	await expect.poll(state, waiting).toMatchObject({ connected: true, problem: "" });
+});
+
 it("leads nowhere but over a network", () => {
 	expect(() => outletTo("unix:/dev/log")).toThrow("no syslog receiver on a network");
 });
