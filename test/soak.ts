@@ -32,6 +32,7 @@ const parts: Readonly<Record<string, () => Promise<void>>> = {
 	enrol: () => suite("unit", ["test/unit/enrol/store.test.ts"], long),
 	faults: () => suite("unit", ["test/unit/uplink/stream-faults.test.ts"], long),
 	console: () => suite("unit", ["test/unit/uplink/hostile-console.test.ts"], long),
+	syslog: () => suite("unit", ["test/unit/uplink/syslog.test.ts"], long),
 	flood: () => suite("soak", ["test/soak/flood.test.ts"], long),
 	frames: () => suite("fuzz", ["test/fuzz/frames.test.ts"], long),
 	uplink: () => suite("sensor", ["test/sensor/uplink.test.ts"], long),
