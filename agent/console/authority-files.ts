@@ -64,6 +64,8 @@ export interface AuthorityFiles {
 	hosts(): string[];
 	certificates(hostId: string): IssuedCertificate[];
 	addCertificate(hostId: string, serial: string, certificate: z.infer<typeof certificateForm>): void;
+	/** Those that ended before this time, but for the newest. */
+	forgetCertificates(hostId: string, before: number): void;
 	markRevoked(hostId: string, serial: string, time: number): void;
 	listening(): z.infer<typeof listenForm> | undefined;
 }
@@ -110,6 +112,14 @@ export function openAuthorityFiles(directory: string): AuthorityFiles {
 		}
 	};
 	const json = (value: unknown): string => `${JSON.stringify(value)}\n`;
+	const certificates = (hostId: string): IssuedCertificate[] =>
+		list(`hosts/${hostId}`).flatMap((file) => {
+			const serial = file.replace(/\.json$/, "");
+			if (!serialForm.test(serial)) return [];
+			const found = parse(`hosts/${hostId}/${file}`, certificateForm);
+			const revoked = read(`hosts/${hostId}/${serial}.revoked`) !== "";
+			return found === undefined ? [] : [{ ...found, serial, revoked }];
+		});
 	return {
 		directory,
 		path,
@@ -136,17 +146,18 @@ export function openAuthorityFiles(directory: string): AuthorityFiles {
 			}
 		},
 		hosts: () => list("hosts").filter((name) => hostIdForm.test(name)),
-		certificates: (hostId) =>
-			list(`hosts/${hostId}`).flatMap((file) => {
-				const serial = file.replace(/\.json$/, "");
-				if (!serialForm.test(serial)) return [];
-				const found = parse(`hosts/${hostId}/${file}`, certificateForm);
-				const revoked = read(`hosts/${hostId}/${serial}.revoked`) !== "";
-				return found === undefined ? [] : [{ ...found, serial, revoked }];
-			}),
+		certificates,
 		addCertificate(hostId, serial, certificate) {
 			mkdirSync(path(`hosts/${hostId}`), { recursive: true, mode: 0o700 });
 			claimFile(path(`hosts/${hostId}/${serial}.json`), json(certificate));
+		},
+		forgetCertificates(hostId, before) {
+			const all = certificates(hostId).sort((a, b) => a.expires - b.expires);
+			for (const { serial, expires } of all.slice(0, -1)) {
+				if (expires >= before) continue;
+				for (const end of ["json", "revoked"])
+					rmSync(path(`hosts/${hostId}/${serial}.${end}`), { force: true });
+			}
 		},
 		markRevoked(hostId, serial, time) {
 			claimFile(path(`hosts/${hostId}/${serial}.revoked`), json({ time }));

@@ -1,9 +1,11 @@
 // What a running console answers to hosts that enrol or renew, and who it lets in. Every refusal says why and what to do.
 import { createHash, timingSafeEqual, X509Certificate } from "node:crypto";
 import { statSync } from "node:fs";
+import { isIP } from "node:net";
 import type { Logger } from "pino";
 import { issueClient, revokedSerials, serialOf } from "../enrol/certificates.ts";
 import { iso } from "../enrol/inspect.ts";
+import { CommandError } from "../failure.ts";
 import type { PeerIdentity, ServerAuthority } from "../grpc.ts";
 import type * as wire from "../model/picket.v1.ts";
 import { errorText, ReportError } from "../report/errors.ts";
@@ -12,6 +14,8 @@ import { hostIdForm, type StoredToken, type TokenUse, tokenId } from "./authorit
 import { createGuessLimit } from "./guess-limit.ts";
 
 const day = 86_400_000;
+/** A host needs two; one that asks all the time must not fill the disk. */
+const maxValid = 20;
 
 export interface AuthorityServiceOptions {
 	readonly authority: Authority;
@@ -37,6 +41,14 @@ export interface AuthorityService extends ServerAuthority {
 export async function startAuthorityService(options: AuthorityServiceOptions): Promise<AuthorityService> {
 	const { authority, names, logger, clock } = options;
 	const { files, issuer } = authority;
+	for (const name of names) {
+		if (isIP(name) === 0 && !/^[A-Za-z0-9][\w.-]{0,252}$/.test(name)) {
+			throw new CommandError(
+				`--name ${name}: no host name and no address`,
+				"write it as hosts know this console",
+			);
+		}
+	}
 	const lifeMs = options.lifeMs ?? 90 * day;
 	const limit = createGuessLimit(clock);
 	const renewalLimit = createGuessLimit(clock);
@@ -213,14 +225,20 @@ export async function startAuthorityService(options: AuthorityServiceOptions): P
 			tellLog(
 				(async () => {
 					renewalLimit.check(identity.hostId);
-					// Renewals are rare; a host that asks all the time would fill the disk.
+					// Each counts: renewals are rare.
 					renewalLimit.failed(identity.hostId);
 					const { hostId, serial } = identity;
 					const csr = request.request ?? "";
 					if (csr.length > 8192) throw refused("the request is too long");
 					const time = clock();
-					const certificate = await certify(csr, hostId, time);
+					files.forgetCertificates(hostId, time - day);
 					const known = files.certificates(hostId);
+					if (known.filter((one) => !one.revoked && one.expires > time).length >= maxValid) {
+						throw refused(
+							`this host has ${maxValid} certificates that are valid; have it revoked and enrol it again`,
+						);
+					}
+					const certificate = await certify(csr, hostId, time);
 					const host = known.at(-1)?.host ?? "";
 					const fresh = { host, issued: time, expires: time + lifeMs, by: `renewal of ${serial}` };
 					files.addCertificate(hostId, serialOf(certificate), fresh);

@@ -53,7 +53,8 @@ export async function openAuthority(directory: string, now: number): Promise<Aut
 	const issuer = { cert: files.read("ca.pem"), key: files.read("ca-key.pem") };
 	try {
 		const authority = { files, issuer, fingerprint: fingerprintOf(issuer.cert) };
-		if (files.read("crl.pem") === "") await writeRevocations(authority, now);
+		// What is marked counts; a list that is missing or damaged is written anew from that.
+		await revokedSerials(files.read("crl.pem"), issuer.cert).catch(() => writeRevocations(authority, now));
 		return authority;
 	} catch (error) {
 		if (error instanceof CommandError) throw error;

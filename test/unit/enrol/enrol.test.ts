@@ -1,5 +1,5 @@
 // A host gets its certificate from a console with a one-time token, over real TLS.
-import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { enrol } from "../../../agent/commands/enrol.ts";
@@ -61,6 +61,16 @@ test("of hosts that use one token at the same moment one gets in", async () => {
 	const made = await Promise.allSettled([1, 2, 3, 4, 5].map((number) => enrolHere(token, `host-${number}`)));
 	expect(made.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
 	expect(console.authority.files.hosts().filter((host) => host !== "console")).toHaveLength(1);
+});
+
+test("nor do two consoles that share an authority take one token twice", async () => {
+	const directory = folder();
+	const both = [await consoleWithAuthority({ directory }), await consoleWithAuthority({ directory })];
+	const token = decodeToken(both[0]?.token() ?? "");
+	const made = await Promise.allSettled(
+		both.map(({ address }, at) => enrolHere(encodeToken({ ...token, addresses: [address] }), `host-${at}`)),
+	);
+	expect(made.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
 });
 
 test("a token that has ended is refused, and both clocks are named", async () => {
@@ -229,6 +239,8 @@ test("a console that is started again knows tokens, hosts and revocations as bef
 	await revokeHost(before.authority, "host-2", Date.now());
 	before.service.close();
 	await before.running.close();
+	// Marks count, not the list: it is made anew.
+	writeFileSync(join(directory, "crl.pem"), "damaged");
 	const after = await consoleWithAuthority({ directory });
 	expect(after.authority.fingerprint).toBe(before.authority.fingerprint);
 	expect(await refusalOf(after.address, enrolled.tls, "host-1")).toBe("");
@@ -238,4 +250,25 @@ test("a console that is started again knows tokens, hosts and revocations as bef
 	const token = decodeToken(after.token());
 	const [id = "", secret = ""] = token.secret.split(".");
 	expect(readFileSync(join(directory, `tokens/${id}.json`), "utf8")).not.toContain(secret);
+});
+
+test("a directory that cannot hold an authority is refused with its place and the way out", async () => {
+	const open = folder();
+	chmodSync(open, 0o755);
+	await expect(consoleWithAuthority({ directory: open })).rejects.toThrow(
+		`--authority ${open}: others than you`,
+	);
+	const file = join(folder(), "file");
+	writeFileSync(file, "");
+	await expect(consoleWithAuthority({ directory: file })).rejects.toMatchObject({
+		remedy: expect.stringContaining("a directory of your own"),
+	});
+	const damaged = folder();
+	writeFileSync(join(damaged, "ca.pem"), "nonsense");
+	writeFileSync(join(damaged, "ca-key.pem"), "nonsense");
+	await expect(consoleWithAuthority({ directory: damaged })).rejects.toMatchObject({
+		message: expect.stringContaining("ca.pem and ca-key.pem cannot be used"),
+		remedy: expect.stringContaining("put both back from a copy"),
+	});
+	await expect(consoleWithAuthority({ names: ["hq one"] })).rejects.toThrow(/--name hq one/);
 });

@@ -162,10 +162,38 @@ test("a host that is revoked gets no new certificate", async () => {
 	const first = await enrolHere(console.token(), "host-1");
 	await revokeHost(console.authority, "host-1", Date.now());
 	const kept = await requestFor("host-1");
+	// Revoked while the call was under way, after it was let in.
+	const serial = console.authority.files.certificates("host-1")[0]?.serial ?? "";
+	await expect(console.service.renew(kept, { hostId: "host-1", serial })).rejects.toThrow(/has been revoked/);
 	const answer = await renew({ addresses: [console.address], tls: first.tls, ...kept });
 	expect(answer.problem).toMatch(/has been revoked/);
 	const files = console.authority.files.certificates("host-1");
 	expect(files.every(({ revoked }) => revoked)).toBe(true);
+});
+
+test("a host that asks all the time gets a bounded number of certificates", async () => {
+	let now = Date.now();
+	const console = await consoleWithAuthority({ clock: () => now });
+	await enrolHere(console.token(), "host-1");
+	const identity = {
+		hostId: "host-1",
+		serial: console.authority.files.certificates("host-1")[0]?.serial ?? "",
+	};
+	const { request } = await requestFor("host-1");
+	const said: string[] = [];
+	for (let count = 0; count < 40; count++) {
+		// The limit on tries alone would let these through.
+		now += 10_000;
+		said.push(await console.service.renew({ request }, identity).then(() => "", String));
+	}
+	expect(console.authority.files.certificates("host-1")).toHaveLength(20);
+	expect(said.at(-1)).toMatch(/has 20 certificates that are valid/);
+	now += 100 * 86_400_000;
+	await console.service.renew({ request }, identity);
+	expect(
+		console.authority.files.certificates("host-1").length,
+		"those that ended are forgotten",
+	).toBeLessThan(3);
 });
 
 test("a console that was removed or enrolled anew meanwhile is left alone", async () => {
@@ -181,6 +209,16 @@ test("a console that was removed or enrolled anew meanwhile is left alone", asyn
 	await rig.renewals.renewed(held[0] as Frame);
 	expect(readEnrolled(rig.state).consoles).toEqual([]);
 	expect(rig.changes()).toBe(0);
+	const again = watch(
+		{ ...first, issued: first.issued - 300 * 86_400_000 },
+		{ answer: (frame) => void held.push(frame) },
+	);
+	await until(() => held.length > 1);
+	const anew = { ...first, tls: { ...first.tls, cert: `${first.tls.cert}\n` } };
+	writeEnrolled(again.state, anew);
+	await again.renewals.renewed(held[1] as Frame);
+	expect(readEnrolled(again.state).consoles).toEqual([anew]);
+	expect(again.changes()).toBe(0);
 });
 
 test("hosts that enrolled together do not renew together", () => {
