@@ -22,11 +22,11 @@ const parts: Readonly<Record<string, () => Promise<void>>> = {
 	kill: () => suite("kernel", ["test/kernel/kill.test.ts"], long),
 	reload: () => suite("sensor", ["test/sensor/reload.test.ts"], long),
 	crash: () => suite("network", ["test/network/crash.test.ts"], long),
-	lockout: () => suite("network", ["test/network/lockout.test.ts"], long),
+	lockout: () => suite("soak", ["test/soak/lockout.test.ts"], long),
 	quiet: () => suite("sensor", ["test/sensor/quiet.test.ts"], long),
 	firewall: () => suite("network", ["test/network/reconcile.test.ts", "test/network/bulk.test.ts"], long),
 	enrol: () => suite("unit", ["test/unit/enrol/store.test.ts"], long),
-	flood: () => suite("soak", [], long),
+	flood: () => suite("soak", ["test/soak/flood.test.ts"], long),
 	machines: async () => {
 		const status = await run(process.execPath, ["test/vm/run.ts", "--whole"]);
 		if (status === 0) sum.passed++;

@@ -8,7 +8,7 @@ import { recordedField } from "./fields-file.ts";
 import { sockets } from "./fields-socket.ts";
 import { type Sought, soughtOf } from "./literals.ts";
 import type { Predicate } from "./predicate.ts";
-import type { Range } from "./text.ts";
+import { type Range, slotOf } from "./text.ts";
 
 export interface Scanner {
 	/** Reports what may be true of this event. */
@@ -66,8 +66,7 @@ export function scannerOf(
 	entries: readonly Entry[],
 	onFound: (values: Int32Array) => void,
 ): Scanner {
-	const automaton = new Automaton(entries, onFound, ignoreCase);
-	const read = reader(field, automaton);
+	const read = reader(field, entries, onFound, ignoreCase);
 	if (fieldName !== "fd.name") return { scan: read };
 	if (kind === EventKind.open) return { scan: openReader(entries, read, onFound) };
 	if (sockets.includes(kind)) return { scan: socketReader(entries, read, onFound) };
@@ -76,15 +75,23 @@ export function scannerOf(
 
 type Read = (observation: Observation, context: FieldContext) => void;
 
-function reader({ range: place, pieces, some, get }: TextField, automaton: Automaton): Read {
+function reader(
+	{ range: place, pieces, some, get }: TextField,
+	entries: readonly Entry[],
+	onFound: (values: Int32Array) => void,
+	ignoreCase: boolean,
+): Read {
+	const automaton = new Automaton(entries, (values) => found(values), ignoreCase);
+	let found = onFound;
 	const range: Range = { bytes: Buffer.alloc(0), start: 0, size: 0 };
 	const say = (piece: string): void => automaton.string(piece);
-	const whole = (text: string): false => {
+	const whole = remembering((text, collect) => {
+		found = collect;
 		automaton.begin();
 		automaton.string(text);
 		automaton.end();
-		return false;
-	};
+		found = onFound;
+	}, onFound);
 	if (some) return (observation) => void some(observation, whole);
 	if (pieces) {
 		return (observation) => {
@@ -101,6 +108,44 @@ function reader({ range: place, pieces, some, get }: TextField, automaton: Autom
 		}
 		const text = get(observation, context);
 		if (text !== undefined) whole(text);
+	};
+}
+
+/** A power of two. */
+const slots = 256;
+/** Longer texts are not kept alive. */
+const longest = 256;
+const nothing = new Int32Array(0);
+
+/**
+ * What a look at a text finds, kept for the texts looked at last: strings are texts of processes, of which there are
+ * few. Makes an object only for a text that is not among them and in which something is found.
+ */
+function remembering(
+	look: (text: string, onFound: (values: Int32Array) => void) => void,
+	onFound: (values: Int32Array) => void,
+): (text: string) => false {
+	const texts = new Array<string | undefined>(slots).fill(undefined);
+	const answers = new Array<Int32Array>(slots).fill(nothing);
+	const collected = new Set<number>();
+	const collect = (values: Int32Array): void => {
+		for (let i = 0; i < values.length; i++) collected.add(values[i] as number);
+	};
+	return (text) => {
+		if (text.length > longest) {
+			look(text, onFound);
+			return false;
+		}
+		const slot = slotOf(text) & (slots - 1);
+		if (texts[slot] !== text) {
+			look(text, collect);
+			texts[slot] = text;
+			answers[slot] = collected.size === 0 ? nothing : Int32Array.from(collected);
+			if (collected.size > 0) collected.clear();
+		}
+		const answer = answers[slot] as Int32Array;
+		if (answer.length > 0) onFound(answer);
+		return false;
 	};
 }
 
