@@ -201,8 +201,7 @@ int on_bpf(struct trace_event_raw_sys_exit *context)
     event->command = command;
     struct tail tail = {.scratch = scratch, .at = sizeof(*event)};
     if (opens)
-        bpf_probe_read_user(&event->id, sizeof(event->id),
-                            (const void *)syscall_argument(regs, 1));
+        bpf_probe_read_user(&event->id, sizeof(event->id), (const void *)syscall_argument(regs, 1));
     else if (command == BPF_COMMAND_MAP_CREATE || command == BPF_COMMAND_PROG_LOAD)
         bpf_made_fill(event, &tail, syscall_argument(regs, 1));
     else
