@@ -31,7 +31,7 @@
     {
       "target_name": "picket",
       "dependencies": ["bpf_object"],
-      "sources": ["native/addon.cc", "native/ring.cc", "native/kernel.cc", "native/library.cc", "native/refuser.cc", "native/refuser-addon.cc", "native/process.cc", "native/confine.cc", "native/tracepoint.cc"],
+      "sources": ["native/addon.cc", "native/ring.cc", "native/kernel.cc", "native/integrity.cc", "native/library.cc", "native/refuser.cc", "native/refuser-addon.cc", "native/process.cc", "native/confine.cc", "native/tracepoint.cc"],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
       "defines": ["NAPI_VERSION=9", "NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS", "NODE_ADDON_API_DISABLE_DEPRECATED"],
       "cflags_cc!": ["-std=gnu++17", "-std=gnu++20"],

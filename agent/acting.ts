@@ -34,6 +34,8 @@ export interface ActingDeps {
 	readonly engines: readonly DockerRuntime[];
 	readonly policy: () => Policy;
 	readonly mode: () => "observe" | "enforce";
+	/** Nothing is refused by the kernel either. */
+	readonly captureOnly: () => boolean;
 	readonly wire: WireContext;
 	/** Programs to do without. */
 	readonly off: readonly string[];
@@ -58,6 +60,8 @@ export interface Acting {
 	/** The agent tells it by itself; `alertId` is "" when it is counted with an alert that was told before. */
 	judged(finding: Finding, alertId: string, event: EventView): void;
 	problems(): string[];
+	/** What of the refusals in the kernel is not as it was left there, in words. */
+	refusalDamages(): string[];
 	/** Undoes what is in force when asked to; else it stays until its time. */
 	close(release: boolean): Promise<wire.Action[]>;
 }
@@ -146,7 +150,7 @@ export function createActing(deps: ActingDeps): Acting {
 			const cgroups = enrichment.cgroups.ofContainers();
 			// Orders by hand about the whole host leave containers alone, too.
 			refuser.containers([...cgroups.values()].flat());
-			if (responder.disabledBy() !== undefined) return [];
+			if (responder.disabledBy() !== undefined || deps.captureOnly()) return [];
 			const running = [...cgroups].map(([container, ids]) => ({ container, cgroups: ids }));
 			return refusalRules(policy(), running).rules;
 		},
@@ -210,6 +214,7 @@ export function createActing(deps: ActingDeps): Acting {
 				? []
 				: [`the kernel does not refuse what the policy says: ${refusing.problem}`]),
 		],
+		refusalDamages: () => refuser.damages((id) => enrichment.cgroups.lookup(id, 0) !== undefined),
 		async close(release) {
 			refusing.close();
 			const undone = release ? await responder.release("shutdown") : [];

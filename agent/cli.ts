@@ -85,8 +85,9 @@ withSocket(program.command("watch"))
 	.action(async (flags) => (await import("./commands/inspect.ts")).watch(flags));
 
 withSocket(program.command("status"))
-	.description("health, loss and lag of a running sensor")
-	.action(async (flags) => (await import("./commands/inspect.ts")).status(flags));
+	.description("health, loss and lag of a running sensor, and what it has in force")
+	.addHelpText("after", "\nExit status: 0 all is well; 1 something is wrong; 2 no sensor answers.")
+	.action(async (flags) => end(await (await import("./commands/inspect.ts")).status(flags)));
 
 withSocket(program.command("alerts"))
 	.description("the newest alerts, actions and losses that a running sensor knows")
@@ -218,6 +219,46 @@ policy
 		const { policyJsonSchema } = await import("./policy/schema.ts");
 		say({ text: JSON.stringify(policyJsonSchema(), null, 2), status: 0 });
 	});
+
+const content = program
+	.command("content")
+	.description("signed rules, policies and intelligence: make, show, take back");
+content
+	.command("keygen <name>")
+	.description("make a key to sign with (NAME.key) and the one that hosts trust (NAME.pub)")
+	.action(async (name: string) => say((await import("./commands/content.ts")).keygen(name)));
+content
+	.command("sign <paths...>")
+	.description("put YAML files into a bundle and sign it, for `content HOST FILE` at a console")
+	.requiredOption("--key <file>", "private key, PEM")
+	.addOption(
+		new Option("--kind <kind>", "what they are").choices(["rules", "policy", "intel"]).makeOptionMandatory(),
+	)
+	.requiredOption("--content-version <n>", "above that of every bundle of this kind before", wholeNumber)
+	.requiredOption("-o, --out <file>", "file to write")
+	.option("--author <name>", "who made it", "")
+	.action(async (paths: string[], flags) => say((await import("./commands/content.ts")).sign(paths, flags)));
+content
+	.command("check <file>")
+	.description("try a bundle as a host would, in a process of its own, beside the rules of this host")
+	.option("--trust <file>", "public key it has to be signed with (repeatable)", append(text))
+	.option("--config <file>", "configuration")
+	.addHelpText("after", "\nExit status: 0 it would be taken; 1 it would be refused; 2 a file cannot be read.")
+	.action(async (file: string, flags) =>
+		say(await (await import("./commands/content.ts")).check(file, flags)),
+	);
+withSocket(content.command("show"))
+	.description("which versions are in force on this host")
+	.action(async (flags) => say(await (await import("./commands/content.ts")).show(flags)));
+withSocket(content.command("rollback"))
+	.description("go back to the version before, or to none")
+	.addArgument(new Argument("<kind>", "of what").choices(["rules", "policy", "intel"]))
+	.action(async (kind: string, flags) =>
+		say(await (await import("./commands/content.ts")).rollback(kind, flags)),
+	);
+withSocket(content.command("accept"))
+	.description("let responses act again after a series of crashes")
+	.action(async (flags) => say(await (await import("./commands/content.ts")).accept(flags)));
 
 withCapture(program.command("record"))
 	.description("write raw events to a file")

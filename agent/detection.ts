@@ -51,7 +51,8 @@ export function createDetection(
 	const policyEngineOf = ({ policy }: LoadedPolicy) => new PolicyEngine(policy, context);
 	function* build(rules: RuleSet, policy: LoadedPolicy, suspended: ReadonlySet<string>) {
 		const forms = yield* formsOf(rules);
-		const engine = yield* Engine.steps(without(rules, suspended), context);
+		const judging = without(rules, suspended);
+		const engine = yield* Engine.steps({ ...judging, rules: [...judging.rules, judging.canary] }, context);
 		const policyEngine = policyEngineOf(policy);
 		const interest = sumOfInterests([interestOf(rules, suspended), policyEngine.interest]);
 		return { rules, forms, policy, suspended, interest, engine, policyEngine };

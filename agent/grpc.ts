@@ -63,7 +63,7 @@ export interface PeerIdentity {
 }
 
 /**
- * Who ended a stream and how: this side; the other side with a reason of its own ("refused", as INVALID_ARGUMENT or
+ * Who ended a stream and how: this side, also for an answer that it cannot take; the other side with a reason of its own ("refused", as INVALID_ARGUMENT or
  * UNKNOWN) or because we may not be there ("barred"); or the connection broke, whoever it was.
  */
 export type EndCause = "here" | "refused" | "barred" | "broken";
@@ -197,11 +197,13 @@ export function openStream(
 
 const broken = new Set<number>([status.UNAVAILABLE, status.CANCELLED, status.DEADLINE_EXCEEDED]);
 const barred = new Set<number>([status.UNAUTHENTICATED, status.PERMISSION_DENIED, status.UNIMPLEMENTED]);
-/** What grpc-js says of a connection that broke, or of answers that this side cannot take. */
-const notTheConsole = /RST_STREAM|client error|larger than max|parsing error|decompress|Protocol error/i;
+/** What grpc-js says of a connection that broke, and of answers that this side does not take. */
+const brokenText = /RST_STREAM|client error/i;
+const unfitText = /larger than max|parsing error|decompress|compress|Protocol error/i;
 
 function causeOf(error: ServiceError): EndCause {
-	if (broken.has(error.code) || notTheConsole.test(error.details)) return "broken";
+	if (unfitText.test(error.details)) return "here";
+	if (broken.has(error.code) || brokenText.test(error.details)) return "broken";
 	return barred.has(error.code) ? "barred" : "refused";
 }
 
@@ -307,7 +309,11 @@ export async function serve(options: ServerOptions): Promise<RunningServer> {
 		},
 		close: () =>
 			new Promise((resolve) => {
-				const late = setTimeout(() => server.forceShutdown(), 500);
+				const late = setTimeout(() => {
+					server.forceShutdown();
+					// Half-open connections may never tell that they are gone.
+					setTimeout(resolve, 200);
+				}, 500);
 				server.tryShutdown(() => {
 					clearTimeout(late);
 					resolve();

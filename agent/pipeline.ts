@@ -5,6 +5,7 @@ import type { Logger } from "pino";
 import { RecordView } from "./decode/view.ts";
 import type { Cgroups } from "./enrich/cgroups.ts";
 import type { ProcessTree } from "./enrich/tree.ts";
+import { canaryRule } from "./model/canary.ts";
 import {
 	EventKind,
 	type EventName,
@@ -37,6 +38,15 @@ export interface Stages {
 	readonly responder: Pick<Responder, "order" | "alertOnly"> | undefined;
 	/** Sees each event before it is judged; allocates nothing for one that it does not care for. */
 	saw?(event: EventView): void;
+	/** Without one, there is no rule for it either. */
+	readonly canary?: {
+		/** Is this event the sensor's own canary, which nobody wants to hear of? Asked of executions and exits. */
+		own(event: EventView): boolean;
+		/** Its rule has matched. */
+		found(event: EventView): void;
+		/** Its events are reported all the same: whoever wants everything gets everything. */
+		readonly shown: boolean;
+	};
 	/** Told of each finding; `alertId` is "" when it is counted with an alert that was told before. */
 	judged?(finding: Finding, alertId: string, event: EventView): void;
 	emit(body: RecordBody, time?: string): void;
@@ -65,6 +75,8 @@ export class Pipeline {
 	readonly #stages: Stages;
 	readonly #view = new RecordView();
 	readonly #current = new Current(this.#view);
+	/** The event at hand is the canary's. */
+	#own = false;
 	readonly #wanted: boolean[];
 	readonly #onFinding = (finding: Finding): void => this.#found(finding);
 	readonly #failed = new Set<string>();
@@ -120,12 +132,13 @@ export class Pipeline {
 		this.#current.process = tree.apply(view);
 		if (view.kind === EventKind.dns) peerNames.heard(this.#current);
 		this.#stages.saw?.(view);
+		this.#own = this.#stages.canary?.own(view) === true;
 		for (const detector of detectors) detector.evaluate(this.#current, this.#onFinding);
-		if (this.#wanted[view.kind]) {
+		if (this.#wanted[view.kind] && (!this.#own || this.#stages.canary?.shown)) {
 			this.#stages.emit({ event: this.#wireEvent() }, this.#time());
 		}
-		if (view.kind === EventKind.exec) this.#stages.activity("exec", this.#makeActivity);
-		else if (view.kind === EventKind.connect) this.#stages.activity("connect", this.#makeActivity);
+		if (view.kind === EventKind.exec && !this.#own) this.#stages.activity("exec", this.#makeActivity);
+		if (view.kind === EventKind.connect) this.#stages.activity("connect", this.#makeActivity);
 		if (view.kind === EventKind.exit) tree.forget(view);
 	}
 
@@ -144,6 +157,11 @@ export class Pipeline {
 	}
 
 	#found(finding: Finding): void {
+		if (finding.rule === canaryRule && finding.origin === "picket") {
+			this.#stages.canary?.found(this.#view);
+			return;
+		}
+		if (this.#own) return;
 		const { responses, folder, wire: context, eventsLost, responder, emit } = this.#stages;
 		const wanted = responses(finding, this.#current);
 		const story = storyOf(finding, this.#current);

@@ -3,6 +3,7 @@
 import type { Logger } from "pino";
 import type { Config } from "./config/load.ts";
 import type { LoadedPolicy } from "./content.ts";
+import { type Delivered, joinPolicies, nothingDelivered } from "./delivered/join.ts";
 import { compareForms, type RuleChanges } from "./detect/compare.ts";
 import type { RuleFile, RuleSet } from "./detect/load.ts";
 import { finishInTurns } from "./detect/steps.ts";
@@ -22,6 +23,8 @@ export interface Sources {
 	policy(config: Config): LoadedPolicy;
 	/** The signatures that come with the sensor: part of the program, so never read again. */
 	readonly own: readonly RuleFile[];
+	/** What consoles delivered and is in force. */
+	delivered?(): Delivered;
 }
 
 export interface ReloaderOptions {
@@ -29,7 +32,9 @@ export interface ReloaderOptions {
 	/** What is in force at the start. */
 	readonly start: {
 		readonly config: Config;
+		/** With what was delivered. */
 		readonly files: readonly RuleFile[];
+		/** The local one alone. */
 		readonly policy: LoadedPolicy;
 		/** What is wrong on disk and therefore not in force. */
 		readonly problems: readonly Problem[];
@@ -44,11 +49,15 @@ export interface ReloaderOptions {
 	clock(): number;
 }
 
-export type Requester = "signal" | "files" | "cli";
+export type Requester = "signal" | "files" | "cli" | "console";
 
 export interface Reloader {
 	/** Never rejects. */
 	reload(requester: Requester): Promise<wire.Reload>;
+	/** Only what was delivered is another: the local files are taken as they are in force, whatever lies on disk. */
+	deliver(): Promise<wire.Reload>;
+	/** Rule files in force that were not delivered. */
+	local(): { readonly own: readonly RuleFile[]; readonly local: readonly RuleFile[] };
 	/** The newest one that changed something or was refused. */
 	last(): wire.Reload | undefined;
 	/** What is wrong on disk and therefore not in force, until it is mended. */
@@ -74,8 +83,13 @@ class Refusal extends Error {
 export function createReloader(options: ReloaderOptions): Reloader {
 	const { sources, detection, adopt, onReload, logger, clock } = options;
 	let { files } = options.start;
-	/** As last read from the file: a console may have put another one in force since. */
-	let policyRead = options.start.policy.hash;
+	let localPolicy = options.start.policy;
+	const delivered = (): Delivered => sources.delivered?.() ?? nothingDelivered;
+	/** As last put together from the files. */
+	let policyRead = joinPolicies(localPolicy, delivered().policy).hash;
+	let deliveredFiles = new Set(delivered().files.map(({ path }) => path));
+	const isDelivered = ({ path }: RuleFile): boolean => deliveredFiles.has(path);
+	const isOwn = ({ origin }: RuleFile): boolean => origin === "picket";
 	const { config: started } = options.start;
 	const watchedOf = ({ rules, policy }: Config) =>
 		rules.watch ? [...sources.files, ...rules.files, policy] : [];
@@ -94,25 +108,23 @@ export function createReloader(options: ReloaderOptions): Reloader {
 			...rest,
 			seconds: Math.round(performance.now() - begun) / 1000,
 		});
-		const { own } = sources;
-		const wanted = sources.config();
-		watched = watchedOf(wanted);
-		const policy = sources.policy(wanted);
-		const reading = await finishInTurns(readAgain(wanted.rules.files, files));
-		const candidate = [...(wanted.rules.default ? own : []), ...reading.files];
-		const restart = restartNeeded(started, wanted);
+		const { own, local, policyFile, reading, restart } = await parts(requester);
+		const arrived = delivered();
+		const candidate = [...own, ...arrived.files, ...local];
+		const policy = joinPolicies(policyFile, arrived.policy);
 		const before = detection.current();
 		const sameRules = sameFiles(files, candidate);
 		const samePolicy = policy.hash === policyRead;
-		const onDisk = shown([...reading.problems, ...restart].map(problemText));
+		const onDisk = reading ? shown([...reading.problems, ...restart].map(problemText)) : standing;
 		// Who asks for a reload wants what is suspended tried again, even if it is what it was.
 		const retry = requester !== "files" && before.suspended.size > 0;
 		if (sameRules && samePolicy && !retry) {
 			standing = onDisk;
 			const problems = shown([...onDisk, ...errorsOf(before.rules)]);
-			if (reading.kept.length === 0) return told({ outcome: "OUTCOME_UNCHANGED", problems });
+			const kept = reading?.kept ?? [];
+			if (kept.length === 0) return told({ outcome: "OUTCOME_UNCHANGED", problems });
 			const message = "the files that have changed cannot be used";
-			return told({ outcome: "OUTCOME_REFUSED", message, problems, kept: [...reading.kept] });
+			return told({ outcome: "OUTCOME_REFUSED", message, problems, kept: [...kept] });
 		}
 		const rules = sameRules ? before.rules : await detection.compile(candidate);
 		const errors = errorsOf(rules);
@@ -128,14 +140,30 @@ export function createReloader(options: ReloaderOptions): Reloader {
 			adopt,
 		);
 		files = candidate;
+		deliveredFiles = new Set(arrived.files.map(({ path }) => path));
+		localPolicy = policyFile;
 		policyRead = policy.hash;
 		standing = onDisk;
 		return told({
 			outcome: "OUTCOME_APPLIED",
 			...shownChanges(compareForms(before.forms, content.forms)),
 			problems: shown([...onDisk, ...policy.problems.map(problemText), ...errors]),
-			kept: [...reading.kept],
+			kept: [...(reading?.kept ?? [])],
 		});
+	};
+	/** What is local of a candidate: read again, or as it is in force. */
+	const parts = async (requester: Requester) => {
+		if (requester === "console") {
+			const own = files.filter(isOwn);
+			const local = files.filter((file) => !isOwn(file) && !isDelivered(file));
+			return { own, local, policyFile: localPolicy, reading: undefined, restart: [] };
+		}
+		const wanted = sources.config();
+		watched = watchedOf(wanted);
+		const policyFile = sources.policy(wanted);
+		const reading = await finishInTurns(readAgain(wanted.rules.files, files));
+		const own = wanted.rules.default ? sources.own : [];
+		return { own, local: reading.files, policyFile, reading, restart: restartNeeded(started, wanted) };
 	};
 
 	const run = async (requester: Requester): Promise<wire.Reload> => {
@@ -149,6 +177,9 @@ export function createReloader(options: ReloaderOptions): Reloader {
 			if (!(error instanceof Refusal) && !(error instanceof CommandError))
 				logger.error({ err: error }, "a reload failed");
 			const text = remedy === "" ? message : `${message} (${remedy})`;
+			// Whoever delivered it is told; on disk nothing is wrong.
+			if (requester === "console")
+				return { time, requester, outcome: "OUTCOME_REFUSED", message: text, problems };
 			standing = [
 				`the change of ${time} was refused: ${text}; what was in force stays in force`,
 				...problems,
@@ -170,11 +201,21 @@ export function createReloader(options: ReloaderOptions): Reloader {
 		return running;
 	};
 	return {
+		async deliver() {
+			// Another reload may have begun while this one waited for its turn.
+			while (running) await running;
+			return begin("console");
+		},
+		local: () => ({
+			own: files.filter(isOwn),
+			local: files.filter((file) => !isOwn(file) && !isDelivered(file)),
+		}),
 		reload(requester) {
 			if (!running) return begin(requester);
 			// What is being read now may be older than this request.
-			next ??= running.then(() => {
+			next ??= running.then(async () => {
 				next = undefined;
+				while (running) await running;
 				return begin(requester);
 			});
 			return next;

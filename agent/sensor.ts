@@ -5,12 +5,16 @@ import { hostname, release } from "node:os";
 import { join } from "node:path";
 import type { Logger } from "pino";
 import { createActing } from "./acting.ts";
+import { startableCanary } from "./canary.ts";
 import { addon } from "./capture/addon.ts";
 import { LiveCapture } from "./capture/live.ts";
 import type { Config } from "./config/load.ts";
 import { createContainerLookup } from "./container-lookup.ts";
 import { createContainerPatches } from "./container-patches.ts";
 import { checkPolicy, type LoadedPolicy } from "./content.ts";
+import { joinPolicies } from "./delivered/join.ts";
+import { type OpenedContent, startTakeover } from "./delivered/start.ts";
+import type { Takeover } from "./delivered/takeover.ts";
 import type { Delivery } from "./delivery.ts";
 import { createDemotion } from "./demotion.ts";
 import type { RuleFile, RuleSet } from "./detect/load.ts";
@@ -18,9 +22,12 @@ import { type Content, createDetection } from "./detection.ts";
 import { createDocker } from "./docker.ts";
 import { createEnrichment, type Enrichment } from "./enrichment.ts";
 import { CommandError } from "./failure.ts";
+import { tamperRule, tamperWords } from "./health/tamper.ts";
+import { createWatchdog } from "./health/watchdog.ts";
 import { readOrMake } from "./host-id.ts";
 import { watchLoss } from "./loss.ts";
-import type { EventName } from "./model/event.ts";
+import { canaryRule } from "./model/canary.ts";
+import { type EventName, eventNames } from "./model/event.ts";
 import { everything, type Interest, noInterest, ownNeeds, sumOfInterests } from "./model/interest.ts";
 import type * as wire from "./model/picket.v1.ts";
 import type { Problem } from "./model/verdict.ts";
@@ -32,10 +39,13 @@ import { createModeSwitch, type ModeSwitch } from "./remote/mode.ts";
 import { createAlertLimit } from "./report/alert-limit.ts";
 import { createFolder, type Folder } from "./report/dedup.ts";
 import { createSequencer, type RecordBody } from "./report/record.ts";
+import { showText } from "./report/shown.ts";
 import { createOutput, type Output } from "./report/sinks.ts";
 import { nanosecondsSinceBoot, type WireContext } from "./report/wire.ts";
 import type { HostResponder } from "./respond/responder.ts";
+import { selfAlert } from "./self-alert.ts";
 import { createStatusBoard, type StatusBoard } from "./status.ts";
+import { createTampering } from "./tampering.ts";
 
 export interface SensorOptions {
 	readonly config: Config;
@@ -48,6 +58,8 @@ export interface SensorOptions {
 		/** Of files that are not among them. */
 		readonly problems: readonly Problem[];
 	};
+	/** What consoles have delivered, and may deliver; without it they cannot. */
+	readonly delivered?: OpenedContent;
 	readonly eventKinds: ReadonlySet<EventName>;
 	/** Captured on top of what rules, policy and outputs ask for. */
 	readonly alsoCapture?: ReadonlySet<EventName>;
@@ -75,11 +87,16 @@ export interface Sensor {
 	/** Records go to consoles and receivers off this host from now on. */
 	deliver(through: Delivery): void;
 	readonly reloader: Reloader | undefined;
+	readonly takeover: Takeover | undefined;
 	/** Puts another policy in force; throws CommandError and keeps the old one when it has an error. */
 	applyPolicy(text: string, file: string): void;
 	policy(): LoadedPolicy;
 	/** The id of a process named as pid and start time outside. */
 	startOf(pid: number, time: string): number | undefined;
+	/** Resolves when the first canary is back; "" or, after this time at most, what is missing. */
+	seesItself(timeoutMs: number): Promise<string>;
+	/** What stands against telling a watchdog that all is well; "" for nothing. */
+	unwell(): string;
 	/** Detaches, undoes what is in force when asked to, hands over what is queued. */
 	close(release: boolean): Promise<wire.Action[]>;
 }
@@ -88,6 +105,8 @@ export function readBootId(): string {
 	return readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim();
 }
 
+/** Canaries in a row that are told as an alert. */
+const mostMissed = 2;
 const podmanSocket = "/run/podman/podman.sock";
 /** Who connects to the engine may be the one behind a `docker exec`. */
 const clientsOfEngine: Interest = {
@@ -95,6 +114,9 @@ const clientsOfEngine: Interest = {
 	kinds: new Set(["connect"]),
 	connects: { ip: "none", unix: true },
 };
+
+/** Seldom calls that can be aimed at the sensor itself. */
+const aimedAtUs: Interest = { ...noInterest, kinds: new Set(["bpf", "ptrace"]) };
 
 /** Starts to capture. Throws CaptureError or CommandError with what is wrong and what to do. */
 export function startSensor(options: SensorOptions): Sensor {
@@ -123,7 +145,7 @@ export function startSensor(options: SensorOptions): Sensor {
 		peerName: peerNames.name,
 	};
 	const detection = createDetection(
-		{ rules: options.rules, policy: options.policy },
+		{ rules: options.rules, policy: joinPolicies(options.policy, options.delivered?.store.inForce().policy) },
 		{
 			userName: enrichment.userName,
 			groupName: enrichment.groupName,
@@ -134,8 +156,9 @@ export function startSensor(options: SensorOptions): Sensor {
 		},
 	);
 	const policy = () => detection.current().policy;
+	const captureOnly = () => (options.delivered?.starts.captureOnly() ?? "") !== "";
 	/** The most that configuration and policy allow; a console or an admin may hold it back meanwhile. */
-	const mostMode = () => effectiveMode(config.mode, policy().policy);
+	const mostMode = () => (captureOnly() ? "observe" : effectiveMode(config.mode, policy().policy));
 	const modeSwitch = createModeSwitch({
 		stateDir: config.paths.state,
 		most: mostMode,
@@ -167,6 +190,7 @@ export function startSensor(options: SensorOptions): Sensor {
 	const interestWith = (content: Content): Interest => {
 		const asked = sumOfInterests([
 			ownNeeds,
+			...(config.health.tamper_seconds > 0 ? [aimedAtUs] : []),
 			content.interest,
 			...(docker ? [clientsOfEngine] : []),
 			// Who fronts most of the connections to this host must not be blocked.
@@ -214,6 +238,7 @@ export function startSensor(options: SensorOptions): Sensor {
 		engines: [docker, podman].filter((engine) => engine !== undefined),
 		policy: () => policy().policy,
 		mode,
+		captureOnly,
 		wire: wireContext,
 		off: options.off,
 		passive: recorder !== undefined,
@@ -226,6 +251,61 @@ export function startSensor(options: SensorOptions): Sensor {
 	let closing: Promise<wire.Action[]> | undefined;
 	let delivery: Delivery | undefined;
 
+	const canary =
+		recorder === undefined
+			? startableCanary({
+					config,
+					capture,
+					shown: options.eventKinds.size === eventNames.length,
+					simulated: options.simulateLoss > 0,
+					onMissed(inARow, problem) {
+						logger.error(`canary: ${problem}`);
+						if (inARow !== mostMissed) return;
+						limiter.emit(
+							selfAlert({
+								rule: canaryRule,
+								severity: "critical",
+								summary: `the sensor does not see what it executes itself: ${problem}`,
+								description:
+									"Programs of its own did not come back through kernel and rules, so that others may go unseen " +
+									"as well. Look at `picket status`, restart the sensor, and find out who has changed it.",
+								key: "missed",
+							}),
+						);
+					},
+					onBack: () => logger.info("canary: it comes back again"),
+					clock,
+				})
+			: undefined;
+	const tampering =
+		recorder === undefined
+			? createTampering({
+					config,
+					capture,
+					refusalDamages: acting.refusalDamages,
+					contentFiles: () => reloader?.watched() ?? [],
+					contentGeneration: () => {
+						const { rules, policy: inForce } = detection.current();
+						return `${rules.contentHash} ${inForce.hash} ${reloader?.last()?.time ?? ""}`;
+					},
+					cgroupMount: enrichment.cgroupMount ?? "",
+					processName(pid) {
+						const process = enrichment.tree.get(pid);
+						return `${showText(process?.exe || process?.comm || "a process")} (pid ${pid})`;
+					},
+					alert: (sign) =>
+						limiter.emit(
+							selfAlert({
+								rule: tamperRule,
+								severity: sign.severity,
+								...tamperWords(sign),
+								key: sign.key,
+							}),
+						),
+					logger,
+				})
+			: undefined;
+
 	const pipeline = new Pipeline({
 		tree: enrichment.tree,
 		cgroups: enrichment.cgroups,
@@ -233,7 +313,11 @@ export function startSensor(options: SensorOptions): Sensor {
 		detectors: detection.detectors,
 		responses: detection.responses,
 		responder,
-		saw: acting.saw,
+		saw(event) {
+			acting.saw(event);
+			tampering?.saw(event);
+		},
+		...(canary && { canary: canary.stage }),
 		judged: acting.judged,
 		emit,
 		folder,
@@ -276,15 +360,34 @@ export function startSensor(options: SensorOptions): Sensor {
 			logger,
 			clock,
 		});
+	const takeover =
+		options.delivered &&
+		reloader &&
+		startTakeover(options.delivered, {
+			config,
+			reloader,
+			detection,
+			policy: () => policy().policy,
+			events: () => pipeline.delivered.reduce((sum, count) => sum + count, 0),
+			alert: limiter.emit,
+			changed: () => output.emit({ status: board.status() }),
+			onAccepted: acting.changed,
+			logger,
+			clock,
+		});
 	const board = createStatusBoard({
 		config,
+		delivered: takeover,
 		content: detection.current,
 		reload: () => reloader?.last(),
 		responseProblems: () => [...modeSwitch.problems(), ...acting.problems()],
 		refuser: acting.refuser,
+		selfProblems: () => [...(canary?.problems() ?? []), ...(tampering?.problems() ?? [])],
+		canary: () => canary?.status(),
 		contentProblems: () => [
 			...(reloader?.problems() ?? []),
 			...demotion.problems(),
+			...(takeover?.problems() ?? []),
 			...detection.current().engine.correlator.problems(),
 		],
 		capture,
@@ -323,7 +426,26 @@ export function startSensor(options: SensorOptions): Sensor {
 		clock,
 	});
 
+	const { status_seconds } = config.health;
+	const statusTimer =
+		recorder === undefined && status_seconds > 0
+			? setInterval(() => output.emit({ status: board.status() }), status_seconds * 1000).unref()
+			: undefined;
+	const unwell = createWatchdog({
+		pending: () => capture.pending(),
+		judged: () => pipeline.delivered.reduce((sum, count) => sum + count, 0),
+		rules: () => detection.current().rules.rules.filter(({ enabled }) => enabled).length,
+		wantsRules: options.rules.rules.some(({ enabled }) => enabled),
+		canary,
+	});
+	canary?.start();
+	tampering?.start();
+
 	const close = async (release: boolean): Promise<wire.Action[]> => {
+		takeover?.close(true);
+		clearInterval(statusTimer);
+		canary?.close();
+		tampering?.close();
 		demotion.close();
 		capture.stop();
 		loss.close();
@@ -348,6 +470,7 @@ export function startSensor(options: SensorOptions): Sensor {
 		wire: wireContext,
 		capture,
 		reloader,
+		takeover,
 		policy,
 		deliver(through) {
 			delivery = through;
@@ -382,6 +505,8 @@ export function startSensor(options: SensorOptions): Sensor {
 			// What is given out has the precision of a double; the tree knows the exact one.
 			return known && start !== undefined && Math.abs(known.start - start) < 1e6 ? known.start : start;
 		},
+		seesItself: async (timeoutMs) => (await canary?.first(timeoutMs)) ?? "",
+		unwell,
 		close(release) {
 			closing ??= close(release);
 			return closing;

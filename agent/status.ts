@@ -4,6 +4,7 @@ import { release } from "node:os";
 import { hostCapabilities } from "./capabilities.ts";
 import type { LiveCapture } from "./capture/live.ts";
 import type { Config } from "./config/load.ts";
+import type { Takeover } from "./delivered/takeover.ts";
 import type { Delivery } from "./delivery.ts";
 import type { CorrelationTotals } from "./detect/correlation/runtime.ts";
 import type { Content } from "./detection.ts";
@@ -22,12 +23,18 @@ import { version } from "./version.ts";
 export interface BoardParts {
 	readonly config: Config;
 	content(): Content;
+	/** What consoles delivered; undefined where nothing can be. */
+	readonly delivered: Pick<Takeover, "states" | "captureOnly"> | undefined;
 	/** The newest change of rules and policy. */
 	reload(): wire.Reload | undefined;
 	/** What holds responses back: open breakers, the kill switch. */
 	responseProblems(): readonly string[];
 	/** What is wrong on disk and therefore not in force, and which rules are not evaluated for now. */
 	contentProblems(): readonly string[];
+	/** What the sensor's watch over itself has found. */
+	selfProblems(): readonly string[];
+	/** Of the newest execution of its own; undefined before the first, or without any. */
+	canary(): wire.Canary | undefined;
 	readonly capture: LiveCapture;
 	readonly pipeline: Pipeline;
 	readonly output: Output;
@@ -107,6 +114,7 @@ export function createStatusBoard(parts: BoardParts): StatusBoard {
 
 	const problems = (): string[] => {
 		const found: string[] = [
+			...parts.selfProblems(),
 			...parts.contentProblems(),
 			...parts.responseProblems(),
 			...(parts.delivery()?.problems() ?? []),
@@ -149,6 +157,11 @@ export function createStatusBoard(parts: BoardParts): StatusBoard {
 		return reload ? { reload } : {};
 	};
 
+	const canary = (): Pick<wire.Status, "canary"> => {
+		const found = parts.canary();
+		return found ? { canary: found } : {};
+	};
+
 	return {
 		capabilities,
 		close: () => clearInterval(timer),
@@ -185,7 +198,12 @@ export function createStatusBoard(parts: BoardParts): StatusBoard {
 			actions: String(pipeline.actions),
 			problems: problems(),
 			eventRate: rate(),
+			lagMs: capture.lagMs(),
+			contentHashes: { rules: parts.content().rules.contentHash, policy: parts.content().policy.hash },
+			...canary(),
 			...reloaded(),
+			delivered: parts.delivered?.states() ?? [],
+			captureOnly: parts.delivered?.captureOnly() ?? "",
 			...parts.delivery()?.status(),
 		}),
 	};

@@ -15,8 +15,11 @@ enum bpf_command {
     BPF_COMMAND_OBJ_PIN = 6,
     BPF_COMMAND_PROG_ATTACH = 8,
     BPF_COMMAND_PROG_DETACH = 9,
+    BPF_COMMAND_PROG_GET_FD_BY_ID = 13,
+    BPF_COMMAND_MAP_GET_FD_BY_ID = 14,
     BPF_COMMAND_RAW_TRACEPOINT_OPEN = 17,
     BPF_COMMAND_LINK_CREATE = 28,
+    BPF_COMMAND_LINK_GET_FD_BY_ID = 30,
 };
 
 /* Where union bpf_attr has the names (include/uapi/linux/bpf.h). */
@@ -123,6 +126,13 @@ static __always_inline bool bpf_command_told(__u32 command)
     }
 }
 
+/* Another's program, map or link taken hold of by its number. */
+static __always_inline bool bpf_command_opens(__u32 command)
+{
+    return command == BPF_COMMAND_PROG_GET_FD_BY_ID || command == BPF_COMMAND_MAP_GET_FD_BY_ID ||
+           command == BPF_COMMAND_LINK_GET_FD_BY_ID;
+}
+
 /* What was made, from the kernel's own object; what was refused, as the caller described it. */
 static __always_inline void bpf_made_fill(struct bpf_event *event, struct tail *tail, __u64 from)
 {
@@ -175,7 +185,9 @@ int on_bpf(struct trace_event_raw_sys_exit *context)
 {
     struct pt_regs *regs = syscall_regs();
     const __u32 command = syscall_argument(regs, 0);
-    if (!bpf_command_told(command))
+    const bool opens = bpf_command_opens(command);
+    /* Who lists all there is asks until there is no next one. */
+    if (opens ? context->ret < 0 : !bpf_command_told(command))
         return 0;
     const struct settings *settings = act_asked(EVENT_BPF);
     struct scratch *scratch = settings ? scratch_get(SCRATCH_CALL) : 0;
@@ -188,7 +200,10 @@ int on_bpf(struct trace_event_raw_sys_exit *context)
     event->result = context->ret;
     event->command = command;
     struct tail tail = {.scratch = scratch, .at = sizeof(*event)};
-    if (command == BPF_COMMAND_MAP_CREATE || command == BPF_COMMAND_PROG_LOAD)
+    if (opens)
+        bpf_probe_read_user(&event->id, sizeof(event->id),
+                            (const void *)syscall_argument(regs, 1));
+    else if (command == BPF_COMMAND_MAP_CREATE || command == BPF_COMMAND_PROG_LOAD)
         bpf_made_fill(event, &tail, syscall_argument(regs, 1));
     else
         bpf_used_fill(event, &tail, syscall_argument(regs, 1));

@@ -87,6 +87,9 @@ class Sensor : public Napi::ObjectWrap<Sensor>
                                InstanceMethod<&Sensor::map_update>("mapUpdate"),
                                InstanceMethod<&Sensor::map_delete>("mapDelete"),
                                InstanceMethod<&Sensor::programs>("programs"),
+                               InstanceMethod<&Sensor::hook_states>("hookStates"),
+                               InstanceMethod<&Sensor::map_ids>("mapIds"),
+                               InstanceMethod<&Sensor::map_entries>("mapEntries"),
                                InstanceMethod<&Sensor::close>("close"),
                            });
     }
@@ -294,6 +297,40 @@ class Sensor : public Napi::ObjectWrap<Sensor>
             out.Set(out.Length(), entry);
         }
         return out;
+    }
+
+    Napi::Value hook_states(const Napi::CallbackInfo &info)
+    {
+        Napi::Env env = info.Env();
+        Napi::Array out = Napi::Array::New(env);
+        for (const HookState &hook : kernel_.hook_states()) {
+            Napi::Object entry = Napi::Object::New(env);
+            entry.Set("program", hook.program);
+            entry.Set("target", hook.target);
+            entry.Set("programId", hook.program_id);
+            entry.Set("linkId", hook.link_id);
+            entry.Set("problem", hook.problem);
+            out.Set(out.Length(), entry);
+        }
+        return out;
+    }
+
+    Napi::Value map_ids(const Napi::CallbackInfo &info)
+    {
+        Napi::Object out = Napi::Object::New(info.Env());
+        for (const auto &[name, id] : kernel_.map_ids())
+            out.Set(name, id);
+        return out;
+    }
+
+    Napi::Value map_entries(const Napi::CallbackInfo &info)
+    {
+        std::vector<uint8_t> entries;
+        if (Failure failed = kernel_.map_entries(info[0].As<Napi::String>().Utf8Value(), entries)) {
+            raise(info.Env(), failed);
+            return info.Env().Undefined();
+        }
+        return Napi::Buffer<uint8_t>::Copy(info.Env(), entries.data(), entries.size());
     }
 
     void close(const Napi::CallbackInfo &)

@@ -47,6 +47,19 @@ export interface ProgramInfo {
 	missed: number;
 }
 
+/** A program in one place, as the kernel has it now. */
+export interface HookState {
+	program: string;
+	/** As given to attach(), "" for none. */
+	target: string;
+	/** 0 when the kernel does not tell. */
+	programId: number;
+	/** 0 where the kernel has no link for it. */
+	linkId: number;
+	/** Why it does not run there; "" when it does. */
+	problem: string;
+}
+
 export class Sensor {
 	constructor(options: SensorOptions);
 	/** The ring's data area, its beginning mapped behind it again so that no record wraps. Read-only: writing to it ends the process. */
@@ -77,6 +90,12 @@ export class Sensor {
 	/** False when there was no such key. */
 	mapDelete(map: string, key: Uint8Array): boolean;
 	programs(): ProgramInfo[];
+	/** Asks the kernel about each hook; some microseconds each. */
+	hookStates(): HookState[];
+	/** The kernel's ids of the tables, by name. */
+	mapIds(): Record<string, number>;
+	/** Keys with their values, one behind the other, copied; not for tables with a value a CPU. */
+	mapEntries(map: string): Uint8Array;
 	/** Detaches everything; `ring` is empty afterwards. Idempotent. */
 	close(): void;
 }

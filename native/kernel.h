@@ -47,6 +47,15 @@ struct Program {
     uint64_t missed;
 };
 
+// A program in one place, as the kernel has it now. `problem`: "" when it runs there.
+struct HookState {
+    std::string program;
+    std::string target;
+    uint32_t program_id;
+    uint32_t link_id; // 0 where the kernel has no link for it
+    std::string problem;
+};
+
 class Kernel
 {
   public:
@@ -74,6 +83,12 @@ class Kernel
     // Sums struct class_counters of every kind over all CPUs; returns how many kinds there are.
     size_t counters(double *out, size_t capacity) const;
     std::vector<Program> programs() const;
+
+    // See integrity.cc.
+    std::vector<HookState> hook_states() const;
+    std::vector<std::pair<std::string, uint32_t>> map_ids() const;
+    // Keys with their values, one behind the other; not for tables with a value a CPU.
+    Failure map_entries(const std::string &name, std::vector<uint8_t> &out) const;
 
   private:
     struct Hook {

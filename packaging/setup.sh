@@ -49,6 +49,11 @@ if [ $tests = yes ]; then
 	need clang-format "checks the C sources" have clang-format
 	need openssl "makes the tests' certificates" have openssl
 	need conntrack "cuts connections of blocked addresses" have conntrack
+	need python3-grpcio "what the example console is made of" /usr/bin/python3 -c 'import grpc'
+	need python3-protobuf "its messages" /usr/bin/python3 -c 'import google.protobuf.json_format'
+	need protobuf-compiler "generates its stubs" have protoc
+	need protobuf-compiler-grpc "generates its service" have grpc_python_plugin
+	need libprotobuf-dev "has the messages that ours import" test -e /usr/include/google/protobuf/timestamp.proto
 	need procps "tests look at processes" have ps
 	need cron "runs jobs on the tests' own machine" test -x /usr/sbin/cron
 	need logrotate "turns logs on the tests' own machine" test -x /usr/sbin/logrotate

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import type * as native from "../../native/index.d.ts";
 
-export type { NativeError, ProgramInfo, Refuser, Sensor } from "../../native/index.d.ts";
+export type { HookState, NativeError, ProgramInfo, Refuser, Sensor } from "../../native/index.d.ts";
 
 const folder = new URL("../../build/Release/", import.meta.url).pathname;
 

@@ -4,9 +4,9 @@ import { type EventName, eventName } from "../model/event.ts";
 import { everything, type Interest, noInterest, sumOfInterests } from "../model/interest.ts";
 import * as layout from "../model/layout.ts";
 import type * as wire from "../model/picket.v1.ts";
-import type { ProgramInfo, Sensor } from "./addon.ts";
+import { addon, type ProgramInfo, type Sensor } from "./addon.ts";
 import { pairs } from "./hooks.ts";
-import { Programs, type ProgramsOptions } from "./programs.ts";
+import { type HookFault, Programs, type ProgramsOptions } from "./programs.ts";
 import { applyScope, type Scope } from "./scope.ts";
 import { Tables } from "./tables.ts";
 
@@ -76,6 +76,11 @@ export class LiveCapture {
 	#handler: RecordHandler = () => {};
 	#continuing = false;
 	#closed = false;
+	readonly #view: DataView;
+	/** Of this second, and of the one before, ms. */
+	#lag = 0;
+	#lagBefore = 0;
+	#lagSince = 0;
 	/** Why all opens of a sort are sent; "" when they are not. */
 	unboundedOpens = "";
 
@@ -84,6 +89,7 @@ export class LiveCapture {
 		this.#programs = new Programs(options);
 		this.#sensor = this.#programs.sensor;
 		this.#tables = new Tables(this.#sensor);
+		this.#view = new DataView(this.#sensor.ring);
 		try {
 			this.#applyScope();
 		} catch (error) {
@@ -175,6 +181,7 @@ export class LiveCapture {
 		const until = performance.now() + sliceMs;
 		for (;;) {
 			const count = this.#sensor.read(this.#slots);
+			if (count > 0) this.#noteLag(this.#slots[0] as number);
 			for (let i = 0; i < count; i++) {
 				this.#handler(this.#slots[2 * i] as number, this.#slots[2 * i + 1] as number);
 			}
@@ -261,6 +268,57 @@ export class LiveCapture {
 	/** Programs that run now: those the interest needs; one in several places as "program@place". */
 	attached(): ReadonlySet<string> {
 		return this.#programs.attached();
+	}
+
+	/** Hooks that are not as we left them, hooked up anew where possible. */
+	mendHooks(): HookFault[] {
+		return this.#closed ? [] : this.#programs.mend();
+	}
+
+	/** Names of the tables that mendTable() can look at. */
+	get tables(): readonly string[] {
+		return this.#tables.parts;
+	}
+
+	/** What somebody else has changed in that table, put right by now; "" for nothing. */
+	mendTable(name: string): string {
+		return this.#closed ? "" : this.#tables.mend(name);
+	}
+
+	/** The kernel's numbers of our programs, tables and links, with their names. */
+	ids(): { programs: Map<number, string>; maps: Map<number, string>; links: Map<number, string> } {
+		const states = this.#closed ? [] : this.#sensor.hookStates();
+		const maps = this.#closed ? {} : this.#sensor.mapIds();
+		return {
+			programs: new Map(states.map(({ programId, program }) => [programId, program])),
+			maps: new Map(Object.entries(maps).map(([name, id]) => [id, name])),
+			links: new Map(states.map(({ linkId, program }) => [linkId, program])),
+		};
+	}
+
+	/**
+	 * How long the oldest event waited that was read within the last second or two, or waits since it could not be
+	 * read, ms; 0 when none came.
+	 */
+	lagMs(): number {
+		this.#turnLag();
+		return Math.max(this.#lag, this.#lagBefore);
+	}
+
+	#turnLag(): void {
+		const now = performance.now();
+		if (now - this.#lagSince < 1000) return;
+		this.#lagBefore = now - this.#lagSince < 2000 ? this.#lag : 0;
+		this.#lag = 0;
+		this.#lagSince = now;
+	}
+
+	/** Once a slice: its first record has waited longest. */
+	#noteLag(offset: number): void {
+		this.#turnLag();
+		const at = offset + layout.eventHeader.time;
+		const time = this.#view.getUint32(at, true) + this.#view.getUint32(at + 4, true) * 2 ** 32;
+		this.#lag = Math.max(this.#lag, addon().clocks().bootMs - time / 1e6);
 	}
 
 	/**

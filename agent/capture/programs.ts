@@ -28,6 +28,15 @@ interface Hook {
 	readonly capability: Capability;
 }
 
+/** A hook that was not as we left it. */
+export interface HookFault {
+	readonly name: string;
+	readonly problem: string;
+	/** What is not captured without it. */
+	readonly lost: string;
+	readonly mended: boolean;
+}
+
 /** ENOENT: the kernel marks no such place. */
 const noSuchTracepoint = 2;
 
@@ -163,6 +172,27 @@ export class Programs {
 		const idle = [...this.#attached].filter(([name]) => !needed.has(name));
 		this.sensor.detach(idle.map(([, hook]) => hook));
 		for (const [name] of idle) this.#attached.delete(name);
+	}
+
+	/**
+	 * Asks the kernel whether all that we have hooked up runs there, and hooks it up anew where that can be done: a
+	 * descriptor that is not ours any more may be anything, and is let alone.
+	 */
+	mend(): HookFault[] {
+		const states = this.sensor.hookStates().filter(({ problem }) => problem !== "");
+		return states.flatMap(({ program, target, problem }) => {
+			const hook = [...this.#attached.values()].find(
+				(each) => each.program === program && each.target === target,
+			);
+			if (!hook) return [];
+			const { lost } = hook.capability;
+			if (problem.includes("descriptor")) return [{ name: hook.name, problem, lost, mended: false }];
+			this.sensor.detach([hook]);
+			this.#attached.delete(hook.name);
+			const mended = this.#hookUp(hook);
+			if (mended) this.#attached.set(hook.name, hook);
+			return [{ name: hook.name, problem, lost, mended }];
+		});
 	}
 
 	#hooksOf(capability: Capability, way: Way): Hook[] {

@@ -288,6 +288,13 @@ export class RefusalKernel {
 		}
 	}
 
+	/** Files of ours that somebody has removed; [] where nothing is pinned. */
+	missingPins(): string[] {
+		if (!this.outlives || !this.loaded) return [];
+		const there = new Set(exists(this.#folder) ? readdirSync(this.#folder) : []);
+		return [...this.#hooks, "refusal_rules", "refusal_scopes"].filter((name) => !there.has(name));
+	}
+
 	containers(): Set<number> {
 		const keys = this.#keys("refusal_containers", 8);
 		return new Set(keys.map((key) => Number(key.readBigUInt64LE())));

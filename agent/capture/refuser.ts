@@ -137,6 +137,25 @@ export class LiveRefuser implements Refuser {
 		return { refusals, lost: lostNow };
 	}
 
+	/**
+	 * What of ours in the kernel is not as we left it, in words; asks the kernel. `exists`: is that cgroup still there?
+	 * Nothing is hooked up to one that is gone.
+	 */
+	damages(exists: (cgroup: number) => boolean): string[] {
+		if (!this.#kernel.loaded) return [];
+		const found = this.#kernel.missingPins().map((name) => `its pin ${name} is gone`);
+		const now = this.#bootNow();
+		for (const placed of this.#placed.values()) {
+			const { record, slot } = placed;
+			if (record.deadline <= now || !placed.cgroups.every((id) => id === 0 || exists(id))) continue;
+			const held = this.#kernel.record(slot);
+			const same = held?.generation === record.generation && held.deadline === record.deadline;
+			if (!same || !this.#kernel.stands(placed))
+				found.push(`the kernel does not hold the rule ${record.id} as it was put there`);
+		}
+		return found;
+	}
+
 	/** Since the first rule was put, all of them. */
 	counts(): RefusalCounts {
 		return sumCounters(this.#kernel.counters());

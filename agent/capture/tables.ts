@@ -98,15 +98,43 @@ interface Entry {
 
 /** One kernel table and what we have in it. */
 class Table {
+	readonly name: string;
 	readonly #sensor: Sensor;
-	readonly #name: string;
+	readonly #keyBytes: number;
 	readonly #valueBytes: number;
 	readonly #entries = new Map<string, Entry>();
 
-	constructor(sensor: Sensor, name: string, valueBytes: number) {
+	constructor(sensor: Sensor, name: string, keyBytes: number, valueBytes: number) {
 		this.#sensor = sensor;
-		this.#name = name;
+		this.name = name;
+		this.#keyBytes = keyBytes;
 		this.#valueBytes = valueBytes;
+	}
+
+	/** Reads it back and puts right what is not as we wrote it; how many entries that were. */
+	mend(): number {
+		const found = Buffer.from(this.#sensor.mapEntries(this.name));
+		const foreign: Buffer[] = [];
+		const missing = new Set(this.#entries.keys());
+		for (let at = 0; at < found.length; at += this.#keyBytes + this.#valueBytes) {
+			const key = found.subarray(at, at + this.#keyBytes);
+			const text = key.toString("latin1");
+			const value = found.readUIntLE(at + this.#keyBytes, this.#valueBytes);
+			if (this.#entries.get(text)?.value === value) missing.delete(text);
+			else if (!this.#entries.has(text)) foreign.push(key);
+		}
+		for (const key of foreign) this.#sensor.mapDelete(this.name, key);
+		for (const text of missing) {
+			const entry = this.#entries.get(text);
+			if (entry) this.#write(entry);
+		}
+		return foreign.length + missing.size;
+	}
+
+	#write({ key, value }: Entry): void {
+		const bytes = Buffer.alloc(this.#valueBytes);
+		bytes.writeUIntLE(value, 0, this.#valueBytes);
+		this.#sensor.mapUpdate(this.name, key, bytes);
 	}
 
 	/**
@@ -120,15 +148,13 @@ class Table {
 		for (const [text, entry] of next) {
 			if (this.#entries.get(text)?.value === entry.value) continue;
 			changed = true;
-			const value = Buffer.alloc(this.#valueBytes);
-			value.writeUIntLE(entry.value, 0, this.#valueBytes);
-			this.#sensor.mapUpdate(this.#name, entry.key, value);
+			this.#write(entry);
 			this.#entries.set(text, entry);
 		}
 		for (const [text, { key }] of this.#entries) {
 			if (next.has(text)) continue;
 			changed = true;
-			this.#sensor.mapDelete(this.#name, key);
+			this.#sensor.mapDelete(this.name, key);
 			this.#entries.delete(text);
 		}
 		return changed;
@@ -179,13 +205,15 @@ export class Tables {
 	#full = false;
 	/** Settings in force, with an empty seed. */
 	#settings: Buffer = Buffer.alloc(0);
+	/** The same as they are in the kernel. */
+	#written: Buffer = Buffer.alloc(0);
 
 	constructor(sensor: Sensor) {
 		this.#sensor = sensor;
-		this.#paths = new Table(sensor, "interest_paths", 4);
-		this.#names = new Table(sensor, "interest_names", 4);
-		this.#suffixes = new Table(sensor, "interest_suffixes", 4);
-		this.#ports = new Table(sensor, "interest_ports", 1);
+		this.#paths = new Table(sensor, "interest_paths", layout.pathKey.bytes, 4);
+		this.#names = new Table(sensor, "interest_names", layout.nameKey.bytes, 4);
+		this.#suffixes = new Table(sensor, "interest_suffixes", layout.suffixKey.bytes, 4);
+		this.#ports = new Table(sensor, "interest_ports", 4, 1);
 	}
 
 	/**
@@ -223,10 +251,41 @@ export class Tables {
 		settings.writeUInt32LE(steering.simulateLoss, at.simulateLoss);
 		settings.writeUInt32LE(Number(steering.execAlone), at.execAlone);
 		if (!changed && this.#settings.equals(settings)) return { unbounded, kinds };
-		this.#settings = Buffer.from(settings);
-		randomBytes(8).copy(settings, at.seed);
-		this.#sensor.mapUpdate("settings_map", Buffer.alloc(4), settings);
+		this.#settings = settings;
+		this.#writeSettings();
 		return { unbounded, kinds };
+	}
+
+	/** With another seed, so that no verdict that was remembered counts any more. */
+	#writeSettings(): void {
+		this.#written = Buffer.from(this.#settings);
+		randomBytes(8).copy(this.#written, layout.settings.seed);
+		this.#sensor.mapUpdate("settings_map", Buffer.alloc(4), this.#written);
+	}
+
+	/** The tables that can be looked at by themselves: reading a large one takes some ms. */
+	readonly parts: readonly string[] = [
+		"settings_map",
+		"interest_paths",
+		"interest_names",
+		"interest_suffixes",
+		"interest_ports",
+	];
+
+	/** Reads one back and puts right what somebody else has changed; "" or what that was. */
+	mend(part: string): string {
+		if (this.#written.length === 0) return "";
+		if (part === "settings_map") {
+			const found = Buffer.from(this.#sensor.mapEntries(part)).subarray(4);
+			if (found.equals(this.#written)) return "";
+			this.#writeSettings();
+			return "the settings";
+		}
+		const table = [this.#paths, this.#names, this.#suffixes, this.#ports].find(({ name }) => name === part);
+		const count = this.#full ? 0 : (table?.mend() ?? 0);
+		if (count === 0) return "";
+		this.#writeSettings();
+		return `${count} of its entries`;
 	}
 
 	/** While everything is asked for anyway, the tables may be emptied; else what was in them would keep the new out. */

@@ -9,7 +9,7 @@ import { callControl, subscribeControl } from "../control/client.ts";
 import { createDocker } from "../docker.ts";
 import { cgroupMount } from "../enrich/cgroups.ts";
 import { failureText } from "../failure.ts";
-import { doctorJson, renderDoctor } from "../health/doctor.ts";
+import { type DoctorReport, doctorJson, renderDoctor } from "../health/doctor.ts";
 import { readHost, readMachine } from "../health/host.ts";
 import { renderReload } from "../health/reload.ts";
 import { judge, renderStatus } from "../health/status.ts";
@@ -36,9 +36,17 @@ export interface SocketFlags {
 	readonly json?: boolean;
 }
 
-export async function status({ socket, json }: SocketFlags): Promise<void> {
+/** Exit status 1 when something is wrong; whoever gets no answer ends with 2. */
+export async function status({ socket, json }: SocketFlags): Promise<number> {
 	const found = (await callControl(socket, "status", {}, callTimeoutMs)) as wire.Status;
-	print(json ? JSON.stringify(found) : renderStatus(found, { now: Date.now() }));
+	if (json) print(JSON.stringify(found));
+	else {
+		const responses = (await callControl(socket, "actions", {}, callTimeoutMs).catch(() => undefined)) as
+			| wire.Action[]
+			| undefined;
+		print(renderStatus(found, { now: Date.now(), responses }));
+	}
+	return judge(found).healthy ? 0 : 1;
 }
 
 /** Names of rules that the running sensor does not evaluate for now; none when no sensor answers. */
@@ -180,17 +188,18 @@ export async function doctor(flags: DoctorFlags): Promise<number> {
 		host: await readHost(),
 		machine: await readMachine(),
 		capabilities: [...capture, ...hostCapabilities(docker, refusals)],
-		problems: await runningProblems(join(config.paths.run, "picket.sock")),
+		...(await running(join(config.paths.run, "picket.sock"))),
 	};
 	print(flags.json ? doctorJson(report) : renderDoctor(report, process.stdout.columns || 100));
 	return able ? 0 : 1;
 }
 
-/** Undefined when no sensor answers. */
-async function runningProblems(socket: string): Promise<readonly string[] | undefined> {
+/** Nothing when no sensor answers. */
+async function running(socket: string): Promise<Pick<DoctorReport, "problems" | "running">> {
 	try {
-		return judge((await callControl(socket, "status", {}, callTimeoutMs)) as wire.Status).problems;
+		const found = (await callControl(socket, "status", {}, callTimeoutMs)) as wire.Status;
+		return { problems: judge(found).problems, running: found };
 	} catch {
-		return undefined;
+		return {};
 	}
 }

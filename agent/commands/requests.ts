@@ -7,6 +7,7 @@ import { CommandError } from "../failure.ts";
 import type * as wire from "../model/picket.v1.ts";
 import type { Order, OrderContext } from "../model/verdict.ts";
 import type { Sensor } from "../sensor.ts";
+import { contentHandlers } from "./content-requests.ts";
 
 const reason = z.string().max(500).default("by hand");
 const ttlSeconds = z.number().int().min(0).max(86_400).default(0);
@@ -96,6 +97,7 @@ export function controlHandlers(sensor: Sensor): Record<string, Handler> {
 		},
 		mode: (params) => modeOf(sensor, params),
 		actions: () => sensor.responder.active(),
+		...contentHandlers(() => sensor.takeover),
 		release: async () => {
 			const undone = await sensor.responder.release("cli");
 			for (const action of undone) sensor.output.emit({ action });

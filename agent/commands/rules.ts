@@ -1,7 +1,9 @@
 // `picket rules check` and `picket rules list`: which rules there are, what each can do on this host, and what is wrong
 // with the files. Reads files only.
 import { resolve } from "node:path";
+import type { Config } from "../config/load.ts";
 import { readConfig, readRuleFiles } from "../content.ts";
+import { contentFolder, openStore } from "../delivered/store.ts";
 import { type LoadedRule, loadRules, type RuleFile, type RuleSet } from "../detect/load.ts";
 import type { Problem } from "../model/verdict.ts";
 import { problemLines } from "../report/problem.ts";
@@ -133,7 +135,11 @@ function isBelow(path: string, folder: string): boolean {
 
 /** `suspended`: names of rules that a running sensor does not evaluate for now. */
 export function listRules(flags: RuleFlags, suspended: readonly string[] = []): Outcome {
-	const files = loadedFiles(flags);
+	const { config } = readConfig(flags.config);
+	const delivered = deliveredRules(config);
+	const local = loadedFiles(flags);
+	const first = local.findIndex(({ origin }) => origin !== "picket");
+	const files = local.toSpliced(first < 0 ? local.length : first, 0, ...delivered.files);
 	const set = loadRules(files);
 	if (flags.json) return { text: rulesJson(set, inOrder(set.problems, files)), status: 0 };
 	const fed = feedsOf(set.rules);
@@ -142,12 +148,26 @@ export function listRules(flags: RuleFlags, suspended: readonly string[] = []): 
 		const notes = [
 			silent ? `feeds ${counted(fed.get(rule) ?? 0, "correlation")} and raises no alert` : "",
 			enabled || status === "error" || status === "not-evaluable" ? "" : "switched off",
+			delivered.versions.get(rule.file) ?? "",
 			suspended.includes(name) ? "suspended by the running sensor for its cost" : "",
 		].filter((note) => note !== "");
 		const row = `${status.padEnd(14)} ${severity.padEnd(14)} ${techniques.join(",").padEnd(12)} ${name}`;
 		return neutralise(notes.length > 0 ? `${row}  (${notes.join("; ")})` : row);
 	});
 	return { text: [...lines, counted(set.rules.length, "rule")].join("\n"), status: 0 };
+}
+
+/** What a console has delivered here, as far as this user may read it; of each file its origin in words. */
+function deliveredRules({ paths, content }: Config): {
+	readonly files: readonly RuleFile[];
+	readonly versions: ReadonlyMap<string, string>;
+} {
+	const files = openStore(contentFolder(paths.state), content.trust).inForce().files;
+	const words = files.map(({ path }): [string, string] => {
+		const [, kind, version] = /\/content\/(intel|rules)\/(\d+)\//.exec(path) ?? [];
+		return [path, `delivered by a console, ${kind} version ${version}`];
+	});
+	return { files, versions: new Map(words) };
 }
 
 /** Of how many correlations each rule's matches are part. */

@@ -4,9 +4,12 @@ import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { type Logger, pino } from "pino";
 import { addon } from "../capture/addon.ts";
+import { CaptureError } from "../capture/capture-error.ts";
 import { type Config, defaultConfig } from "../config/load.ts";
 import { defaultConfigPath, readConfig, readPolicy, readRuleFiles } from "../content.ts";
 import { startControl } from "../control/server.ts";
+import { nothingDelivered } from "../delivered/join.ts";
+import { type OpenedContent, openDelivered } from "../delivered/start.ts";
 import type { Delivery } from "../delivery.ts";
 import { loadRules } from "../detect/load.ts";
 import { finish } from "../detect/steps.ts";
@@ -31,6 +34,9 @@ import { version } from "../version.ts";
 import { type Reloading, startReloading } from "./reloading.ts";
 import { controlHandlers, lookingMethods } from "./requests.ts";
 
+/** How long the first execution of our own may take to be seen, ms. */
+const firstCanaryMs = 10_000;
+
 const activityKinds: ReadonlySet<EventName> = new Set(["exec", "connect"]);
 
 export interface Prepared {
@@ -39,7 +45,11 @@ export interface Prepared {
 }
 
 /** Reads everything users wrote and says what is wrong with it; throws CommandError where it cannot start. */
-export function prepare(flags: CaptureFlags, logger: (config: Config) => Logger): Prepared {
+export function prepare(
+	flags: CaptureFlags,
+	logger: (config: Config) => Logger,
+	deliveredOf?: (config: Config, logger: Logger) => OpenedContent,
+): Prepared {
 	const { config: read, problems } = readConfig(flags.config);
 	const config = mergeFlags(read, flags);
 	const policyOf = (path: string, mustExist: boolean) =>
@@ -47,8 +57,10 @@ export function prepare(flags: CaptureFlags, logger: (config: Config) => Logger)
 	const policy = policyOf(config.policy, false);
 	const log = logger(config);
 	const own = readRuleFiles([], true);
+	const delivered = deliveredOf?.(config, log);
+	const arrived = delivered?.store.inForce() ?? nothingDelivered;
 	const reading = readPresent(config, log);
-	const files = [...(config.rules.default ? own : []), ...reading.files];
+	const files = [...(config.rules.default ? own : []), ...arrived.files, ...reading.files];
 	const rules = loadRules(files);
 	const say = (problem: Problem) => log[problem.level === "error" ? "error" : "warn"](problemText(problem));
 	for (const problem of [...problems, ...policy.problems, ...reading.problems]) say(problem);
@@ -59,11 +71,13 @@ export function prepare(flags: CaptureFlags, logger: (config: Config) => Logger)
 			config,
 			rules,
 			policy,
+			...(delivered && { delivered }),
 			reload: {
 				files,
 				problems: reading.problems,
 				sources: {
 					own,
+					...(delivered && { delivered: delivered.store.inForce }),
 					files: [flags.config ?? defaultConfigPath],
 					config: () => mergeFlags(readConfig(flags.config).config, flags),
 					// One that was there and is gone is a mistake, not the wish for none.
@@ -163,21 +177,32 @@ export async function run(flags: RunOptions): Promise<void> {
 
 	let live: LiveView | undefined;
 	const canLive = wantsLive && canShowLive(process.stdin, process.stdout, process.env);
-	const { config, sensor: prepared } = prepare(flags, (read) => createLogger(read, flags, undefined));
-	takeLock(config.paths.run);
-	if (canLive) {
-		live = createLiveView({
-			input: process.stdin,
-			output: process.stdout,
-			clock: Date.now,
-			onQuit: () => stop.resolve("undo"),
-		});
-	}
-	const logger = live ? createLogger(config, flags, live) : prepared.logger;
+	let delivered: OpenedContent | undefined;
 	try {
+		const { config, sensor: prepared } = prepare(
+			flags,
+			(read) => createLogger(read, flags, undefined),
+			(read, log) => {
+				// What is in force is decided by the one sensor that runs.
+				takeLock(read.paths.run);
+				delivered = openDelivered(read, log, Date.now);
+				return delivered;
+			},
+		);
+		if (canLive) {
+			live = createLiveView({
+				input: process.stdin,
+				output: process.stdout,
+				clock: Date.now,
+				onQuit: () => stop.resolve("undo"),
+			});
+		}
+		const logger = live ? createLogger(config, flags, live) : prepared.logger;
 		await runSensor({ ...prepared, logger }, config, flags, live, json, stop);
 	} catch (error) {
 		live?.close();
+		// What is told with a remedy is no crash.
+		if (error instanceof CommandError || error instanceof CaptureError) delivered?.starts.ended();
 		throw error;
 	}
 }
@@ -218,7 +243,18 @@ async function runSensor(
 		});
 		const { publish } = control;
 		sensor.output.add(publishSink(publish, recent));
-		const remote = createRemote({ sensor, config, recent: recent.list, clock: Date.now, logger });
+		const { takeover } = sensor;
+		const remote = createRemote({
+			sensor,
+			config,
+			recent: recent.list,
+			...(takeover && {
+				applyContent: (content, signature, { requester, id }) =>
+					takeover.applyContent(content, signature, { requester, commandId: id }),
+			}),
+			clock: Date.now,
+			logger,
+		});
 		closers.push(() => remote.close());
 		for (const sink of configuredSinks(config.sinks, {
 			report: sensor.output.gap,
@@ -244,7 +280,20 @@ async function runSensor(
 				onHangup: () => stop.resolve("undo"),
 			});
 		releaseMemory(addon().trimMemory);
-		service.ready("watching");
+		// Told ready without it in the end: what is missing is in the status, and no reason to be started over and over.
+		const missing = await Promise.race([sensor.seesItself(firstCanaryMs), stop.promise.then(() => "")]);
+		if (missing !== "") logger.warn(`canary: ${missing}`);
+		service.ready(missing === "" ? "watching" : `watching; canary: ${missing}`);
+		let withheld = "";
+		service.watch(() => {
+			const reason = sensor.unwell();
+			if (reason !== withheld) {
+				if (reason !== "") logger.error(`the watchdog is not fed: ${reason}`);
+				service.status(reason === "" ? "watching" : `not well: ${reason}`);
+			}
+			withheld = reason;
+			return reason === "";
+		});
 		if (!live) logger.info(`watching; ${prepared.rules.rules.length} rules loaded, mode ${config.mode}`);
 		const status = setInterval(() => live?.status(sensor.board.status()), 1000);
 		live?.status(sensor.board.status());
@@ -258,6 +307,7 @@ async function runSensor(
 		service.stopping();
 	} finally {
 		reloading?.close();
+		service.close();
 		const last = sensor.board.status();
 		live?.status(last);
 		const undone = await sensor.close(ending === "undo");
@@ -285,9 +335,23 @@ function localSink(
 			clock: Date.now,
 			logger,
 			report: sensor.output.gap,
-			format: json ? recordLine : (record) => recordText(record, { colour }),
+			format: withoutStatus(json ? recordLine : (record) => recordText(record, { colour })),
 		},
 	);
+}
+
+/** Of the status records only those that tell of a reload: the others come every minute and are for sinks that ask. */
+function withoutStatus(
+	format: (record: wire.OutputRecord) => string,
+): (record: wire.OutputRecord) => string | undefined {
+	let told: string | undefined;
+	return (record) => {
+		if (record.status === undefined) return format(record);
+		const { time } = record.status.reload ?? {};
+		if (time === undefined || time === told) return undefined;
+		told = time;
+		return format(record);
+	};
 }
 
 function liveSink(live: LiveView): Sink {

@@ -106,6 +106,18 @@ export const configSchema = z.strictObject({
 		})
 		.prefault({})
 		.describe("Where containers are looked up."),
+	content: z
+		.strictObject({
+			trust: z
+				.array(path("PEM file of a public key."))
+				.max(16)
+				.default([])
+				.describe(
+					"PEM files of the Ed25519 public keys whose rules, policies and intelligence a console may deliver; empty for none.",
+				),
+		})
+		.prefault({})
+		.describe("Signed content that comes through consoles."),
 	consoles: consolesSchema,
 	spool: z
 		.strictObject({
@@ -140,6 +152,24 @@ export const configSchema = z.strictObject({
 		})
 		.prefault({})
 		.describe("The sensor's account of itself over HTTP."),
+	health: z
+		.strictObject({
+			canary_seconds: between(0, 3600)
+				.default(30)
+				.describe(
+					"How often a program of the sensor's own (`true`) is executed and has to be seen; 0 for never.",
+				),
+			tamper_seconds: between(0, 3600)
+				.default(30)
+				.describe(
+					"How often the sensor looks whether its hooks, tables, files and process are as it left them; 0 for never.",
+				),
+			status_seconds: between(0, 3600)
+				.default(60)
+				.describe("How often its status goes to the sinks that want records of that kind; 0 for never."),
+		})
+		.prefault({})
+		.describe("How the sensor watches itself."),
 	output: z
 		.strictObject({
 			events: z

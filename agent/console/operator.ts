@@ -1,5 +1,8 @@
 // What an operator types at the reference console, read into commands. Parsing only; nothing is sent here.
+import { readFile } from "node:fs/promises";
+import { readEnvelope } from "../delivered/bundle.ts";
 import type * as wire from "../model/picket.v1.ts";
+import { errorText } from "../report/errors.ts";
 import { parseTime } from "../report/time.ts";
 
 export type OperatorLine =
@@ -24,6 +27,7 @@ const usage: Readonly<Record<string, string>> = {
 	counters: "counters HOST                how the sensor fares: what it saw and lost, its problems",
 	evidence: "evidence HOST PID START      keep and show what is known of a process; START as `ps` shows it",
 	mode: "mode HOST observe|enforce    take enforcing back, or give back what was taken",
+	content: "content HOST FILE            deliver a signed bundle of rules, a policy or intelligence",
 	help: "help                         this list",
 	quit: "quit                         end the console",
 };
@@ -47,6 +51,12 @@ export async function readOperatorLine(line: string): Promise<OperatorLine> {
 			if (host === "") return wrong(word, "needs a host");
 			const queryProcesses = { contains: rest.slice(1).join(" "), limit: listLimit };
 			return { kind: "command", host, command: { queryProcesses } };
+		}
+		case "content": {
+			if (rest.length !== 2) return wrong(word, "needs a host and a file");
+			const applyContent = await readContentFile(first);
+			if (typeof applyContent === "string") return { kind: "mistake", message: applyContent };
+			return { kind: "command", host, command: { applyContent } };
 		}
 		case "block": {
 			if (rest.length < 2 || rest.length > 3) return wrong(word, "needs a host and an address");
@@ -99,6 +109,15 @@ export async function readOperatorLine(line: string): Promise<OperatorLine> {
 		}
 		default:
 			return { kind: "mistake", message: `"${word}" is no command; "help" lists them` };
+	}
+}
+
+/** A bundle as `picket content sign` writes it, or why there is none. */
+async function readContentFile(path: string): Promise<wire.ApplyContent | string> {
+	try {
+		return readEnvelope(await readFile(path));
+	} catch (error) {
+		return `${path} is no bundle that can be read: ${errorText(error)}`;
 	}
 }
 

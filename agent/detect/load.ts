@@ -1,6 +1,7 @@
 // Rule files in, compiled rules out: lists and macros put in, exceptions added, every rule classified by what it can
 // do on this host. An error in one rule costs that rule, and is told with its place.
 import { createHash } from "node:crypto";
+import { canaryMarker, canaryRule } from "../model/canary.ts";
 import type { EventKind, EventName, Observation } from "../model/event.ts";
 import { EventKind as Kind } from "../model/event.ts";
 import { type Interest, noInterest, sumOfInterests } from "../model/interest.ts";
@@ -73,7 +74,22 @@ export interface RuleSet {
 	/** SHA-256 over all files. */
 	readonly contentHash: string;
 	readonly predicates: Predicates;
+	/** Matches the sensor's canary and nothing else; never among `rules`, and needs no more than executions. */
+	readonly canary: LoadedRule;
 }
+
+/** It goes the way of any other rule, from its text on. */
+const canaryFile: RuleFile = {
+	path: "canary",
+	text: `- rule: ${canaryRule}
+  desc: An execution of the sensor's own.
+  condition: evt.type in (execve, execveat) and proc.args startswith "${canaryMarker}"
+  output: canary
+  priority: DEBUG
+`,
+	origin: "picket",
+};
+const [canarySource] = finish(collect([canaryFile], [])) as [RuleSource];
 
 /** What each rule's condition became, by the rule's name: for those who explain rules. */
 export type Bounds = Map<string, Bound>;
@@ -111,6 +127,7 @@ export function* loadSteps(files: readonly RuleFile[], bounds?: Bounds): Generat
 		compiled.push(compile(source, predicates, problems, bounds));
 		yield;
 	}
+	const canary = compile(canarySource, predicates, problems, undefined);
 	const rules = correlate(
 		documents.flatMap(({ document, origin }): CorrelationDocument[] =>
 			document.is === "correlation" ? [{ document, origin: origin === "picket" ? "picket" : "sigma" }] : [],
@@ -141,6 +158,7 @@ export function* loadSteps(files: readonly RuleFile[], bounds?: Bounds): Generat
 		rules,
 		problems,
 		predicates,
+		canary,
 		interest: sumOfInterests(interests),
 		contentHash: hash.digest("hex"),
 	};

@@ -68,7 +68,8 @@ function sizeOf(pattern: string): number {
 	const outer: number[] = [];
 	let all = 0;
 	let last = 0;
-	const sign = /\\.|\[\^?\]?(?:\\.|\[:\w+:\]|[^\]\\])*\]|\{(\d+)(?:,(\d*))?\}|[\s\S]/g;
+	// A class that is not closed goes to the end: looked for from each bracket anew, that end takes quadratic time.
+	const sign = /\\.|\[\^?\]?(?:\\.|\[:\w+:\]|[^\]\\])*(?:\]|$)|\{(\d+)(?:,(\d*))?\}|[\s\S]/g;
 	for (const [text, least, most] of pattern.matchAll(sign)) {
 		if (least !== undefined) all += last * (Math.max(1, Number(least), Number(most ?? 0)) - 1);
 		else if (text === "(") {

@@ -3,6 +3,7 @@ import type * as wire from "../model/picket.v1.ts";
 import { printable, wrap } from "../report/terminal-text.ts";
 import { size } from "../report/terminal-units.ts";
 import type { HostFacts, MachineFacts } from "./host.ts";
+import { canaryLines } from "./status.ts";
 import { alignTable } from "./table.ts";
 
 export interface DoctorReport {
@@ -12,6 +13,7 @@ export interface DoctorReport {
 	readonly capabilities: readonly wire.Capability[];
 	/** What the sensor that runs here says is wrong; undefined when none answers. */
 	readonly problems?: readonly string[] | undefined;
+	readonly running?: wire.Status | undefined;
 }
 
 export interface DoctorTotals {
@@ -30,11 +32,20 @@ export function countCapabilities(capabilities: readonly wire.Capability[]): Doc
 
 /** One JSON object, indented; `capabilities` as in picket.v1. */
 export function doctorJson(report: DoctorReport): string {
-	const { version, host, machine, capabilities, problems } = report;
+	const { version, host, machine, capabilities, problems, running } = report;
+	const sensor = running && { running: { canary: running.canary, lagMs: running.lagMs } };
 	const all = capabilities.map((one) => ({ ...one, available: one.available ?? false }));
 	const totals = countCapabilities(capabilities);
 	return JSON.stringify(
-		{ version, host, ...(machine && { machine }), capabilities: all, totals, ...(problems && { problems }) },
+		{
+			version,
+			host,
+			...(machine && { machine }),
+			capabilities: all,
+			totals,
+			...(problems && { problems }),
+			...sensor,
+		},
 		undefined,
 		2,
 	);
@@ -68,6 +79,8 @@ export function renderDoctor(report: DoctorReport, columns = 100): string {
 		const text = wrap(printable(words.join(": ").replace(": →", " →")), columns - 4, 12);
 		lines.push(...text.map((line, index) => `${index === 0 ? "  - " : "    "}${line}`));
 	}
+	const canary = report.running ? canaryLines(report.running) : [];
+	if (canary.length > 0) lines.push("", "The running sensor's test of the whole way", ...canary);
 	if (report.problems && report.problems.length > 0) lines.push("", "What the running sensor says is wrong");
 	for (const problem of report.problems ?? []) {
 		const text = wrap(printable(problem), columns - 4, 8);

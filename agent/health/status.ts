@@ -15,7 +15,12 @@ export interface StatusOptions {
 	readonly now: number;
 	/** Cells of the terminal; 100 by default. */
 	readonly columns?: number;
+	/** In force; undefined when they are not known. */
+	readonly responses?: readonly wire.Action[] | undefined;
 }
+
+/** Responses in force told by name. */
+const mostResponses = 10;
 
 /** Whether the sensor does its whole work, and what stands against it, each with what to do. */
 export function judge(status: wire.Status): {
@@ -114,6 +119,8 @@ export function renderStatus(status: wire.Status, options: StatusOptions): strin
 	};
 	section("Capture", captureLines(status, columns));
 	section("Rules", ruleLines(status));
+	section("Delivered content", deliveredLines(status, columns));
+	section("Responses in force", responseLines(options.responses ?? [], columns));
 	section("Sinks", sinkLines(status, columns));
 	section("Tables", tableLines(status, columns));
 	section("Sensor", sensorLines(status, columns));
@@ -121,6 +128,7 @@ export function renderStatus(status: wire.Status, options: StatusOptions): strin
 }
 
 function modeWords(status: wire.Status): string {
+	if (status.captureOnly) return "CAPTURE ONLY after crashes (nothing acts)";
 	if (status.mode === "enforce") return "enforcing";
 	return status.mode === "observe"
 		? "observing (responses are only told)"
@@ -143,7 +151,42 @@ function captureLines(status: wire.Status, columns: number): string[] {
 		imbalance(one) === 0n ? "adds up" : `OFF BY ${grouped(imbalance(one))}`,
 	]);
 	const head = [{ title: "class" }, ...keys.map((title) => ({ title, right: true })), { title: "" }];
-	return [...alignTable(head, rows, columns), `  ${rate(status.eventRate ?? 0)} events a second now`];
+	return [
+		...alignTable(head, rows, columns),
+		`  ${rate(status.eventRate ?? 0)} events a second now, judged ${delayWords(status.lagMs)}`,
+		...canaryLines(status),
+	];
+}
+
+function delayWords(lagMs = 0): string {
+	return lagMs < 1000 ? `within ${Math.ceil(lagMs)} ms` : `${(lagMs / 1000).toFixed(1)} s late`;
+}
+
+/** "canary: seen after 4 ms" */
+export function canaryLines({ canary }: wire.Status): string[] {
+	if (canary === undefined) return [];
+	const { seen, seconds = 0, problem = "", sent, missed } = canary;
+	const counts = `${grouped(counter(sent))} sent, ${grouped(counter(missed))} missed`;
+	if (seen) return [`  canary: seen after ${Math.ceil(seconds * 1000)} ms (${counts})`];
+	return [`  canary: not seen (${counts}): ${printable(problem)}`];
+}
+
+function responseLines(responses: readonly wire.Action[], columns: number): string[] {
+	const rows = responses.slice(0, mostResponses).map(({ kind = "", target = "", targetName, expires }) => [
+		kind
+			.replace(/^KIND_/, "")
+			.toLowerCase()
+			.replaceAll("_", " "),
+		targetName || target,
+		expires ? `until ${expires}` : "without end",
+	]);
+	if (rows.length === 0) return [];
+	const more = responses.length - rows.length;
+	const titles = [{ title: "" }, { title: "", wraps: true }, { title: "" }];
+	return [
+		...alignTable(titles, rows, columns).filter((line) => line !== ""),
+		...(more > 0 ? [`  and ${grouped(more)} more: \`picket actions\` lists them`] : []),
+	];
 }
 
 function ruleLines(status: wire.Status): string[] {
@@ -162,6 +205,21 @@ function ruleLines(status: wire.Status): string[] {
 		);
 	const made = `${counted(counter(status.alerts), "alert")}, ${counted(counter(status.actions), "action")} so far`;
 	return [`  ${parts.join(", ")}`, `  ${made}`];
+}
+
+function deliveredLines(status: wire.Status, columns: number): string[] {
+	const rows = (status.delivered ?? []).map(({ kind = "?", version, author, probationUntil }) => [
+		kind,
+		counter(version) === 0n ? "none in force" : `version ${grouped(counter(version))}`,
+		author ? `by ${printable(author)}` : "",
+		probationUntil ? `on probation until ${printable(probationUntil)}` : "",
+	]);
+	if (rows.length === 0) return [];
+	return alignTable(
+		[{ title: "" }, { title: "" }, { title: "" }, { title: "", wraps: true }],
+		rows,
+		columns,
+	).filter((line) => line !== "");
 }
 
 function sinkLines(status: wire.Status, columns: number): string[] {

@@ -547,6 +547,18 @@ export interface Status {
 	canary?: Canary;
 	spool?: Spool;
 	uplink?: Uplink;
+	delivered?: DeliveredContent[];
+	captureOnly?: string;
+}
+
+export interface DeliveredContent {
+	kind?: string;
+	version?: string;
+	previous?: string;
+	highest?: string;
+	author?: string;
+	probationUntil?: string;
+	problem?: string;
 }
 
 export interface Canary {

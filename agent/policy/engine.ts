@@ -28,6 +28,8 @@ interface Membership {
 
 export class PolicyEngine {
 	readonly interest: Interest;
+	/** Violations told so far. */
+	found = 0;
 	readonly #context: PolicyContext;
 	readonly #host: ScopeSet;
 	readonly #containerScopes: readonly Scope[];
@@ -121,6 +123,7 @@ export class PolicyEngine {
 		const observation = this.#observation;
 		const process = observation?.process;
 		if (observation === undefined || process === undefined) return;
+		this.found++;
 		this.#onFinding?.(findingOf(scope, ruling, observation, process, this.#context));
 	}
 }

@@ -8,17 +8,23 @@ const folder = fileURLToPath(new URL("../../packaging/policy/", import.meta.url)
 /** Text of a file by its absolute path. Throws what the file system says. */
 export type ReadFile = (path: string) => string;
 
-/** Names of the templates there are. */
+let names: string[] | undefined;
+const texts = new Map<string, string>();
+
+/** Names of the templates there are. They come with the program and are read once. */
 export function templateNames(): string[] {
-	return readdirSync(folder)
+	names ??= readdirSync(folder)
 		.filter((name) => name.endsWith(".yaml"))
 		.map((name) => name.slice(0, -".yaml".length))
 		.sort();
+	return names;
 }
 
 /** Undefined when there is no such template. */
 export function readTemplate(name: string): { readonly file: string; readonly text: string } | undefined {
 	if (!templateNames().includes(name)) return undefined;
 	const file = `${folder}${name}.yaml`;
-	return { file, text: readFileSync(file, "utf8") };
+	const text = texts.get(name) ?? readFileSync(file, "utf8");
+	texts.set(name, text);
+	return { file, text };
 }

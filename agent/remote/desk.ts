@@ -81,6 +81,10 @@ interface Taken {
 	ended: boolean;
 }
 
+/** Within which a command has its result, ms; content has a trial first. */
+const usualMs = 60_000;
+const trialMs = 90_000;
+
 export function createCommandDesk(options: DeskOptions): CommandDesk {
 	const { clock, logger, policy } = options;
 	const limits = { ...defaultLimits, ...options.limits };
@@ -210,7 +214,8 @@ export function createCommandDesk(options: DeskOptions): CommandDesk {
 			}),
 		);
 		void work.then(() => changeRunning(console, -1));
-		const result = fitted({ ...(await within(work, options.resultMs ?? 60_000)), commandId: id });
+		const ms = options.resultMs ?? (order.name === "applyContent" ? trialMs : usualMs);
+		const result = fitted({ ...(await within(work, ms)), commandId: id });
 		const { accepted = false, message = "" } = result;
 		if (acted) seen.settle(console, id, { accepted, message });
 		await audit.outcome(console, { ...about, accepted, message: message.slice(0, 1000) }, acted);

@@ -62,8 +62,10 @@ function textBody(record: wire.OutputRecord, room: number): string {
 
 /** ASCII: parsers of JSON do not expect the mark of UTF-8. */
 function jsonBody(record: wire.OutputRecord, room: number): string {
-	const whole = inAscii(recordLine(record));
-	if (whole.length <= room) return whole;
+	const whole = recordLine(record);
+	// In ASCII it is longer still, and a record may be a megabyte.
+	const ascii = whole.length <= room ? inAscii(whole) : undefined;
+	if (ascii !== undefined && ascii.length <= room) return ascii;
 	for (const longest of [400, 60]) {
 		const line = inAscii(recordLine(withoutDetails(record, longest)));
 		if (line.length <= room) return line;

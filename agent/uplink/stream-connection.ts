@@ -134,7 +134,7 @@ export function createConnection(options: ConnectionOptions): Connection {
 		silentSince = 0;
 		probed = false;
 		if (!welcomed && message.welcome === undefined) {
-			leave("the console spoke before its welcome", "broken");
+			leave("the console spoke before its welcome", "here");
 			return;
 		}
 		if (message.welcome !== undefined && !welcomed) {

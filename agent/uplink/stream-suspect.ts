@@ -28,7 +28,7 @@ export interface Suspect {
 
 /** Times that a stream must end upon the same batch. Broken connections are mostly the network's fault. */
 const strikesToSplit = 3;
-const strikesAlone = { refused: 3, broken: 10 };
+const strikesAlone = { refused: 3, broken: 30 };
 /** So many in a row may be such records. */
 const maxOnTrial = 8;
 /** Times in a row that the next try may come at once. */

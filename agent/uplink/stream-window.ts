@@ -12,7 +12,9 @@ export interface StreamWindow {
 	acknowledge(bootId: string, sequence: number): boolean;
 	/** The stream is over; what was on its way comes again. `slow`: nothing came through in time. */
 	lost(cause: "refused" | "broken" | "slow" | "here"): void;
-	/** Records and bytes on the way. */
+	/** It is another console now: what the one before refused may suit it. */
+	forgive(): void;
+	/** Records on the way. */
 	readonly records: number;
 	/** performance.now() of the oldest batch on the way; undefined without one. */
 	readonly since: number | undefined;
@@ -144,7 +146,9 @@ export function createWindow(source: RecordSource, tell: (text: string) => void)
 
 	return {
 		begin(bootId, storedSequence) {
-			known = { bootId, sequence: Math.min(storedSequence, highest.get(bootId) ?? 0) };
+			// One that claims to have what it never got is not believed at all.
+			const possible = storedSequence <= (highest.get(bootId) ?? 0);
+			known = { bootId, sequence: possible ? storedSequence : 0 };
 		},
 		next() {
 			for (;;) {
@@ -202,6 +206,7 @@ export function createWindow(source: RecordSource, tell: (text: string) => void)
 			onTheWay = 0;
 			source.rewind();
 		},
+		forgive: suspect.clear,
 		get records() {
 			return onTheWay;
 		},

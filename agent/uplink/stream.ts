@@ -226,13 +226,16 @@ export function createStream(options: StreamOptions): Stream {
 		pump(true);
 	};
 	const acknowledge = (message: wire.Acknowledgement): void => {
+		const before = window.acknowledged;
 		if (!window.acknowledge(message.bootId || bootId, Number(message.lastSequence ?? 0))) {
-			connection?.leave("the console acknowledged what was never sent", "broken");
+			connection?.leave("the console acknowledged what was never sent", "here");
 			return;
 		}
 		// Proof that it works; a welcome alone is none, or a console that dies at once would be hammered.
-		proven = true;
-		connection?.progress();
+		if (window.acknowledged > before) {
+			proven = true;
+			connection?.progress();
+		}
 		tellState(false);
 		if (closing && window.records === 0 && !source.waiting) idle?.();
 		pump(hurry || behind());
@@ -241,7 +244,7 @@ export function createStream(options: StreamOptions): Stream {
 		const second = Math.floor(performance.now() / 1000);
 		if (second !== commands.second) commands = { second, count: 0 };
 		if (++commands.count > commandsPerSecond) {
-			connection?.leave(`the console sent more than ${commandsPerSecond} commands a second`, "broken");
+			connection?.leave(`the console sent more than ${commandsPerSecond} commands a second`, "here");
 			return;
 		}
 		try {
@@ -367,6 +370,7 @@ export function createStream(options: StreamOptions): Stream {
 			const same = addresses.replace(next.addresses);
 			const trust = ({ tls }: ConsoleOutlet) =>
 				[tls === undefined, tls?.ca, tls?.crl, tls?.serverName].join("\n");
+			if (!same) window.forgive();
 			if (!same) reconnect("connecting again: its addresses have changed");
 			else if (trust(before) !== trust(next)) reconnect("connecting again: who is trusted has changed");
 			else if (connection?.welcomed !== true) reconnect("connecting again with the new settings");
@@ -386,7 +390,7 @@ export function createStream(options: StreamOptions): Stream {
 					};
 				});
 			}
-			if (connection?.welcomed === true && connection.write({ farewell: { reason, message } })) {
+			if (connection?.write({ farewell: { reason, message } }) === true) {
 				await connection.finish(Math.min(times.close, 1000));
 			}
 			end();

@@ -95,6 +95,7 @@ export function createSyslogOutlet(options: SyslogOutletOptions): SyslogOutlet {
 	let toldProblem = "";
 	let tries = 0;
 	let confirmedAt = 0;
+	let openedAt = 0;
 	let confirmed = 0;
 	let closing = false;
 	let closeBy = Number.POSITIVE_INFINITY;
@@ -139,7 +140,11 @@ export function createSyslogOutlet(options: SyslogOutletOptions): SyslogOutlet {
 			last = window.shift();
 			acknowledged += next.records;
 		}
-		if (last === undefined) return;
+		if (last === undefined) {
+			// Nothing is on its way: a connection that lives is all that can be known.
+			if (window.length === 0 && now - openedAt >= times.settle) works();
+			return;
+		}
 		source.acknowledge(last.position);
 		// Proof that it works: who takes connections and ends them at once is not to be hammered.
 		tries = 0;
@@ -179,7 +184,8 @@ export function createSyslogOutlet(options: SyslogOutletOptions): SyslogOutlet {
 			const batch = !closing && source.waiting && room() ? source.take(batchRecords, batchBytes) : [];
 			const last = batch.at(-1);
 			if (last === undefined) {
-				await rest(window.length === 0 ? 60_000 : Math.max(5, times.settle / 4));
+				const idle = window.length === 0 && problem === "";
+				await rest(idle ? 60_000 : Math.max(5, times.settle / 4));
 				continue;
 			}
 			const messages = batch.flatMap(messageOf);
@@ -207,7 +213,8 @@ export function createSyslogOutlet(options: SyslogOutletOptions): SyslogOutlet {
 			unconfirmed: options.unconfirmed,
 			onGone: () => wake?.(),
 		});
-		confirmedAt = performance.now();
+		openedAt = performance.now();
+		confirmedAt = openedAt;
 		tell();
 		await deliver(connection);
 	};

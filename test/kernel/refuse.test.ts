@@ -585,4 +585,24 @@ describe("what refuses", () => {
 		expect(readdirSync(join(pins, ".."))).toEqual(before);
 		await expectRuns(group);
 	});
+
+	it("is looked after: who removes a pin or changes a table is noticed", async () => {
+		const made = new LiveRefuser({ ...options, pins });
+		const rule = denyExec({ by: "path", path: program });
+		const all = () => true;
+		try {
+			expect(made.damages(all)).toEqual([]);
+			made.put("test", [rule]);
+			expect(made.damages(all)).toEqual([]);
+			const [build = ""] = readdirSync(pins);
+			const link = readdirSync(join(pins, build)).find((name) => name.endsWith("-0")) ?? "";
+			rmSync(join(pins, build, link));
+			expect(made.damages(all)).toContain(`its pin ${link} is gone`);
+			// Of a cgroup that is gone nothing is expected.
+			expect(made.damages(() => false)).toEqual([`its pin ${link} is gone`]);
+		} finally {
+			made.release();
+			made.close();
+		}
+	});
 });

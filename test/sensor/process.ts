@@ -18,6 +18,8 @@ export interface Started {
 	readonly policy?: string;
 	/** Command to run it with, such as ["nsenter", "--net=…"]. */
 	readonly prefix?: readonly string[];
+	/** Of another copy of the program. */
+	readonly cli?: string;
 	/** "run" unless said otherwise. */
 	readonly command?: string;
 }
@@ -40,7 +42,7 @@ export class SensorProcess {
 		const command = [
 			...(options.prefix ?? []),
 			process.execPath,
-			cli,
+			options.cli ?? cli,
 			options.command ?? "run",
 			...["--config", config, "--output", "json", ...(options.args ?? [])],
 		];

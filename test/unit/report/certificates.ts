@@ -11,6 +11,8 @@ export interface Pair {
 
 export interface Authority extends Pair {
 	issue(name: string, subjectAltName: string): Pair;
+	/** A list of these as revoked, PEM. */
+	crl(...revoked: Pair[]): string;
 }
 
 function openssl(...args: string[]): void {
@@ -71,6 +73,19 @@ export function makeAuthority(name: string): Authority & { remove(): void } {
 				path(`${base}.pem`),
 			);
 			return { cert: read(`${base}.pem`), key: read(`${base}.key`) };
+		},
+		crl(...revoked) {
+			const base = `crl${count++}`;
+			const settings = ["[ca]", "default_ca=d", "[d]", `database=${path(base)}.txt`, "default_md=sha256"];
+			writeFileSync(path(`${base}.cnf`), [...settings, "default_crl_days=2", ""].join("\n"));
+			writeFileSync(path(`${base}.txt`), "");
+			const ca = ["ca", "-config", path(`${base}.cnf`), "-cert", path("ca.pem"), "-keyfile", path("ca.key")];
+			for (const { cert } of revoked) {
+				writeFileSync(path("revoked.pem"), cert);
+				openssl(...ca, "-revoke", path("revoked.pem"));
+			}
+			openssl(...ca, "-gencrl", "-out", path(`${base}.pem`));
+			return read(`${base}.pem`);
 		},
 		remove: () => rmSync(folder, { recursive: true, force: true }),
 	};

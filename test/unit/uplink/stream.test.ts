@@ -185,7 +185,7 @@ test("a sensor that went without a farewell and does not come back is told; one 
 test("results without a connection are kept within bounds and sent with the next", async () => {
 	const results: wire.CommandResult[] = [];
 	const address = await nobody();
-	const one = rig([address]);
+	const one = rig([address], { times: { answer: 8000 } });
 	const big = "x".repeat(1024 * 1024);
 	for (let count = 0; count < 40; count++) one.stream.result({ commandId: `c${count}`, message: big });
 	const server = await puppet((message, stream) => {
