@@ -88,7 +88,7 @@ export function mergeFlags(config: Config, flags: CaptureFlags): Config {
 /** The command line's console: with the settings of the only one configured, or without encryption on this host. */
 function consolesWith({ consoles }: Config, address: string): Config["consoles"] {
 	const [only] = consoles;
-	const like = consoles.length === 1 && only !== undefined ? only : { name: "command-line" };
+	const like = consoles.length === 1 && only !== undefined ? only : { name: "console" };
 	const plaintext = consoles.length !== 1 && isLocal(address);
 	const text = stringify({ consoles: [{ plaintext, ...like, addresses: [address] }] });
 	const { config, problems } = loadConfig(text, "--console");

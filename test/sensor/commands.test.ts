@@ -19,10 +19,13 @@ afterEach(async () => {
 const may =
 	"console: {may: [kill, take_evidence, set_mode, query_processes, query_connections, query_containers, query_counters]}\n";
 
-/** A sensor with a console on a socket; `again` starts it once more over the same state. */
+/** A sensor with a console on loopback; `again` starts it once more over the same state. */
 async function pair(started: Started = {}) {
-	const listen = `unix:${join("/tmp", `picket-commands-${process.pid}.sock`)}`;
-	const running: RunningConsole = await startConsole({ listen, logger: pino({ level: "silent" }) });
+	const running: RunningConsole = await startConsole({
+		listen: "127.0.0.1:0",
+		logger: pino({ level: "silent" }),
+	});
+	const listen = running.address;
 	cleanups.push(() => running.close());
 	const begin = async (args: readonly string[] = []): Promise<SensorProcess> => {
 		const sensor = new SensorProcess({
@@ -130,7 +133,7 @@ it("evidence, connections, containers and counters come from the host as it is",
 	const { status } = await send({ queryCounters: {} });
 	expect(status?.pid).toBe(sensor.child.pid);
 	const refused = await send({ block: { address: "203.0.113.9" } });
-	expect(refused.message).toContain("does not let console command-line ask for block");
+	expect(refused.message).toContain("does not let console console ask for block");
 	await sensor.record("the refusal", ({ action }) => action?.outcome === "OUTCOME_REFUSED");
 
 	// Whoever asks, a host that is to observe stays so.

@@ -251,7 +251,7 @@ describe("a console", () => {
 		const status = JSON.parse(
 			(await picket("status", "--json", "--socket", sensor.socket)).out,
 		) as wire.Status;
-		expect(status.sinks?.find((sink) => sink.name === "console:command-line")).toMatchObject({ queued: "1" });
+		expect(status.sinks?.find((sink) => sink.name === "console:console")).toMatchObject({ queued: "1" });
 		const got: wire.OutputRecord[] = [];
 		await open(address, got);
 		await sensor.until("delivery", () => got.some(isAlert("early")));
@@ -294,7 +294,7 @@ describe("a console", () => {
 		expect(answer.processes?.map((each) => each.pid)).toContain(sensor.child.pid);
 		const block = await console.send(host, { block: { address: "203.0.113.9" } });
 		expect(block).toMatchObject({ accepted: false });
-		expect(block.message).toContain("does not let console command-line ask for block");
+		expect(block.message).toContain("does not let console console ask for block");
 	});
 });
 
