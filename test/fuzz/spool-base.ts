@@ -85,6 +85,26 @@ export function makeBase(folder: string, name: string, shape: BaseShape): Base {
 	return { path, files, entries, acknowledged, pages };
 }
 
+/**
+ * Frames of transactions whose last frame, which commits them, is no longer what was written, as pages. When such a log
+ * ends there it is to the byte what a kill in the middle of a commit leaves, and SQLite reads it as that: the transaction
+ * was never committed, and none of its frames counts.
+ */
+export function uncommitted(before: Buffer | undefined, after: Buffer | undefined): Set<string> {
+	const pages = new Set<string>();
+	const stride = pageBytes + 24;
+	let begins = 0;
+	for (let frame = 0; before !== undefined && 32 + (frame + 1) * stride <= before.length; frame++) {
+		const at = 32 + frame * stride;
+		// The size of the file after the commit; 0 in all other frames.
+		if (before.readUInt32BE(at + 4) === 0) continue;
+		const same = after?.subarray(at, at + stride).equals(before.subarray(at, at + stride)) ?? false;
+		for (let each = begins; !same && each <= frame; each++) pages.add(`-wal:${each}`);
+		begins = frame + 1;
+	}
+	return pages;
+}
+
 /** The page a byte lies on, "" for a header of the log. */
 export function pageAt(suffix: string, offset: number): string {
 	if (suffix === "") return `:${Math.floor(offset / pageBytes)}`;

@@ -9,7 +9,7 @@ import { openSpool } from "../../agent/spool/open.ts";
 import { createReading } from "../../agent/spool/read.ts";
 import { Random } from "../unit/detect/rig.ts";
 import { seed, soak, tell, timeout } from "./counts.ts";
-import { type Base, makeBase, pageAt, pageBytes, spoolBytes, suffixes } from "./spool-base.ts";
+import { type Base, makeBase, pageAt, pageBytes, spoolBytes, suffixes, uncommitted } from "./spool-base.ts";
 
 const wanted = soak ? 10_000 : 60;
 
@@ -95,8 +95,12 @@ function touched(base: Base, files: Files): Set<string> {
 		const before = base.files[suffix];
 		const after = files[suffix];
 		if (before === undefined || (after !== undefined && before.equals(after))) continue;
-		for (let at = 0; at < before.length; at++) {
-			if (after === undefined || before[at] !== after[at]) pages.add(pageAt(suffix, at));
+		for (let block = 0; block < before.length; block += pageBytes) {
+			const end = Math.min(before.length, block + pageBytes);
+			if (after?.subarray(block, end).equals(before.subarray(block, end))) continue;
+			for (let at = block; at < end; at++) {
+				if (after === undefined || before[at] !== after[at]) pages.add(pageAt(suffix, at));
+			}
 		}
 	}
 	return pages;
@@ -136,12 +140,13 @@ describe("a damaged spool", () => {
 				}
 				copyFileSync(`${base.path}.mark`, `${path}.mark`);
 				const pages = touched(base, files);
-				judge(base, path, pages, at, sums);
+				const open = uncommitted(base.files["-wal"], files["-wal"]);
+				judge(base, path, { pages, open }, at, sums);
 				for (const file of readdirSync(folder)) if (file.startsWith("spool.db")) rmSync(join(folder, file));
 			}
 			expect(sums.salvaged).toBeGreaterThan(wanted / 4);
 			tell(
-				`${wanted} damaged spools, ${sums.salvaged} salvaged, ${sums.delivered} records read, ${sums.lost} on damaged pages lost, slowest start ${Math.round(sums.slowest)} ms`,
+				`${wanted} damaged spools, ${sums.salvaged} salvaged, ${sums.delivered} records read, ${sums.lost} on damaged pages lost, slowest start ${Math.round(sums.slowest)} ms of a processor`,
 			);
 		},
 		timeout,
@@ -151,11 +156,11 @@ describe("a damaged spool", () => {
 function judge(
 	base: Base,
 	path: string,
-	pages: ReadonlySet<string>,
+	{ pages, open }: { pages: ReadonlySet<string>; open: ReadonlySet<string> },
 	at: string,
 	sums: { salvaged: number; lost: number; delivered: number; slowest: number },
 ): void {
-	const began = performance.now();
+	const began = process.threadCpuUsage();
 	let opened = openSpool({ path, maxBytes: spoolBytes, now: 1000, given: 0, damage: "" });
 	let reading = createReading(opened.db);
 	const all = 2 ** classes.length - 1;
@@ -170,29 +175,35 @@ function judge(
 		reading = createReading(opened.db);
 		page = reading.read(0, all, 100_000, 1e9);
 	}
-	sums.slowest = Math.max(sums.slowest, performance.now() - began);
+	// What the start itself takes, whatever else the machine does.
+	const { user, system } = process.threadCpuUsage(began);
+	const took = (user + system) / 1000;
+	sums.slowest = Math.max(sums.slowest, took);
 	try {
 		if (opened.damaged) sums.salvaged++;
 		let last = 0;
 		for (const entry of page.entries) {
 			const written = base.entries.get(entry.position);
-			expect(written, `${at}: invented ${entry.position}`).toBeDefined();
 			const same =
 				written !== undefined &&
 				Buffer.compare(written.payload, entry.payload) === 0 &&
 				written.class === entry.class &&
 				written.sequence === entry.sequence &&
 				written.bootId === entry.bootId;
-			expect(same, `${at}: changed ${entry.position}`).toBe(true);
-			expect(entry.position, at).toBeGreaterThan(last);
+			// Not by expect(): there are millions.
+			if (!same || entry.position <= last) {
+				const what = written === undefined ? "invented" : same ? "out of order:" : "changed";
+				throw new Error(`${at}: ${what} ${entry.position}`);
+			}
 			last = entry.position;
 		}
 		const got = new Set(page.entries.map(({ position }) => position));
 		for (const [position, lies] of base.pages) {
 			if (got.has(position)) continue;
 			sums.lost++;
-			const harmed = [...lies].some((each) => pages.has(each));
-			expect(harmed, `${at}: lost ${position}, unharmed on ${[...lies]}; ${opened.problems}`).toBe(true);
+			// A salvage reads all frames, committed or not; a log that is cut off looks whole, and none is made.
+			const harmed = [...lies].some((each) => pages.has(each) || (!opened.damaged && open.has(each)));
+			if (!harmed) throw new Error(`${at}: lost ${position}, unharmed on ${[...lies]}; ${opened.problems}`);
 		}
 		sums.delivered += got.size;
 		for (const { name, acknowledged } of places) {
@@ -200,7 +211,7 @@ function judge(
 			expect(acknowledged, at).toBeLessThanOrEqual(base.acknowledged);
 		}
 		expect(opened.first, at).toBeGreaterThan(Math.max(...base.entries.keys()));
-		expect(performance.now() - began, at).toBeLessThan(2000);
+		expect(took, at).toBeLessThan(2000);
 	} finally {
 		opened.db.close();
 	}
