@@ -64,6 +64,8 @@ export function createConnection(options: ConnectionOptions): Connection {
 	const { address, times, on } = options;
 	let stream: ClientStream | undefined;
 	let over = false;
+	/** A word after the last one would be an error, and break the stream before the last one is read. */
+	let finishing = false;
 	let welcomed = false;
 	let writable = true;
 	let since = 0;
@@ -91,7 +93,7 @@ export function createConnection(options: ConnectionOptions): Connection {
 		on.end(problem, cause);
 	};
 	const write = (message: wire.ConnectRequest | Buffer): boolean => {
-		if (over || stream === undefined) return false;
+		if (over || finishing || stream === undefined) return false;
 		try {
 			if (!stream.write(message)) writable = false;
 		} catch (error) {
@@ -191,6 +193,7 @@ export function createConnection(options: ConnectionOptions): Connection {
 					clearTimeout(late);
 					resolve();
 				};
+				finishing = true;
 				stream?.finish();
 			});
 		},
