@@ -41,7 +41,7 @@ it("reports seconds after it was enrolled, renews its certificate, and says when
 	const hostId = readFileSync(join(state, "host-id"), "utf8").trim();
 	await sensor.until("its stream", () => new RegExp(`sensor .*${hostId}\\) connected`).test(console.text()));
 	// A look every 5 s, and the start of the uplink on a machine that is busy.
-	expect(Date.now() - at).toBeLessThan(15_000);
+	expect(Date.now() - at).toBeLessThan(30_000);
 	act("after enrolment");
 	await sensor.until("the alert at the console", () => console.text().includes("after enrolment"));
 	// An operator's command, to a sensor that had no console when it started.
