@@ -1,6 +1,6 @@
 // The stream to one console: keeps a connection to one of its addresses, sends what the source holds and forgets it
 // once the console has stored it, passes commands on and results back. It never throws once it runs.
-import { checkConsole } from "../grpc.ts";
+import { checkConsole } from "../grpc/client.ts";
 import type { OutletConfig, OutletState, RecordSource, Stored } from "../model/delivery.ts";
 import type * as wire from "../model/picket.v1.ts";
 import { errorText } from "../report/errors.ts";
