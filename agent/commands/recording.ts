@@ -30,7 +30,7 @@ import type { WireContext } from "../report/wire.ts";
 import { readBootId, type Sensor, startSensor } from "../sensor.ts";
 import { type CaptureFlags, timerMs } from "../settings.ts";
 import { version } from "../version.ts";
-import { prepare } from "./run.ts";
+import { prepare } from "./prepare.ts";
 
 export interface RecordFlags extends CaptureFlags {
 	readonly out: string;

@@ -11,6 +11,7 @@ import { listOperators, signs, textOperators } from "../../../agent/detect/synta
 import { eventNames } from "../../../agent/model/event.ts";
 import { loadPolicy } from "../../../agent/policy/load.ts";
 import { defaultSettings } from "../../../agent/respond/orders.ts";
+import { commandLine } from "./command-line.ts";
 
 const root = new URL("../../../", import.meta.url).pathname;
 const signatures = `${root}agent/detect/signatures/`;
@@ -107,7 +108,7 @@ describe("the README", () => {
 	});
 
 	it("names every command and every option of the command line", () => {
-		const cli = readFileSync(`${root}agent/cli.ts`, "utf8");
+		const cli = commandLine();
 		const options = new Set([...cli.matchAll(/"(?:-\w, )?(--[a-z-]+)/g)].map((found) => found[1] ?? ""));
 		const commands = [...cli.matchAll(/(?:command|respond)\(\s*"([a-z]+)/g)].map((found) => found[1] ?? "");
 		expect(options.size).toBeGreaterThan(20);
