@@ -1,4 +1,4 @@
-// The host's own id: random, made at the first start, kept in the state directory.
+// Who a host is and since when: its own id, random, made at the first start and kept; the id of its boot.
 import { randomUUID } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 
@@ -27,3 +27,7 @@ export function readOrMake(path: string): string {
 }
 
 const made = new Map<string, string>();
+
+export function readBootId(): string {
+	return readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim();
+}
