@@ -9,7 +9,8 @@ import { recordKind } from "../report/record.ts";
 import type { Sink } from "../report/sinks.ts";
 import type { ClientTls } from "../tls.ts";
 import { createMemorySource } from "./memory-source.ts";
-import { createStream, type StreamTimes } from "./stream.ts";
+import { createStream } from "./stream.ts";
+import type { StreamTimes } from "./stream-times.ts";
 
 export interface ConsoleSinkOptions {
 	/** Of the sink, "console:embedded". */
