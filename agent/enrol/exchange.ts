@@ -20,7 +20,7 @@ export interface Exchanged {
 }
 
 /** What went wrong, with its remedy. */
-export class ExchangeError extends Error {
+class ExchangeError extends Error {
 	readonly remedy: string;
 	constructor(message: string, remedy: string) {
 		super(message);

@@ -31,8 +31,7 @@ export interface SpoolOptions {
 	readonly gap: (gap: wire.Gap) => void;
 }
 
-export const defaultSpoolBytes = 512 * 1024 * 1024;
-export const leastSpoolBytes = 4 * 1024 * 1024;
+const leastSpoolBytes = 4 * 1024 * 1024;
 
 /**
  * Never throws and never refuses to start: what is wrong is in `status().problem` and in the log. Register readers in
