@@ -117,6 +117,18 @@ describe("the README", () => {
 		expect(commands.filter((command) => !new RegExp(`[\`\\s]${command}\\b`).test(readme))).toEqual([]);
 	});
 
+	it("has, in CONTRIBUTING, a word on every folder of agent/ and test/", () => {
+		const folders = (of: string) =>
+			readdirSync(`${root}${of}`, { withFileTypes: true })
+				.filter((entry) => entry.isDirectory())
+				.map(({ name }) => name);
+		const rows = contributing.split("\n").filter((line) => line.startsWith("| `"));
+		const named = new Set(
+			rows.flatMap((row) => [...row.matchAll(/`(?:agent\/|test\/)?([\w-]+)`/g)].map(([, name]) => name)),
+		);
+		expect([...folders("agent"), ...folders("test")].filter((name) => !named.has(name))).toEqual([]);
+	});
+
 	it("counts the signatures right, as does the changelog", () => {
 		const rules = readRules([], true).rules.filter(({ silent }) => !silent);
 		const correlations = rules.filter(({ correlation }) => correlation).length;
