@@ -4,7 +4,10 @@ import { readFileSync, writeFileSync } from "node:fs";
 
 const pattern = /^[0-9a-f-]{36}$/;
 
-/** Reads the id at `path`; makes a new one when there is none or it is damaged. Without a place to keep it, it lasts one run. */
+/**
+ * Reads the id at `path`; makes a new one when there is none or it is damaged. Without a place to keep it, it lasts one
+ * run.
+ */
 export function readOrMake(path: string): string {
 	const kept = made.get(path);
 	if (kept !== undefined) return kept;

@@ -3,98 +3,39 @@
 import { mkdirSync } from "node:fs";
 import { hostname, release } from "node:os";
 import { join } from "node:path";
-import type { Logger } from "pino";
 import { createActing } from "./acting.ts";
 import { addon } from "./capture/addon.ts";
 import { LiveCapture } from "./capture/live.ts";
-import type { Config } from "./config/load.ts";
 import { createContainerPatches } from "./container-patches.ts";
-import { checkPolicy, type LoadedPolicy } from "./content.ts";
+import { checkPolicy } from "./content.ts";
 import { joinPolicies } from "./delivered/join.ts";
-import { type OpenedContent, startTakeover } from "./delivered/start.ts";
-import type { Takeover } from "./delivered/takeover.ts";
+import { startTakeover } from "./delivered/start.ts";
 import type { Delivery } from "./delivery.ts";
 import { createDemotion } from "./demotion.ts";
-import type { RuleFile, RuleSet } from "./detect/load.ts";
 import { type Content, createDetection } from "./detection.ts";
 import { createEngines } from "./engines.ts";
-import { createEnrichment, type Enrichment } from "./enrichment.ts";
+import { createEnrichment } from "./enrichment.ts";
 import { CommandError } from "./failure.ts";
 import { createWatchdog } from "./health/watchdog.ts";
 import { readBootId, readOrMake } from "./host-id.ts";
 import { createInterest } from "./interest.ts";
 import { watchLoss } from "./loss.ts";
-import { type EventName, eventNames } from "./model/event.ts";
+import { eventNames } from "./model/event.ts";
 import { everything } from "./model/interest.ts";
 import type * as wire from "./model/picket.v1.ts";
-import type { Problem } from "./model/verdict.ts";
 import { createPeerNames } from "./peer-names.ts";
 import { Pipeline } from "./pipeline.ts";
 import { effectiveMode } from "./policy/load.ts";
-import { createReloader, type Reloader, type Sources } from "./reload.ts";
-import { createModeSwitch, type ModeSwitch } from "./remote/mode.ts";
+import { createReloader } from "./reload.ts";
+import { createModeSwitch } from "./remote/mode.ts";
 import { createAlertLimit } from "./report/alert-limit.ts";
 import { createFolder, type Folder } from "./report/dedup.ts";
 import { createSequencer, type RecordBody } from "./report/record.ts";
-import { createOutput, type Output } from "./report/sinks.ts";
+import { createOutput } from "./report/sinks.ts";
 import { nanosecondsSinceBoot, type WireContext } from "./report/wire.ts";
-import type { HostResponder } from "./respond/responder.ts";
 import { createSelfChecks, noSelfChecks } from "./self-checks.ts";
-import { createStatusBoard, type StatusBoard } from "./status.ts";
-
-export interface SensorOptions {
-	readonly config: Config;
-	readonly rules: RuleSet;
-	readonly policy: LoadedPolicy;
-	/** How rules and policy are read again; without it they stay as they are. */
-	readonly reload?: {
-		readonly sources: Sources;
-		readonly files: readonly RuleFile[];
-		/** Of files that are not among them. */
-		readonly problems: readonly Problem[];
-	};
-	/** What consoles have delivered, and may deliver; without it they cannot. */
-	readonly delivered?: OpenedContent;
-	readonly eventKinds: ReadonlySet<EventName>;
-	/** Captured on top of what rules, policy and outputs ask for. */
-	readonly alsoCapture?: ReadonlySet<EventName>;
-	readonly simulateLoss: number;
-	readonly off: readonly string[];
-	readonly logger: Logger;
-	/** Wants to see events as they come, of these kinds; called for each, so it must be quick. */
-	readonly activity?: { readonly kinds: ReadonlySet<EventName>; show(make: () => wire.OutputRecord): void };
-	/** Keeps raw records and facts, for `record`. */
-	readonly recorder?: {
-		record(memory: Buffer, offset: number, bytes: number): void;
-		fact(name: string, value: unknown): void;
-	};
-}
-
-export interface Sensor {
-	readonly output: Output;
-	readonly responder: HostResponder;
-	readonly modeSwitch: ModeSwitch;
-	readonly board: StatusBoard;
-	readonly enrichment: Enrichment;
-	readonly wire: WireContext;
-	readonly capture: LiveCapture;
-	hello(): wire.Hello;
-	/** Records go to consoles and receivers off this host from now on. */
-	deliver(through: Delivery): void;
-	readonly reloader: Reloader | undefined;
-	readonly takeover: Takeover | undefined;
-	/** Puts another policy in force; throws CommandError and keeps the old one when it has an error. */
-	applyPolicy(text: string, file: string): void;
-	policy(): LoadedPolicy;
-	/** The id of a process named as pid and start time outside. */
-	startOf(pid: number, time: string): number | undefined;
-	/** Resolves when the first canary is back; "" or, after this time at most, what is missing. */
-	seesItself(timeoutMs: number): Promise<string>;
-	/** What stands against telling a watchdog that all is well; "" for nothing. */
-	unwell(): string;
-	/** Detaches, undoes what is in force when asked to, hands over what is queued. */
-	close(release: boolean): Promise<wire.Action[]>;
-}
+import type { Sensor, SensorOptions } from "./sensor-contract.ts";
+import { createStatusBoard } from "./status.ts";
 
 /** Starts to capture. Throws CaptureError or CommandError with what is wrong and what to do. */
 export function startSensor(options: SensorOptions): Sensor {

@@ -8,7 +8,7 @@ import type { Recent } from "../report/recent.ts";
 import { recordLine } from "../report/record.ts";
 import type { Sink } from "../report/sinks.ts";
 import { recordText } from "../report/text.ts";
-import type { Sensor } from "../sensor.ts";
+import type { Sensor } from "../sensor-contract.ts";
 
 export function localSink(
 	sensor: Sensor,

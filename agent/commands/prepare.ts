@@ -12,7 +12,7 @@ import { finish } from "../detect/steps.ts";
 import { CommandError, problemText } from "../failure.ts";
 import type { Problem } from "../model/verdict.ts";
 import { isFolder, type Reading, readAgain } from "../rule-files.ts";
-import type { SensorOptions } from "../sensor.ts";
+import type { SensorOptions } from "../sensor-contract.ts";
 import { type CaptureFlags, eventKindsOf, mergeFlags } from "../settings.ts";
 
 export interface Prepared {

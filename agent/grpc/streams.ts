@@ -24,8 +24,9 @@ export interface PeerIdentity {
 }
 
 /**
- * Who ended a stream and how: this side, also for an answer that it cannot take; the other side with a reason of its own ("refused", as INVALID_ARGUMENT or
- * UNKNOWN) or because we may not be there ("barred"); or the connection broke, whoever it was.
+ * Who ended a stream and how: this side, also for an answer that it cannot take; the other side with a reason of its own
+ * ("refused", as INVALID_ARGUMENT or UNKNOWN) or because we may not be there ("barred"); or the connection broke,
+ * whoever it was.
  */
 export type EndCause = "here" | "refused" | "barred" | "broken";
 

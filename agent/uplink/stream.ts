@@ -58,7 +58,10 @@ const longestComeBack = 3_600_000;
 const provenMs = 60_000;
 /** More is a flood, and ends the connection. */
 const commandsPerSecond = 100;
-/** ms: when a stream ended upon a batch, the console answers, and finding the record that it cannot take should not take hours. */
+/**
+ * The longest pause after a stream that ended upon a batch, ms: the console answers, and the record that it cannot take
+ * should not take hours to find.
+ */
 const suspectRetry = 5000;
 
 /** Throws ReportError when an address or the certificates cannot work; nothing throws afterwards. */
