@@ -59,7 +59,7 @@ export interface RemoteCommand {
 
 /** Visible ASCII: an id is shown, logged and compared. */
 const idPattern = /^[\x21-\x7e]{1,200}$/;
-export const longestAheadMs = 24 * 3600 * 1000;
+const longestAheadMs = 24 * 3600 * 1000;
 /** What the clocks of a console and a host may differ by. */
 const skewMs = 5 * 60_000;
 

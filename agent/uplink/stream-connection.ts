@@ -1,8 +1,10 @@
 // One connection to one address of a console, from hello to its end, and whether the other side still lives.
-import { type ClientStream, type ClientTls, type EndCause, openStream } from "../grpc.ts";
+import { openStream } from "../grpc/client.ts";
+import type { ClientStream, EndCause } from "../grpc/streams.ts";
 import type * as wire from "../model/picket.v1.ts";
 import { errorText } from "../report/errors.ts";
 import { formatUnixMs } from "../report/time.ts";
+import type { ClientTls } from "../tls.ts";
 
 export interface Connection {
 	readonly address: string;
