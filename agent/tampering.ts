@@ -3,7 +3,7 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Logger } from "pino";
-import { addon, objectPath, refuseObjectPath } from "./capture/addon.ts";
+import { addon, launcherPath, objectPath, refuseObjectPath } from "./capture/addon.ts";
 import type { LiveCapture } from "./capture/live.ts";
 import type { Config } from "./config/load.ts";
 import { yamlFilesAt } from "./content.ts";
@@ -51,6 +51,7 @@ export function programFiles(): string[] {
 		objectPath.replace(/[^/]*$/, "picket.node"),
 		objectPath,
 		refuseObjectPath,
+		launcherPath,
 		...own,
 	];
 }

@@ -3,6 +3,7 @@
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
+import { launcherPath } from "../capture/addon.ts";
 import type { Examined, Question } from "./examine.ts";
 import { bundleSchema, ContentRefusal, largestBundle } from "./model.ts";
 
@@ -68,7 +69,13 @@ interface Ended {
 function inProcess(bytes: Buffer, question: Question, limits: TrialLimits): Promise<Ended> {
 	const { timeoutMs, cpuSeconds: seconds, heapMegabytes } = limits;
 	const bounds = `ulimit -c 0; ulimit -v ${addressSpaceKilobytes}; ulimit -t ${seconds}; exec "$@"`;
-	const node = [process.execPath, `--max-old-space-size=${heapMegabytes}`, "--v8-pool-size=1", program];
+	const node = [
+		launcherPath,
+		process.execPath,
+		`--max-old-space-size=${heapMegabytes}`,
+		"--v8-pool-size=1",
+		program,
+	];
 	const child = spawn("/bin/sh", ["-c", bounds, "trial", ...node], {
 		cwd: "/",
 		env: { PATH: process.env.PATH ?? "/usr/bin:/bin", NODE_COMPILE_CACHE: compileCache },

@@ -2,6 +2,7 @@
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
+import { launcherPath } from "../capture/addon.ts";
 import { CommandError } from "../failure.ts";
 import { neutralise } from "../report/shown.ts";
 import type { Job, Results } from "./worker.ts";
@@ -29,11 +30,14 @@ const forms: { readonly [Kind in Job["job"]]: z.ZodType<Results[Kind]> } = {
 };
 const failed = z.object({ problem: z.string(), remedy: z.string() });
 const maxReplyBytes = 512 * 1024;
+const program = fileURLToPath(new URL("worker.ts", import.meta.url));
+/** What a stranger has it hold ends it before the host feels it. */
+const nodeOptions = ["--v8-pool-size=1", "--max-old-space-size=192"];
 /** Eight addresses of 2 × 10 s. */
 const maxMs = 180_000;
 
 export const runJob: RunJob = async (job) => {
-	const text = await replyTo(JSON.stringify(job));
+	const text = await replyTo(job.job, JSON.stringify(job));
 	let value: unknown;
 	try {
 		value = JSON.parse(text);
@@ -55,9 +59,9 @@ export const runJob: RunJob = async (job) => {
 	return result.data as never;
 };
 
-function replyTo(input: string): Promise<string> {
+function replyTo(kind: Job["job"], input: string): Promise<string> {
 	return new Promise((resolve, reject) => {
-		const child = spawn(process.execPath, [fileURLToPath(new URL("worker.ts", import.meta.url))], {
+		const child = spawn(launcherPath, [process.execPath, ...nodeOptions, program, kind], {
 			stdio: ["pipe", "pipe", "pipe"],
 			// Nothing of ours that could hold a secret, nor NODE_OPTIONS.
 			env: {},
