@@ -286,7 +286,7 @@ export function startSensor(options: SensorOptions): Sensor {
 					contentFiles: () => reloader?.watched() ?? [],
 					contentGeneration: () => {
 						const { rules, policy: inForce } = detection.current();
-						return `${rules.contentHash} ${inForce.hash} ${reloader?.last()?.time ?? ""}`;
+						return `${rules.contentHash} ${inForce.hash} ${reloader?.looks() ?? 0}`;
 					},
 					cgroupMount: enrichment.cgroupMount ?? "",
 					processName(pid) {

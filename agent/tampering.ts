@@ -141,13 +141,13 @@ export function createTampering(deps: TamperingDeps): Tampering {
 			ids = capture.ids();
 			idsUntil = now + idsMs;
 		}
-		const name = ids[sort].get(event.word(bpfEvent.id));
-		if (name === undefined) return;
+		if (!ids[sort].has(event.word(bpfEvent.id))) return;
 		const who = processName(event.pid);
+		// A tool that lists them takes hold of one after the other: that is one story, and a problem once a program.
 		note({
-			key: `opened ${who}`,
+			key: `opened ${sort} ${who.replace(/ \(pid \d+\)$/, "")}`,
 			severity: "high",
-			seen: `${who} has taken hold of the sensor's ${sort.slice(0, -1)} ${name} in the kernel`,
+			seen: `${who} has taken hold of the sensor's ${sort} in the kernel`,
 			remedy:
 				"an administrator's bpftool may do so to show it; anything else can switch the sensor off that way: find " +
 				"out what it is",
