@@ -131,7 +131,14 @@ export function createTampering(deps: TamperingDeps): Tampering {
 			logger.warn({ check, message }, "the sensor cannot look after a part of it"),
 		monotonic: () => performance.now(),
 	});
-	const pauses = everyMs > 0 ? watchPauses({ monotonic: () => performance.now(), note }) : undefined;
+	const pauses =
+		everyMs > 0
+			? watchPauses({
+					monotonic: () => performance.now(),
+					bootMs: () => addon().clocks().bootMs,
+					note,
+				})
+			: undefined;
 	let ids = capture.ids();
 	let idsUntil = 0;
 
