@@ -1,10 +1,12 @@
 // Has a piece of an enrolment done by a child without rights, and believes its answer no further than its form.
-import { spawn } from "node:child_process";
+import type { ChildProcessWithoutNullStreams } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { launcherPath } from "../capture/addon.ts";
 import { CommandError } from "../failure.ts";
+import { errorText } from "../report/errors.ts";
 import { neutralise } from "../report/shown.ts";
+import { startProcess } from "../spawn.ts";
 import type { Job, Results } from "./worker.ts";
 
 /** Rejects with CommandError. */
@@ -59,9 +61,10 @@ export const runJob: RunJob = async (job) => {
 	return result.data as never;
 };
 
-function replyTo(kind: Job["job"], input: string): Promise<string> {
-	return new Promise((resolve, reject) => {
-		const child = spawn(launcherPath, [process.execPath, ...nodeOptions, program, kind], {
+/** Throws CommandError. */
+function start(kind: Job["job"]): ChildProcessWithoutNullStreams {
+	try {
+		const child = startProcess(launcherPath, [process.execPath, ...nodeOptions, program, kind], {
 			stdio: ["pipe", "pipe", "pipe"],
 			// Nothing of ours that could hold a secret, nor NODE_OPTIONS.
 			env: {},
@@ -69,6 +72,15 @@ function replyTo(kind: Job["job"], input: string): Promise<string> {
 			timeout: maxMs,
 			killSignal: "SIGKILL",
 		});
+		return child as ChildProcessWithoutNullStreams;
+	} catch (error) {
+		throw new CommandError(`no child could be started: ${errorText(error)}`, "");
+	}
+}
+
+function replyTo(kind: Job["job"], input: string): Promise<string> {
+	return new Promise((resolve, reject) => {
+		const child = start(kind);
 		let output = "";
 		let said = "";
 		child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
