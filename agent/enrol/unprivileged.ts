@@ -13,10 +13,10 @@ import type { Job, Results } from "./worker.ts";
 export type RunJob = <Kind extends Job["job"]>(job: Extract<Job, { job: Kind }>) => Promise<Results[Kind]>;
 
 /** PEM text of 1 to 8 of a kind, "CERTIFICATE"; its form alone, nothing is parsed. */
-export const pem = (kind: string) =>
+export const pem = (kind: string, mostBytes = 64 * 1024) =>
 	z
 		.string()
-		.max(64 * 1024)
+		.max(mostBytes)
 		.regex(new RegExp(`^(-----BEGIN ${kind}-----[A-Za-z0-9+/=\\s]+-----END ${kind}-----\\s*){1,8}$`));
 const time = z.number().int().positive().max(253_402_300_799_999);
 const forms: { readonly [Kind in Job["job"]]: z.ZodType<Results[Kind]> } = {
