@@ -84,6 +84,8 @@ export interface Sensor {
 	readonly wire: WireContext;
 	readonly capture: LiveCapture;
 	hello(): wire.Hello;
+	/** Of whoever takes the commands of consoles: what is wrong there, for the status. */
+	attend(problems: () => readonly string[]): void;
 	/** Records go to consoles and receivers off this host from now on. */
 	deliver(through: Delivery): void;
 	readonly reloader: Reloader | undefined;
@@ -250,6 +252,7 @@ export function startSensor(options: SensorOptions): Sensor {
 	const { responder } = acting;
 	let closing: Promise<wire.Action[]> | undefined;
 	let delivery: Delivery | undefined;
+	let askedProblems: () => readonly string[] = () => [];
 
 	const canary =
 		recorder === undefined
@@ -380,7 +383,8 @@ export function startSensor(options: SensorOptions): Sensor {
 		delivered: takeover,
 		content: detection.current,
 		reload: () => reloader?.last(),
-		responseProblems: () => [...modeSwitch.problems(), ...acting.problems()],
+		everyOpen: options.eventKinds.has("open"),
+		responseProblems: () => [...modeSwitch.problems(), ...acting.problems(), ...askedProblems()],
 		refuser: acting.refuser,
 		selfProblems: () => [...(canary?.problems() ?? []), ...(tampering?.problems() ?? [])],
 		canary: () => canary?.status(),
@@ -472,6 +476,9 @@ export function startSensor(options: SensorOptions): Sensor {
 		reloader,
 		takeover,
 		policy,
+		attend(problems) {
+			askedProblems = problems;
+		},
 		deliver(through) {
 			delivery = through;
 			output.add(through.sink);
