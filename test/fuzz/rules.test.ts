@@ -56,10 +56,14 @@ const hasName = (node: Node): boolean =>
 /** The words of a condition by themselves, whatever they are to each other. */
 function wordsOf(condition: string): string[] {
 	const words = condition.match(/"(?:\\[\s\S]|[^"\\])*"|'(?:\\[\s\S]|[^'\\])*'|[^\s()"',=!<>[\]]+/g) ?? [];
-	return words.map((word) => word.replace(/^["']|["']$/g, "").replace(/[\\\s]+/g, ""));
+	// Control characters stand as they are without quotes, and escaped in them.
+	return words.map((word) => word.replace(/^["']|["']$/g, "").replace(/\\[abfv]|[\\\s\p{Cc}]+/gu, ""));
 }
-/** Those of what was understood. */
-const understood = (node: Node): ReadonlySet<string> => new Set([...wordsOf(print(node)), ...joining]);
+/** Those of what was understood; a word without quotes may hold signs at which a field's name ends, as in "a]b". */
+const understood = (node: Node): ReadonlySet<string> => {
+	const words = wordsOf(print(node));
+	return new Set([...words, ...words.flatMap((word) => word.split(/[=!<>[\]]+/)), ...joining]);
+};
 const joining = ["and", "or", "not", "anyof", "oneof", "allof", "list"];
 
 /** Without places. */

@@ -45,6 +45,9 @@ export async function faultProxy(target: string): Promise<FaultProxy> {
 		keep(near);
 		keep(far);
 		let hit = false;
+		/** As with TCP: behind bytes that did not arrive none arrive, and none overtake others. */
+		const swallowed = new Set<Socket>();
+		const delayed = new Map<Socket, number>();
 		const drip = new Map<Socket, Buffer>();
 		const dripOn = (to: Socket): void => {
 			const rest = drip.get(to);
@@ -53,11 +56,26 @@ export async function faultProxy(target: string): Promise<FaultProxy> {
 			drip.set(to, rest.subarray(1));
 			later(20, () => dripOn(to));
 		};
+		const trickle = (chunk: Buffer, to: Socket): void => {
+			const rest = drip.get(to);
+			drip.set(to, Buffer.concat([rest ?? Buffer.alloc(0), chunk]));
+			if (rest === undefined || rest.length === 0) dripOn(to);
+		};
+		const hold = (chunk: Buffer, to: Socket): void => {
+			delayed.set(to, (delayed.get(to) ?? 0) + 1);
+			later(60, () => {
+				delayed.set(to, (delayed.get(to) ?? 1) - 1);
+				if (!to.destroyed) to.write(chunk);
+			});
+		};
 		const act = (chunk: Buffer, to: Socket, fromSensor: boolean): void => {
-			if (fault === "none") {
-				to.write(chunk);
-				return;
-			}
+			if (swallowed.has(to)) return;
+			if ((drip.get(to)?.length ?? 0) > 0) trickle(chunk, to);
+			else if ((delayed.get(to) ?? 0) > 0) hold(chunk, to);
+			else if (fault === "none") to.write(chunk);
+			else strike(chunk, to, fromSensor);
+		};
+		const strike = (chunk: Buffer, to: Socket, fromSensor: boolean): void => {
 			if (grace > 0) {
 				if (fromSensor) grace -= chunk.length;
 				to.write(chunk);
@@ -67,29 +85,26 @@ export async function faultProxy(target: string): Promise<FaultProxy> {
 			hit = true;
 			switch (fault) {
 				case "black hole":
+					swallowed.add(to);
 					return;
 				case "reset":
 					near.resetAndDestroy();
 					far.resetAndDestroy();
 					return;
-				case "one byte at a time": {
-					const rest = drip.get(to);
-					drip.set(to, Buffer.concat([rest ?? Buffer.alloc(0), chunk]));
-					if (rest === undefined || rest.length === 0) dripOn(to);
+				case "one byte at a time":
+					trickle(chunk, to);
 					return;
-				}
 				case "half open":
 					// The sensor's half works, the console's answers never arrive.
 					if (fromSensor) to.write(chunk);
+					else swallowed.add(to);
 					return;
 				case "close in the middle":
 					to.end(chunk.subarray(0, chunk.length >> 1));
 					near.destroy();
 					return;
 				case "delay":
-					later(60, () => {
-						if (!to.destroyed) to.write(chunk);
-					});
+					hold(chunk, to);
 					return;
 				case "duplicate connection": {
 					// The same bytes arrive twice at the console, and its first connection stays behind.

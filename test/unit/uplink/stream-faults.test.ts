@@ -61,7 +61,7 @@ const unit = long ? 1000 : 100;
 test(`an idle stream that a black hole swallows is noticed within ${35 * unit} ms`, async () => {
 	const console = await consoleAt("127.0.0.1:0");
 	const proxy = await faultProxy(console.address);
-	const one = rig([proxy.address], { times: { heartbeat: 20 * unit, answer: 10 * unit } });
+	const one = rig([proxy.address], { times: { heartbeat: 20 * unit, answer: 10 * unit, lastRetry: 100 } });
 	await until(() => one.stream.state.connected);
 	proxy.set("black hole");
 	const start = performance.now();
