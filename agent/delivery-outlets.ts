@@ -1,6 +1,6 @@
 // Who gets records off this host, from the configuration and the enrolments: names that stay, ids, filters, and the texts
 // of their PEM files, read again when the files change. What cannot be read then leaves the last good text in force.
-import { readFileSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
 import type { Config } from "./config/load.ts";
 import type { EnrolledConsole, EnrolledConsoles } from "./enrol/store.ts";
@@ -8,6 +8,7 @@ import { CommandError } from "./failure.ts";
 import type { OutletConfig, RecordFilter, RecordKind, TlsTexts } from "./model/delivery.ts";
 import { type Severity, severities } from "./model/verdict.ts";
 import { errorText } from "./report/errors.ts";
+import { readTextFile } from "./rule-files.ts";
 
 export interface Destination {
 	readonly config: OutletConfig;
@@ -46,11 +47,11 @@ export function createDestinations(config: Config, enrolled: () => EnrolledConso
 	const pem = (path: string, where: string, strict: boolean): string => {
 		const before = pems.get(path);
 		try {
-			const { mtimeMs, size, ino } = statSync(path);
-			const stamp = `${mtimeMs} ${size} ${ino}`;
+			const { mtimeMs, ctimeMs, size, ino } = statSync(path);
+			const stamp = `${mtimeMs} ${ctimeMs} ${size} ${ino}`;
 			if (before?.stamp === stamp) return before.text;
-			if (size > maxPemBytes) throw new Error(`it has ${size} bytes, ${maxPemBytes} are the most`);
-			const text = readFileSync(path, "utf8");
+			// A pipe in its place must not keep the sensor waiting for a writer.
+			const text = readTextFile(path, maxPemBytes);
 			if (text.trim() === "") throw new Error("it is empty");
 			pems.set(path, { stamp, text });
 			return text;

@@ -62,6 +62,8 @@ export interface Reloader {
 	local(): { readonly own: readonly RuleFile[]; readonly local: readonly RuleFile[] };
 	/** The newest one that changed something or was refused. */
 	last(): wire.Reload | undefined;
+	/** Grows with each look at what lies on disk, whatever came of it: what is wrong with it is told from then on. */
+	looks(): number;
 	/** What is wrong on disk and therefore not in force, until it is mended. */
 	problems(): readonly string[];
 	/** Files and folders whose change asks for a reload. */
@@ -97,6 +99,7 @@ export function createReloader(options: ReloaderOptions): Reloader {
 		rules.watch ? [...sources.files, ...rules.files, policy] : [];
 	let watched = watchedOf(started);
 	let last: wire.Reload | undefined;
+	let looks = 0;
 	let standing: readonly string[] = shown(options.start.problems.map(problemText));
 	let running: Promise<wire.Reload> | undefined;
 	let next: Promise<wire.Reload> | undefined;
@@ -194,6 +197,7 @@ export function createReloader(options: ReloaderOptions): Reloader {
 			];
 			reload = { time, requester, outcome: "OUTCOME_REFUSED", message: text, problems };
 		}
+		if (requester !== "console") looks++;
 		// Nobody needs to hear again and again that a file is broken, but everybody that it has been mended.
 		const news = reload.outcome === "OUTCOME_UNCHANGED" ? isComplaint(last) : !isSameComplaint(last, reload);
 		if (!news) return reload;
@@ -229,6 +233,7 @@ export function createReloader(options: ReloaderOptions): Reloader {
 			return next;
 		},
 		last: () => last,
+		looks: () => looks,
 		problems: () => [...standing, ...shown(errorsOf(detection.current().rules), mostStanding)],
 		watched: () => watched,
 	};

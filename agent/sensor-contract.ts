@@ -55,6 +55,8 @@ export interface Sensor {
 	readonly wire: WireContext;
 	readonly capture: LiveCapture;
 	hello(): wire.Hello;
+	/** Of whoever takes the commands of consoles: what is wrong there, for the status. */
+	attend(problems: () => readonly string[]): void;
 	/** Records go to consoles and receivers off this host from now on. */
 	deliver(through: Delivery): void;
 	readonly reloader: Reloader | undefined;

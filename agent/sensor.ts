@@ -152,6 +152,7 @@ export function startSensor(options: SensorOptions): Sensor {
 	const { responder } = acting;
 	let closing: Promise<wire.Action[]> | undefined;
 	let delivery: Delivery | undefined;
+	let askedProblems: () => readonly string[] = () => [];
 
 	const { canary, tampering } =
 		recorder === undefined
@@ -164,7 +165,7 @@ export function startSensor(options: SensorOptions): Sensor {
 					contentFiles: () => reloader?.watched() ?? [],
 					contentGeneration: () => {
 						const { rules, policy: inForce } = detection.current();
-						return `${rules.contentHash} ${inForce.hash} ${reloader?.last()?.time ?? ""}`;
+						return `${rules.contentHash} ${inForce.hash} ${reloader?.looks() ?? 0}`;
 					},
 					enrichment,
 					alert: limiter.emit,
@@ -248,7 +249,8 @@ export function startSensor(options: SensorOptions): Sensor {
 		delivered: takeover,
 		content: detection.current,
 		reload: () => reloader?.last(),
-		responseProblems: () => [...modeSwitch.problems(), ...acting.problems()],
+		everyOpen: options.eventKinds.has("open"),
+		responseProblems: () => [...modeSwitch.problems(), ...acting.problems(), ...askedProblems()],
 		refuser: acting.refuser,
 		selfProblems: () => [...(canary?.problems() ?? []), ...(tampering?.problems() ?? [])],
 		canary: () => canary?.status(),
@@ -332,6 +334,9 @@ export function startSensor(options: SensorOptions): Sensor {
 		reloader,
 		takeover,
 		policy,
+		attend(problems) {
+			askedProblems = problems;
+		},
 		deliver(through) {
 			delivery = through;
 			output.add(through.sink);

@@ -134,6 +134,7 @@ async function runSensor(
 			clock: Date.now,
 			logger,
 		});
+		sensor.attend(remote.problems);
 		closers.push(() => remote.close());
 		for (const sink of configuredSinks(config.sinks, {
 			report: sensor.output.gap,

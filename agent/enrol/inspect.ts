@@ -52,7 +52,7 @@ export function inspectCertificate(options: {
 	return { issued: now, expires };
 }
 
-function splitPem(text: string): string[] {
+export function splitPem(text: string): string[] {
 	return text.match(/-----BEGIN CERTIFICATE-----[\sA-Za-z0-9+/=]+-----END CERTIFICATE-----/g) ?? [];
 }
 
