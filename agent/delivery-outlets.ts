@@ -1,6 +1,7 @@
 // Who gets records off this host, from the configuration and the enrolments: names that stay, ids, filters, and the texts
 // of their PEM files, read again when the files change. What cannot be read then leaves the last good text in force.
 import { statSync } from "node:fs";
+import { isDeepStrictEqual } from "node:util";
 import type { Config } from "./config/load.ts";
 import type { EnrolledConsole, EnrolledConsoles } from "./enrol/store.ts";
 import { CommandError } from "./failure.ts";
@@ -19,6 +20,8 @@ export interface Destination {
 }
 
 export interface Destinations {
+	/** Another list of consoles: the result puts it in force. Throws CommandError for a PEM file that cannot be read. */
+	prepare(consoles: Config["consoles"]): (() => void) | undefined;
 	/** As they are on disk now. `strict`: throws CommandError for a PEM file that cannot be read. */
 	read(strict: boolean): Destination[];
 	/** What was wrong at the last reading. */
@@ -33,6 +36,7 @@ export function createDestinations(config: Config, enrolled: () => EnrolledConso
 	const ids = new Map<string, number>();
 	const pems = new Map<string, { readonly stamp: string; readonly text: string }>();
 	let problems: string[] = [];
+	let configured = config.consoles;
 
 	const idOf = (reader: string): number => {
 		const id = ids.get(reader) ?? ids.size;
@@ -72,8 +76,8 @@ export function createDestinations(config: Config, enrolled: () => EnrolledConso
 		severity: given.severity as Severity,
 	});
 
-	const consoles = (strict: boolean): Destination[] =>
-		config.consoles.map((given, index) => {
+	const consoles = (list: Config["consoles"], strict: boolean): Destination[] =>
+		list.map((given, index) => {
 			const { name, addresses, ca, cert, key, crl } = given;
 			const plain = given.plaintext || addresses.every((address) => address.startsWith("unix:"));
 			const tls = plain
@@ -142,11 +146,19 @@ export function createDestinations(config: Config, enrolled: () => EnrolledConso
 	};
 
 	return {
+		prepare(list) {
+			// Of an unchanged list a file may be away just now, as at any other time.
+			if (isDeepStrictEqual(list, configured)) return undefined;
+			consoles(list, true);
+			return () => {
+				configured = list;
+			};
+		},
 		read(strict) {
 			problems = [];
-			const configured = consoles(strict);
-			const names = new Set(configured.map(({ reader }) => reader));
-			return [...configured, ...joined(names), ...receivers(strict)];
+			const own = consoles(configured, strict);
+			const names = new Set(own.map(({ reader }) => reader));
+			return [...own, ...joined(names), ...receivers(strict)];
 		},
 		problems: () => [...problems],
 	};

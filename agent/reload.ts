@@ -42,6 +42,8 @@ export interface ReloaderOptions {
 	readonly detection: Pick<Detection, "current" | "compile" | "change">;
 	/** Puts a candidate in force between two events; when it throws, the old content stays. */
 	adopt(content: Content): void;
+	/** Consoles other than those in force: the result puts them there. Throws CommandError when they cannot be used. */
+	consoles?(wanted: Config): (() => void) | undefined;
 	/** Told of every reload that was not in vain. */
 	onReload(reload: wire.Reload): void;
 	readonly logger: Logger;
@@ -111,7 +113,7 @@ export function createReloader(options: ReloaderOptions): Reloader {
 			...rest,
 			seconds: Math.round(performance.now() - begun) / 1000,
 		});
-		const { own, local, policyFile, reading, restart } = await parts(requester);
+		const { own, local, policyFile, reading, restart, useConsoles } = await parts(requester);
 		const arrived = delivered();
 		const candidate = [...own, ...arrived.files, ...local];
 		const policy = joinPolicies(policyFile, arrived.policy);
@@ -123,9 +125,11 @@ export function createReloader(options: ReloaderOptions): Reloader {
 		const retry = requester !== "files" && before.suspended.size > 0;
 		if (sameRules && samePolicy && !retry) {
 			standing = onDisk;
+			useConsoles?.();
 			const problems = shown([...onDisk, ...errorsOf(before.rules)]);
 			const kept = reading?.kept ?? [];
-			if (kept.length === 0) return told({ outcome: "OUTCOME_UNCHANGED", problems });
+			const outcome = useConsoles ? "OUTCOME_APPLIED" : "OUTCOME_UNCHANGED";
+			if (kept.length === 0) return told({ outcome, problems });
 			const message = "the files that have changed cannot be used";
 			return told({ outcome: "OUTCOME_REFUSED", message, problems, kept: [...kept] });
 		}
@@ -142,6 +146,7 @@ export function createReloader(options: ReloaderOptions): Reloader {
 			}),
 			adopt,
 		);
+		useConsoles?.();
 		files = candidate;
 		deliveredFiles = new Set(arrived.files.map(({ path }) => path));
 		localPolicy = policyFile;
@@ -159,14 +164,17 @@ export function createReloader(options: ReloaderOptions): Reloader {
 		if (requester === "console") {
 			const own = files.filter(isOwn);
 			const local = files.filter((file) => !isOwn(file) && !isDelivered(file));
-			return { own, local, policyFile: localPolicy, reading: undefined, restart: [] };
+			const nothing = { reading: undefined, restart: [], useConsoles: undefined };
+			return { own, local, policyFile: localPolicy, ...nothing };
 		}
 		const wanted = sources.config();
 		watched = watchedOf(wanted);
+		const useConsoles = options.consoles?.(wanted);
 		const policyFile = sources.policy(wanted);
 		const reading = await finishInTurns(readAgain(wanted.rules.files, files));
 		const own = wanted.rules.default ? sources.own : [];
-		return { own, local: reading.files, policyFile, reading, restart: restartNeeded(started, wanted) };
+		const restart = restartNeeded(started, wanted);
+		return { own, local: reading.files, policyFile, reading, restart, useConsoles };
 	};
 
 	const run = async (requester: Requester): Promise<wire.Reload> => {
@@ -247,11 +255,14 @@ function errorsOf({ problems }: RuleSet): string[] {
 	return problems.filter(({ level }) => level === "error").map(problemText);
 }
 
-/** Only rules and policy can change while the sensor runs. */
+/** Only these can change while the sensor runs. */
+const changeable: ReadonlySet<string> = new Set(["rules", "policy", "consoles"] satisfies (keyof Config)[]);
+
+/** What of the configuration is not in force. */
 function restartNeeded(started: Config, wanted: Config): Problem[] {
 	const differs = (key: keyof Config) => JSON.stringify(started[key]) !== JSON.stringify(wanted[key]);
 	const keys = (Object.keys(wanted) as (keyof Config)[]).filter(
-		(key) => key !== "rules" && key !== "policy" && differs(key),
+		(key) => !changeable.has(key) && differs(key),
 	);
 	if (keys.length === 0) return [];
 	return [
@@ -261,7 +272,7 @@ function restartNeeded(started: Config, wanted: Config): Problem[] {
 			column: 0,
 			where: keys.join(", "),
 			message: "has changed and is not in force",
-			remedy: "restart the sensor: only rules and policy are taken over while it runs",
+			remedy: "restart the sensor: only rules, policy and consoles are taken over while it runs",
 			level: "warning",
 		},
 	];

@@ -42,7 +42,7 @@ export interface Tampering {
 const agentFolder = new URL(".", import.meta.url).pathname;
 
 /** The running program: Node, the addon, the BPF objects and our code. */
-export function programFiles(): string[] {
+function programFiles(): string[] {
 	const own = readdirSync(agentFolder, { withFileTypes: true, recursive: true })
 		.filter((entry) => entry.isFile() && /\.(ts|mjs|js|yaml)$/.test(entry.name))
 		.map((entry) => join(entry.parentPath, entry.name));

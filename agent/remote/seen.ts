@@ -15,6 +15,7 @@ import {
 	writeSync,
 } from "node:fs";
 import { dirname } from "node:path";
+import { syncFolder } from "../durable.ts";
 import { errorText } from "../report/errors.ts";
 
 export interface SeenCommand {
@@ -293,13 +294,4 @@ function readWhole(file: string): string | undefined {
 function writeAll(fd: number, text: string): void {
 	const bytes = Buffer.from(text);
 	for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
-}
-
-function syncFolder(path: string): void {
-	const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
-	try {
-		fsyncSync(fd);
-	} finally {
-		closeSync(fd);
-	}
 }
