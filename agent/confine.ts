@@ -2,6 +2,8 @@
 // loads all of its code, and then becomes nobody that may do anything. The one way for the uplink and for all others.
 import { addon } from "./capture/addon.ts";
 
+export { launcherPath } from "./capture/addon.ts";
+
 export interface Rights {
 	readonly uid?: number;
 	readonly gid?: number;

@@ -3,7 +3,7 @@
 import type { ChildProcessWithoutNullStreams } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
-import { launcherPath } from "../capture/addon.ts";
+import { launcherPath } from "../confine.ts";
 import { errorText } from "../report/errors.ts";
 import { startProcess } from "../spawn.ts";
 import type { Examined, Question } from "./examine.ts";

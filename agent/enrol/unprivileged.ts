@@ -2,7 +2,7 @@
 import type { ChildProcessWithoutNullStreams } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
-import { launcherPath } from "../capture/addon.ts";
+import { launcherPath } from "../confine.ts";
 import { CommandError } from "../failure.ts";
 import { errorText } from "../report/errors.ts";
 import { neutralise } from "../report/shown.ts";
