@@ -24,8 +24,8 @@ import { createResponder, type HostResponder } from "./respond/responder.ts";
 const slackMs = 50;
 
 export interface ActingDeps {
-	/** Where consoles listen that are not in the configuration. */
-	readonly enrolled: () => readonly string[];
+	/** Where those in force listen. */
+	readonly consoles: () => readonly string[];
 	readonly config: Config;
 	readonly logger: Logger;
 	/** Unix ms. */
@@ -103,7 +103,7 @@ export function createActing(deps: ActingDeps): Acting {
 		refusals: { refuser, cgroupsOf },
 		protectedExtra: () => ({
 			...config.protect,
-			addresses: [...config.protect.addresses, ...remoteHosts(config, deps.enrolled())],
+			addresses: [...config.protect.addresses, ...remoteHosts(config, deps.consoles())],
 		}),
 		settings: {
 			ttlSeconds: config.respond.ttl_seconds,
@@ -257,9 +257,9 @@ function firstPids({ tree }: Enrichment): number[] {
 }
 
 /** Whom we report to must never be blocked. */
-function remoteHosts({ consoles, sinks }: Config, enrolled: readonly string[]): string[] {
+function remoteHosts({ sinks }: Config, consoles: readonly string[]): string[] {
 	const syslogs = sinks.map(({ syslog = "" }) => syslog.replace(/^(udp|tcp|tls):/, ""));
-	return [...consoles.flatMap(({ addresses }) => addresses), ...enrolled, ...syslogs]
+	return [...consoles, ...syslogs]
 		.filter((address) => address !== "" && !address.startsWith("unix:"))
 		.map((address) => address.replace(/:\d+$/, "").replace(/^\[|\]$/g, ""));
 }

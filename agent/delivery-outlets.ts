@@ -1,12 +1,14 @@
 // Who gets records off this host, from the configuration and the enrolments: names that stay, ids, filters, and the texts
 // of their PEM files, read again when the files change. What cannot be read then leaves the last good text in force.
-import { readFileSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
+import { isDeepStrictEqual } from "node:util";
 import type { Config } from "./config/load.ts";
 import type { EnrolledConsole, EnrolledConsoles } from "./enrol/store.ts";
 import { CommandError } from "./failure.ts";
 import type { OutletConfig, RecordFilter, RecordKind, TlsTexts } from "./model/delivery.ts";
 import { type Severity, severities } from "./model/verdict.ts";
 import { errorText } from "./report/errors.ts";
+import { readTextFile } from "./rule-files.ts";
 
 export interface Destination {
 	readonly config: OutletConfig;
@@ -18,6 +20,8 @@ export interface Destination {
 }
 
 export interface Destinations {
+	/** Another list of consoles: the result puts it in force. Throws CommandError for a PEM file that cannot be read. */
+	prepare(consoles: Config["consoles"]): (() => void) | undefined;
 	/** As they are on disk now. `strict`: throws CommandError for a PEM file that cannot be read. */
 	read(strict: boolean): Destination[];
 	/** What was wrong at the last reading. */
@@ -32,6 +36,7 @@ export function createDestinations(config: Config, enrolled: () => EnrolledConso
 	const ids = new Map<string, number>();
 	const pems = new Map<string, { readonly stamp: string; readonly text: string }>();
 	let problems: string[] = [];
+	let configured = config.consoles;
 
 	const idOf = (reader: string): number => {
 		const id = ids.get(reader) ?? ids.size;
@@ -42,11 +47,11 @@ export function createDestinations(config: Config, enrolled: () => EnrolledConso
 	const pem = (path: string, where: string, strict: boolean): string => {
 		const before = pems.get(path);
 		try {
-			const { mtimeMs, size, ino } = statSync(path);
-			const stamp = `${mtimeMs} ${size} ${ino}`;
+			const { mtimeMs, ctimeMs, size, ino } = statSync(path);
+			const stamp = `${mtimeMs} ${ctimeMs} ${size} ${ino}`;
 			if (before?.stamp === stamp) return before.text;
-			if (size > maxPemBytes) throw new Error(`it has ${size} bytes, ${maxPemBytes} are the most`);
-			const text = readFileSync(path, "utf8");
+			// A pipe in its place must not keep the sensor waiting for a writer.
+			const text = readTextFile(path, maxPemBytes);
 			if (text.trim() === "") throw new Error("it is empty");
 			pems.set(path, { stamp, text });
 			return text;
@@ -71,8 +76,8 @@ export function createDestinations(config: Config, enrolled: () => EnrolledConso
 		severity: given.severity as Severity,
 	});
 
-	const consoles = (strict: boolean): Destination[] =>
-		config.consoles.map((given, index) => {
+	const consoles = (list: Config["consoles"], strict: boolean): Destination[] =>
+		list.map((given, index) => {
 			const { name, addresses, ca, cert, key, crl } = given;
 			const plain = given.plaintext || addresses.every((address) => address.startsWith("unix:"));
 			const tls = plain
@@ -141,11 +146,19 @@ export function createDestinations(config: Config, enrolled: () => EnrolledConso
 	};
 
 	return {
+		prepare(list) {
+			// Of an unchanged list a file may be away just now, as at any other time.
+			if (isDeepStrictEqual(list, configured)) return undefined;
+			consoles(list, true);
+			return () => {
+				configured = list;
+			};
+		},
 		read(strict) {
 			problems = [];
-			const configured = consoles(strict);
-			const names = new Set(configured.map(({ reader }) => reader));
-			return [...configured, ...joined(names), ...receivers(strict)];
+			const own = consoles(configured, strict);
+			const names = new Set(own.map(({ reader }) => reader));
+			return [...own, ...joined(names), ...receivers(strict)];
 		},
 		problems: () => [...problems],
 	};

@@ -2,13 +2,14 @@
 // destination. Runs only when somebody is to get something, and starts once a host is enrolled.
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import type { Logger } from "pino";
 import type { Config } from "./config/load.ts";
 import { createDestinations, type Destination } from "./delivery-outlets.ts";
 import { createRenewals } from "./enrol/renewal.ts";
 import { readEnrolled } from "./enrol/store.ts";
 import { runJob } from "./enrol/unprivileged.ts";
-import type { RecordKind, Spool, SpoolReader } from "./model/delivery.ts";
+import type { RecordFilter, RecordKind, Spool, SpoolReader } from "./model/delivery.ts";
 import type * as wire from "./model/picket.v1.ts";
 import { type Severity, severities } from "./model/verdict.ts";
 import { type CommandDesk, createCommandDesk } from "./report/commands.ts";
@@ -48,8 +49,10 @@ export interface Delivery {
 	readonly sink: Sink;
 	status(): Pick<wire.Status, "spool" | "uplink">;
 	problems(): string[];
-	/** Where it reports to, as configured: "host:port". */
+	/** Of the consoles it reports to, as configured: "host:port". */
 	addresses(): string[];
+	/** Another list of consoles: the result puts it in force. Throws CommandError for a PEM file that cannot be read. */
+	prepare(consoles: Config["consoles"]): (() => void) | undefined;
 	/** Reads enrolments and certificates again, now. */
 	refresh(): void;
 }
@@ -70,6 +73,7 @@ export function createDelivery(options: DeliveryOptions): Delivery {
 	const destinations = createDestinations(config, () => readEnrolled(config.paths.state));
 	const losses = createLosses({ where: "spool", clock, report: options.gap });
 	const readers = new Map<string, SpoolReader>();
+	const filters = new Map<string, RecordFilter>();
 	const desks = new Map<string, CommandDesk>();
 	let current: Destination[] = destinations.read(true);
 	let kinds: ReadonlySet<RecordKind> = new Set();
@@ -106,8 +110,14 @@ export function createDelivery(options: DeliveryOptions): Delivery {
 	/** In the turn in which the spool is made, so that it keeps records for all of them. */
 	const adopt = (spool: Spool): void => {
 		kinds = new Set(current.flatMap(({ filter }) => filter.kinds));
-		for (const { reader, filter } of current)
-			if (!readers.has(reader)) readers.set(reader, spool.reader(reader, filter));
+		for (const { reader, filter } of current) {
+			const before = readers.get(reader);
+			if (before !== undefined && isDeepStrictEqual(filters.get(reader), filter)) continue;
+			// With another filter it keeps its place, and whoever reads from it.
+			const place = spool.reader(reader, filter);
+			readers.set(reader, before ?? place);
+			filters.set(reader, filter);
+		}
 		// An enrolment that cannot be read just now keeps its place.
 		const kept = [...current.map(({ reader }) => reader), ...enrolledNames(config.paths.state)];
 		for (const reader of readers.keys()) if (!kept.includes(reader)) readers.delete(reader);
@@ -205,8 +215,20 @@ export function createDelivery(options: DeliveryOptions): Delivery {
 				...(uplink?.problem ? [`uplink: ${uplink.problem}`] : []),
 			];
 		},
-		addresses: () =>
-			current.flatMap(({ config }) => (config.kind === "console" ? config.addresses : [config.address])),
+		addresses: () => current.flatMap(({ config }) => (config.kind === "console" ? config.addresses : [])),
+		prepare(consoles) {
+			const put = destinations.prepare(consoles);
+			return (
+				put &&
+				(() => {
+					put();
+					refresh();
+					logger.info(
+						`reports to these consoles now: ${consoles.map(({ name }) => name).join(", ") || "none"}`,
+					);
+				})
+			);
+		},
 		refresh,
 	};
 }

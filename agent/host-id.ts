@@ -1,10 +1,13 @@
-// The host's own id: random, made at the first start, kept in the state directory.
+// Who a host is and since when: its own id, random, made at the first start and kept; the id of its boot.
 import { randomUUID } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 
 const pattern = /^[0-9a-f-]{36}$/;
 
-/** Reads the id at `path`; makes a new one when there is none or it is damaged. Without a place to keep it, it lasts one run. */
+/**
+ * Reads the id at `path`; makes a new one when there is none or it is damaged. Without a place to keep it, it lasts one
+ * run.
+ */
 export function readOrMake(path: string): string {
 	const kept = made.get(path);
 	if (kept !== undefined) return kept;
@@ -27,3 +30,7 @@ export function readOrMake(path: string): string {
 }
 
 const made = new Map<string, string>();
+
+export function readBootId(): string {
+	return readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim();
+}

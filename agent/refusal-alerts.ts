@@ -9,6 +9,7 @@ import type { Severity } from "./model/verdict.ts";
 import { showText } from "./report/shown.ts";
 import { formatUnixMs } from "./report/time.ts";
 import { containerToWire, processToWire, type WireContext } from "./report/wire.ts";
+import { priorities } from "./self-alert.ts";
 
 export interface RefusalAlertsDeps {
 	readonly wire: WireContext;
@@ -69,14 +70,6 @@ export function createRefusalAlerts(deps: RefusalAlertsDeps): RefusalAlerts {
 		},
 	};
 }
-
-const priorities: Readonly<Record<Severity, string>> = {
-	critical: "Critical",
-	high: "Error",
-	medium: "Warning",
-	low: "Notice",
-	informational: "Informational",
-};
 
 function objectOf({ kind, path, peer }: Refusal): string {
 	if (kind === "exec") return showText(path) || "a program without a path";

@@ -42,6 +42,8 @@ export interface ReloaderOptions {
 	readonly detection: Pick<Detection, "current" | "compile" | "change">;
 	/** Puts a candidate in force between two events; when it throws, the old content stays. */
 	adopt(content: Content): void;
+	/** Consoles other than those in force: the result puts them there. Throws CommandError when they cannot be used. */
+	consoles?(wanted: Config): (() => void) | undefined;
 	/** Told of every reload that was not in vain. */
 	onReload(reload: wire.Reload): void;
 	readonly logger: Logger;
@@ -60,6 +62,8 @@ export interface Reloader {
 	local(): { readonly own: readonly RuleFile[]; readonly local: readonly RuleFile[] };
 	/** The newest one that changed something or was refused. */
 	last(): wire.Reload | undefined;
+	/** Grows with each look at what lies on disk, whatever came of it: what is wrong with it is told from then on. */
+	looks(): number;
 	/** What is wrong on disk and therefore not in force, until it is mended. */
 	problems(): readonly string[];
 	/** Files and folders whose change asks for a reload. */
@@ -95,6 +99,7 @@ export function createReloader(options: ReloaderOptions): Reloader {
 		rules.watch ? [...sources.files, ...rules.files, policy] : [];
 	let watched = watchedOf(started);
 	let last: wire.Reload | undefined;
+	let looks = 0;
 	let standing: readonly string[] = shown(options.start.problems.map(problemText));
 	let running: Promise<wire.Reload> | undefined;
 	let next: Promise<wire.Reload> | undefined;
@@ -108,7 +113,7 @@ export function createReloader(options: ReloaderOptions): Reloader {
 			...rest,
 			seconds: Math.round(performance.now() - begun) / 1000,
 		});
-		const { own, local, policyFile, reading, restart } = await parts(requester);
+		const { own, local, policyFile, reading, restart, useConsoles } = await parts(requester);
 		const arrived = delivered();
 		const candidate = [...own, ...arrived.files, ...local];
 		const policy = joinPolicies(policyFile, arrived.policy);
@@ -120,9 +125,11 @@ export function createReloader(options: ReloaderOptions): Reloader {
 		const retry = requester !== "files" && before.suspended.size > 0;
 		if (sameRules && samePolicy && !retry) {
 			standing = onDisk;
+			useConsoles?.();
 			const problems = shown([...onDisk, ...errorsOf(before.rules)]);
 			const kept = reading?.kept ?? [];
-			if (kept.length === 0) return told({ outcome: "OUTCOME_UNCHANGED", problems });
+			const outcome = useConsoles ? "OUTCOME_APPLIED" : "OUTCOME_UNCHANGED";
+			if (kept.length === 0) return told({ outcome, problems });
 			const message = "the files that have changed cannot be used";
 			return told({ outcome: "OUTCOME_REFUSED", message, problems, kept: [...kept] });
 		}
@@ -139,6 +146,7 @@ export function createReloader(options: ReloaderOptions): Reloader {
 			}),
 			adopt,
 		);
+		useConsoles?.();
 		files = candidate;
 		deliveredFiles = new Set(arrived.files.map(({ path }) => path));
 		localPolicy = policyFile;
@@ -156,14 +164,17 @@ export function createReloader(options: ReloaderOptions): Reloader {
 		if (requester === "console") {
 			const own = files.filter(isOwn);
 			const local = files.filter((file) => !isOwn(file) && !isDelivered(file));
-			return { own, local, policyFile: localPolicy, reading: undefined, restart: [] };
+			const nothing = { reading: undefined, restart: [], useConsoles: undefined };
+			return { own, local, policyFile: localPolicy, ...nothing };
 		}
 		const wanted = sources.config();
 		watched = watchedOf(wanted);
+		const useConsoles = options.consoles?.(wanted);
 		const policyFile = sources.policy(wanted);
 		const reading = await finishInTurns(readAgain(wanted.rules.files, files));
 		const own = wanted.rules.default ? sources.own : [];
-		return { own, local: reading.files, policyFile, reading, restart: restartNeeded(started, wanted) };
+		const restart = restartNeeded(started, wanted);
+		return { own, local: reading.files, policyFile, reading, restart, useConsoles };
 	};
 
 	const run = async (requester: Requester): Promise<wire.Reload> => {
@@ -186,6 +197,7 @@ export function createReloader(options: ReloaderOptions): Reloader {
 			];
 			reload = { time, requester, outcome: "OUTCOME_REFUSED", message: text, problems };
 		}
+		if (requester !== "console") looks++;
 		// Nobody needs to hear again and again that a file is broken, but everybody that it has been mended.
 		const news = reload.outcome === "OUTCOME_UNCHANGED" ? isComplaint(last) : !isSameComplaint(last, reload);
 		if (!news) return reload;
@@ -221,6 +233,7 @@ export function createReloader(options: ReloaderOptions): Reloader {
 			return next;
 		},
 		last: () => last,
+		looks: () => looks,
 		problems: () => [...standing, ...shown(errorsOf(detection.current().rules), mostStanding)],
 		watched: () => watched,
 	};
@@ -242,11 +255,14 @@ function errorsOf({ problems }: RuleSet): string[] {
 	return problems.filter(({ level }) => level === "error").map(problemText);
 }
 
-/** Only rules and policy can change while the sensor runs. */
+/** Only these can change while the sensor runs. */
+const changeable: ReadonlySet<string> = new Set(["rules", "policy", "consoles"] satisfies (keyof Config)[]);
+
+/** What of the configuration is not in force. */
 function restartNeeded(started: Config, wanted: Config): Problem[] {
 	const differs = (key: keyof Config) => JSON.stringify(started[key]) !== JSON.stringify(wanted[key]);
 	const keys = (Object.keys(wanted) as (keyof Config)[]).filter(
-		(key) => key !== "rules" && key !== "policy" && differs(key),
+		(key) => !changeable.has(key) && differs(key),
 	);
 	if (keys.length === 0) return [];
 	return [
@@ -256,7 +272,7 @@ function restartNeeded(started: Config, wanted: Config): Problem[] {
 			column: 0,
 			where: keys.join(", "),
 			message: "has changed and is not in force",
-			remedy: "restart the sensor: only rules and policy are taken over while it runs",
+			remedy: "restart the sensor: only rules, policy and consoles are taken over while it runs",
 			level: "warning",
 		},
 	];

@@ -6,7 +6,7 @@ import type * as wire from "./model/picket.v1.ts";
 import { type ApplyContent, createCarryOut } from "./remote/carry-out.ts";
 import { type CommandDesk, createCommandDesk } from "./remote/desk.ts";
 import { createEvidence } from "./remote/evidence.ts";
-import type { Sensor } from "./sensor.ts";
+import type { Sensor } from "./sensor-contract.ts";
 
 export type Remote = CommandDesk;
 

@@ -15,7 +15,8 @@ export interface SelfAlert {
 	readonly key: string;
 }
 
-const priorities: Readonly<Record<Severity, string>> = {
+/** Falco's words for severities. */
+export const priorities: Readonly<Record<Severity, string>> = {
 	critical: "Critical",
 	high: "Error",
 	medium: "Warning",

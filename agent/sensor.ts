@@ -1,122 +1,41 @@
 // A running sensor: every stage made from the configuration, started in the order that loses nothing, and taken down
 // in the order that leaves nothing behind. What to show and where to log is passed in.
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { hostname, release } from "node:os";
 import { join } from "node:path";
-import type { Logger } from "pino";
 import { createActing } from "./acting.ts";
-import { startableCanary } from "./canary.ts";
 import { addon } from "./capture/addon.ts";
 import { LiveCapture } from "./capture/live.ts";
-import type { Config } from "./config/load.ts";
-import { createContainerLookup } from "./container-lookup.ts";
 import { createContainerPatches } from "./container-patches.ts";
-import { checkPolicy, type LoadedPolicy } from "./content.ts";
+import { checkPolicy } from "./content.ts";
 import { joinPolicies } from "./delivered/join.ts";
-import { type OpenedContent, startTakeover } from "./delivered/start.ts";
-import type { Takeover } from "./delivered/takeover.ts";
+import { startTakeover } from "./delivered/start.ts";
 import type { Delivery } from "./delivery.ts";
 import { createDemotion } from "./demotion.ts";
-import type { RuleFile, RuleSet } from "./detect/load.ts";
 import { type Content, createDetection } from "./detection.ts";
-import { createDocker } from "./docker.ts";
-import { createEnrichment, type Enrichment } from "./enrichment.ts";
+import { createEngines } from "./engines.ts";
+import { createEnrichment } from "./enrichment.ts";
 import { CommandError } from "./failure.ts";
-import { tamperRule, tamperWords } from "./health/tamper.ts";
 import { createWatchdog } from "./health/watchdog.ts";
-import { readOrMake } from "./host-id.ts";
+import { readBootId, readOrMake } from "./host-id.ts";
+import { createInterest } from "./interest.ts";
 import { watchLoss } from "./loss.ts";
-import { canaryRule } from "./model/canary.ts";
-import { type EventName, eventNames } from "./model/event.ts";
-import { everything, type Interest, noInterest, ownNeeds, sumOfInterests } from "./model/interest.ts";
+import { eventNames } from "./model/event.ts";
+import { everything } from "./model/interest.ts";
 import type * as wire from "./model/picket.v1.ts";
-import type { Problem } from "./model/verdict.ts";
-import { createPeerNames, withPeerNames } from "./peer-names.ts";
+import { createPeerNames } from "./peer-names.ts";
 import { Pipeline } from "./pipeline.ts";
 import { effectiveMode } from "./policy/load.ts";
-import { createReloader, type Reloader, type Sources } from "./reload.ts";
-import { createModeSwitch, type ModeSwitch } from "./remote/mode.ts";
+import { createReloader } from "./reload.ts";
+import { createModeSwitch } from "./remote/mode.ts";
 import { createAlertLimit } from "./report/alert-limit.ts";
 import { createFolder, type Folder } from "./report/dedup.ts";
 import { createSequencer, type RecordBody } from "./report/record.ts";
-import { showText } from "./report/shown.ts";
-import { createOutput, type Output } from "./report/sinks.ts";
+import { createOutput } from "./report/sinks.ts";
 import { nanosecondsSinceBoot, type WireContext } from "./report/wire.ts";
-import type { HostResponder } from "./respond/responder.ts";
-import { selfAlert } from "./self-alert.ts";
-import { createStatusBoard, type StatusBoard } from "./status.ts";
-import { createTampering } from "./tampering.ts";
-
-export interface SensorOptions {
-	readonly config: Config;
-	readonly rules: RuleSet;
-	readonly policy: LoadedPolicy;
-	/** How rules and policy are read again; without it they stay as they are. */
-	readonly reload?: {
-		readonly sources: Sources;
-		readonly files: readonly RuleFile[];
-		/** Of files that are not among them. */
-		readonly problems: readonly Problem[];
-	};
-	/** What consoles have delivered, and may deliver; without it they cannot. */
-	readonly delivered?: OpenedContent;
-	readonly eventKinds: ReadonlySet<EventName>;
-	/** Captured on top of what rules, policy and outputs ask for. */
-	readonly alsoCapture?: ReadonlySet<EventName>;
-	readonly simulateLoss: number;
-	readonly off: readonly string[];
-	readonly logger: Logger;
-	/** Wants to see events as they come, of these kinds; called for each, so it must be quick. */
-	readonly activity?: { readonly kinds: ReadonlySet<EventName>; show(make: () => wire.OutputRecord): void };
-	/** Keeps raw records and facts, for `record`. */
-	readonly recorder?: {
-		record(memory: Buffer, offset: number, bytes: number): void;
-		fact(name: string, value: unknown): void;
-	};
-}
-
-export interface Sensor {
-	readonly output: Output;
-	readonly responder: HostResponder;
-	readonly modeSwitch: ModeSwitch;
-	readonly board: StatusBoard;
-	readonly enrichment: Enrichment;
-	readonly wire: WireContext;
-	readonly capture: LiveCapture;
-	hello(): wire.Hello;
-	/** Records go to consoles and receivers off this host from now on. */
-	deliver(through: Delivery): void;
-	readonly reloader: Reloader | undefined;
-	readonly takeover: Takeover | undefined;
-	/** Puts another policy in force; throws CommandError and keeps the old one when it has an error. */
-	applyPolicy(text: string, file: string): void;
-	policy(): LoadedPolicy;
-	/** The id of a process named as pid and start time outside. */
-	startOf(pid: number, time: string): number | undefined;
-	/** Resolves when the first canary is back; "" or, after this time at most, what is missing. */
-	seesItself(timeoutMs: number): Promise<string>;
-	/** What stands against telling a watchdog that all is well; "" for nothing. */
-	unwell(): string;
-	/** Detaches, undoes what is in force when asked to, hands over what is queued. */
-	close(release: boolean): Promise<wire.Action[]>;
-}
-
-export function readBootId(): string {
-	return readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim();
-}
-
-/** Canaries in a row that are told as an alert. */
-const mostMissed = 2;
-const podmanSocket = "/run/podman/podman.sock";
-/** Who connects to the engine may be the one behind a `docker exec`. */
-const clientsOfEngine: Interest = {
-	...noInterest,
-	kinds: new Set(["connect"]),
-	connects: { ip: "none", unix: true },
-};
-
-/** Seldom calls that can be aimed at the sensor itself. */
-const aimedAtUs: Interest = { ...noInterest, kinds: new Set(["bpf", "ptrace"]) };
+import { createSelfChecks, noSelfChecks } from "./self-checks.ts";
+import type { Sensor, SensorOptions } from "./sensor-contract.ts";
+import { createStatusBoard } from "./status.ts";
 
 /** Starts to capture. Throws CaptureError or CommandError with what is wrong and what to do. */
 export function startSensor(options: SensorOptions): Sensor {
@@ -170,37 +89,20 @@ export function startSensor(options: SensorOptions): Sensor {
 	});
 	const mode = () => modeSwitch.mode() ?? mostMode();
 
-	const docker = config.docker.enabled
-		? createDocker({ socketPath: config.docker.socket, logger, clock })
-		: undefined;
-	const podman =
-		config.docker.enabled && existsSync(podmanSocket)
-			? createDocker({ socketPath: podmanSocket, runtime: "podman", logger, clock })
-			: undefined;
-	const lookup = createContainerLookup({
-		runtimes: {
-			...(docker && { docker: { inspect: docker.inspect, always: false } }),
-			// Its files do not have the labels.
-			...(podman && { podman: { inspect: podman.inspect, always: true } }),
-		},
-		onFacts: enrichment.containerFacts,
+	const engines = createEngines({
+		socket: config.docker.enabled ? config.docker.socket : "",
+		enrichment,
+		logger,
+		clock,
 	});
-	for (const container of enrichment.containers.values()) lookup.ask(container);
-	enrichment.containers.onUnknown(lookup.ask);
-	const interestWith = (content: Content): Interest => {
-		const asked = sumOfInterests([
-			ownNeeds,
-			...(config.health.tamper_seconds > 0 ? [aimedAtUs] : []),
-			content.interest,
-			...(docker ? [clientsOfEngine] : []),
-			// Who fronts most of the connections to this host must not be blocked.
-			...(mode() === "enforce" ? [interestOfKinds(new Set(["accept"]))] : []),
-			interestOfKinds(options.eventKinds),
-			interestOfKinds(options.alsoCapture ?? new Set()),
-			interestOfKinds(new Set([...(options.activity?.kinds ?? [])].filter((kind) => kind !== "open"))),
-		]);
-		return config.capture.dns ? withPeerNames(asked) : asked;
-	};
+	const interestWith = createInterest({
+		config,
+		engine: engines.docker !== undefined,
+		mode,
+		eventKinds: options.eventKinds,
+		alsoCapture: options.alsoCapture,
+		activity: options.activity?.kinds,
+	});
 	const capture = new LiveCapture({
 		ringBytes: config.capture.ring_bytes,
 		drainMs: config.capture.drain_ms,
@@ -235,14 +137,14 @@ export function startSensor(options: SensorOptions): Sensor {
 		logger,
 		clock,
 		enrichment,
-		engines: [docker, podman].filter((engine) => engine !== undefined),
+		engines: engines.all,
 		policy: () => policy().policy,
 		mode,
 		captureOnly,
 		wire: wireContext,
 		off: options.off,
 		passive: recorder !== undefined,
-		enrolled: () => delivery?.addresses() ?? [],
+		consoles: () => delivery?.addresses() ?? config.consoles.flatMap(({ addresses }) => addresses),
 		emit,
 		alert: folder.push,
 		gap: output.gap,
@@ -250,61 +152,27 @@ export function startSensor(options: SensorOptions): Sensor {
 	const { responder } = acting;
 	let closing: Promise<wire.Action[]> | undefined;
 	let delivery: Delivery | undefined;
+	let askedProblems: () => readonly string[] = () => [];
 
-	const canary =
+	const { canary, tampering } =
 		recorder === undefined
-			? startableCanary({
+			? createSelfChecks({
 					config,
 					capture,
 					shown: options.eventKinds.size === eventNames.length,
 					simulated: options.simulateLoss > 0,
-					onMissed(inARow, problem) {
-						logger.error(`canary: ${problem}`);
-						if (inARow !== mostMissed) return;
-						limiter.emit(
-							selfAlert({
-								rule: canaryRule,
-								severity: "critical",
-								summary: `the sensor does not see what it executes itself: ${problem}`,
-								description:
-									"Programs of its own did not come back through kernel and rules, so that others may go unseen " +
-									"as well. Look at `picket status`, restart the sensor, and find out who has changed it.",
-								key: "missed",
-							}),
-						);
-					},
-					onBack: () => logger.info("canary: it comes back again"),
-					clock,
-				})
-			: undefined;
-	const tampering =
-		recorder === undefined
-			? createTampering({
-					config,
-					capture,
 					refusalDamages: acting.refusalDamages,
 					contentFiles: () => reloader?.watched() ?? [],
 					contentGeneration: () => {
 						const { rules, policy: inForce } = detection.current();
-						return `${rules.contentHash} ${inForce.hash} ${reloader?.last()?.time ?? ""}`;
+						return `${rules.contentHash} ${inForce.hash} ${reloader?.looks() ?? 0}`;
 					},
-					cgroupMount: enrichment.cgroupMount ?? "",
-					processName(pid) {
-						const process = enrichment.tree.get(pid);
-						return `${showText(process?.exe || process?.comm || "a process")} (pid ${pid})`;
-					},
-					alert: (sign) =>
-						limiter.emit(
-							selfAlert({
-								rule: tamperRule,
-								severity: sign.severity,
-								...tamperWords(sign),
-								key: sign.key,
-							}),
-						),
+					enrichment,
+					alert: limiter.emit,
 					logger,
+					clock,
 				})
-			: undefined;
+			: noSelfChecks;
 
 	const pipeline = new Pipeline({
 		tree: enrichment.tree,
@@ -356,6 +224,7 @@ export function startSensor(options: SensorOptions): Sensor {
 			},
 			detection,
 			adopt,
+			consoles: (wanted) => delivery?.prepare(wanted.consoles),
 			onReload: () => output.emit({ status: board.status() }),
 			logger,
 			clock,
@@ -380,7 +249,8 @@ export function startSensor(options: SensorOptions): Sensor {
 		delivered: takeover,
 		content: detection.current,
 		reload: () => reloader?.last(),
-		responseProblems: () => [...modeSwitch.problems(), ...acting.problems()],
+		everyOpen: options.eventKinds.has("open"),
+		responseProblems: () => [...modeSwitch.problems(), ...acting.problems(), ...askedProblems()],
 		refuser: acting.refuser,
 		selfProblems: () => [...(canary?.problems() ?? []), ...(tampering?.problems() ?? [])],
 		canary: () => canary?.status(),
@@ -396,7 +266,7 @@ export function startSensor(options: SensorOptions): Sensor {
 		enrichment,
 		folder,
 		correlations: () => detection.current().engine.correlator.totals(),
-		docker,
+		docker: engines.docker,
 		mode,
 		bootId: wireContext.bootId,
 		limited: limiter,
@@ -407,14 +277,7 @@ export function startSensor(options: SensorOptions): Sensor {
 	capture.start(interestWith(detection.current()), (offset, bytes) => pipeline.record(offset, bytes));
 	enrichment.seed();
 	if (capture.unboundedOpens !== "") logger.warn(`this costs CPU: ${capture.unboundedOpens}`);
-	const watch = docker?.watch(
-		enrichment.containerFacts,
-		({ id, state }) => {
-			acting.containers(id, state === "running" || state === "paused");
-			if (state === "removed") enrichment.containers.destroyed(id);
-		},
-		enrichment.containerExec,
-	);
+	engines.watch(acting.containers);
 
 	acting.start();
 
@@ -450,8 +313,7 @@ export function startSensor(options: SensorOptions): Sensor {
 		capture.stop();
 		loss.close();
 		capture.close();
-		watch?.close();
-		lookup.close();
+		engines.close();
 		const undone = await acting.close(release);
 		for (const action of undone) output.emit({ action });
 		folder.close();
@@ -472,6 +334,9 @@ export function startSensor(options: SensorOptions): Sensor {
 		reloader,
 		takeover,
 		policy,
+		attend(problems) {
+			askedProblems = problems;
+		},
 		deliver(through) {
 			delivery = through;
 			output.add(through.sink);
@@ -512,16 +377,6 @@ export function startSensor(options: SensorOptions): Sensor {
 			return closing;
 		},
 	};
-}
-
-function interestOfKinds(kinds: ReadonlySet<EventName>): Interest {
-	if (kinds.has("open"))
-		return {
-			...everything,
-			kinds,
-			connects: kinds.has("connect") ? everything.connects : noInterest.connects,
-		};
-	return { ...noInterest, kinds, connects: kinds.has("connect") ? everything.connects : noInterest.connects };
 }
 
 function makeFolder(path: string): void {

@@ -3,7 +3,7 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Logger } from "pino";
-import { addon, objectPath, refuseObjectPath } from "./capture/addon.ts";
+import { addon, launcherPath, objectPath, refuseObjectPath } from "./capture/addon.ts";
 import type { LiveCapture } from "./capture/live.ts";
 import type { Config } from "./config/load.ts";
 import { yamlFilesAt } from "./content.ts";
@@ -42,7 +42,7 @@ export interface Tampering {
 const agentFolder = new URL(".", import.meta.url).pathname;
 
 /** The running program: Node, the addon, the BPF objects and our code. */
-export function programFiles(): string[] {
+function programFiles(): string[] {
 	const own = readdirSync(agentFolder, { withFileTypes: true, recursive: true })
 		.filter((entry) => entry.isFile() && /\.(ts|mjs|js|yaml)$/.test(entry.name))
 		.map((entry) => join(entry.parentPath, entry.name));
@@ -51,6 +51,7 @@ export function programFiles(): string[] {
 		objectPath.replace(/[^/]*$/, "picket.node"),
 		objectPath,
 		refuseObjectPath,
+		launcherPath,
 		...own,
 	];
 }
@@ -130,7 +131,14 @@ export function createTampering(deps: TamperingDeps): Tampering {
 			logger.warn({ check, message }, "the sensor cannot look after a part of it"),
 		monotonic: () => performance.now(),
 	});
-	const pauses = everyMs > 0 ? watchPauses({ monotonic: () => performance.now(), note }) : undefined;
+	const pauses =
+		everyMs > 0
+			? watchPauses({
+					monotonic: () => performance.now(),
+					bootMs: () => addon().clocks().bootMs,
+					note,
+				})
+			: undefined;
 	let ids = capture.ids();
 	let idsUntil = 0;
 
@@ -140,13 +148,13 @@ export function createTampering(deps: TamperingDeps): Tampering {
 			ids = capture.ids();
 			idsUntil = now + idsMs;
 		}
-		const name = ids[sort].get(event.word(bpfEvent.id));
-		if (name === undefined) return;
+		if (!ids[sort].has(event.word(bpfEvent.id))) return;
 		const who = processName(event.pid);
+		// A tool that lists them takes hold of one after the other: that is one story, and a problem once a program.
 		note({
-			key: `opened ${who}`,
+			key: `opened ${sort} ${who.replace(/ \(pid \d+\)$/, "")}`,
 			severity: "high",
-			seen: `${who} has taken hold of the sensor's ${sort.slice(0, -1)} ${name} in the kernel`,
+			seen: `${who} has taken hold of the sensor's ${sort} in the kernel`,
 			remedy:
 				"an administrator's bpftool may do so to show it; anything else can switch the sensor off that way: find " +
 				"out what it is",

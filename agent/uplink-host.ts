@@ -5,6 +5,7 @@ import type { Duplex } from "node:stream";
 import type { Logger } from "pino";
 import type { FromUplink, OutletConfig, SpoolReader, ToUplink } from "./model/delivery.ts";
 import type * as wire from "./model/picket.v1.ts";
+import { errorText } from "./report/errors.ts";
 import { neutralise } from "./report/shown.ts";
 import { createFeed, type Feed } from "./uplink/feed.ts";
 import { checkFromUplink, createBudget, fromUplinkLimit } from "./uplink/frame-check.ts";
@@ -75,8 +76,15 @@ export interface UplinkHost {
 
 /** Unsent bytes in the pipe beyond which nothing is put there that can wait. */
 const roomy = 1024 * 1024;
+/** Beyond that it does not read what it has asked for: room for an answer to each of many outlets. */
+const mostUnread = 64 * 1024 * 1024;
 /** Above what the uplink itself lets pass. */
-const budgets = { frames: [20_000, 5000], commands: [1000, 100], logs: [100, 5] } as const;
+const budgets = {
+	bytes: [64 * 1024 * 1024, 4 * 1024 * 1024],
+	frames: [20_000, 5000],
+	commands: [1000, 100],
+	logs: [100, 5],
+} as const;
 
 interface Child {
 	readonly process: ChildProcess;
@@ -110,6 +118,7 @@ export function createUplink(options: UplinkOptions): UplinkHost {
 	const send = (message: ToUplink): void => {
 		if (child?.pipe.writable !== true) return;
 		for (const piece of encodeFrame(message)) child.pipe.write(piece);
+		if (child.pipe.writableLength > mostUnread) blame(child, "it does not read what it asks for");
 	};
 	const room = () => child?.ready === true && child.pipe.writableLength < roomy;
 	const log = (level: "info" | "warn" | "error", message: string): void => logger[level](message);
@@ -194,21 +203,31 @@ export function createUplink(options: UplinkOptions): UplinkHost {
 				return undefined;
 		}
 	};
+	let mayBytes = createBudget(...budgets.bytes, now);
 	let mayFrame = createBudget(...budgets.frames, now);
 	let mayCommand = createBudget(...budgets.commands, now);
 	let mayLog = createBudget(...budgets.logs, now);
 
 	const start = (): void => {
 		retry = undefined;
+		mayBytes = createBudget(...budgets.bytes, now);
 		mayFrame = createBudget(...budgets.frames, now);
 		mayCommand = createBudget(...budgets.commands, now);
 		mayLog = createBudget(...budgets.logs, now);
-		const started = (options.launch ?? launchUplink)(options.identity);
+		const startedAt = now();
+		let started: ChildProcess;
+		try {
+			started = (options.launch ?? launchUplink)(options.identity);
+		} catch (error) {
+			// No memory, no descriptor, no process to be had: it may be so later.
+			again(errorText(error), startedAt, false);
+			return;
+		}
 		const pipe = started.stdio[3] as Duplex;
 		const mine: Child = {
 			process: started,
 			pipe,
-			startedAt: now(),
+			startedAt,
 			ready: false,
 			heardAt: now(),
 			configured: "",
@@ -227,7 +246,14 @@ export function createUplink(options: UplinkOptions): UplinkHost {
 			},
 			broken: (reason) => blame(mine, `it sent ${shown(reason)}`),
 		});
-		pipe.on("data", (chunk: Buffer) => reader.push(chunk));
+		pipe.on("data", (chunk: Buffer) => {
+			if (mine.blame !== "") return;
+			if (!mayBytes(chunk.length)) return blame(mine, "it sends more than it could have to say");
+			reader.push(chunk);
+		});
+		pipe.on("drain", () => {
+			if (child === mine) for (const feed of feeds.values()) feed.resume();
+		});
 		pipe.on("error", () => {});
 		const words = lastWords(started);
 		started.on("error", (error) => {
@@ -243,13 +269,16 @@ export function createUplink(options: UplinkOptions): UplinkHost {
 		gone.pipe.destroy();
 		for (const feed of feeds.values()) feed.reset("the uplink is being started again");
 		if (closing) return;
-		if (now() - gone.startedAt > times.steady) failures = 0;
+		const why = gone.blame === "" ? how : gone.blame;
+		again([why, words].filter((each) => each !== "").join(": "), gone.startedAt, gone.blame !== "");
+	};
+	const again = (why: string, startedAt: number, blamed: boolean): void => {
+		if (now() - startedAt > times.steady) failures = 0;
 		const pause = random() * Math.min(times.lastRetry, times.firstRetry * 2 ** Math.min(failures++, 20));
 		restarts++;
-		const why = gone.blame === "" ? how : gone.blame;
-		problem = `ended (${[why, words].filter((each) => each !== "").join(": ")})`;
+		problem = `ended (${why})`;
 		logger.error(
-			{ audit: "uplink", blamed: gone.blame !== "" },
+			{ audit: "uplink", blamed },
 			`the uplink ${problem}; another is started in ${Math.round(pause)} ms, records wait in the spool`,
 		);
 		retry = setTimeout(start, pause);

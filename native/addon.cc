@@ -486,7 +486,7 @@ Napi::Value js_confine(const Napi::CallbackInfo &info)
         raise_system(info.Env(), -EPERM, "the process is root's still");
         return info.Env().Undefined();
     }
-    const Confinement confinement = confine();
+    const Confinement confinement = confine(info[0].ToBoolean());
     Napi::Object out = Napi::Object::New(info.Env());
     out.Set("holds", texts(info.Env(), confinement.holds));
     out.Set("problems", texts(info.Env(), confinement.problems));

@@ -4,6 +4,7 @@
 #include "confine.h"
 
 #include <cerrno>
+#include <csignal>
 #include <cstddef>
 #include <cstring>
 #include <dirent.h>
@@ -395,7 +396,7 @@ bool is_root()
     return !nobody_is_root();
 }
 
-Confinement confine()
+Confinement confine(bool with_parent)
 {
     Confinement out;
     const auto must = [&](bool fine, const std::string &what) {
@@ -404,6 +405,9 @@ Confinement confine()
         else
             out.problems.push_back("cannot have: " + what);
     };
+    // Not before now: to become somebody else clears it.
+    if (with_parent)
+        must(prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0, "ends with the sensor");
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
     __user_cap_data_struct none[2] = {};

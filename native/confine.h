@@ -23,7 +23,8 @@ int drop_bounding_set(bool keep_identity);
 // Whether a thread of this process has a user or group id that is root's.
 bool is_root();
 
-// For the whole process, all of its threads. There is no way back.
-Confinement confine();
+// For the whole process, all of its threads. There is no way back. `with_parent`: the kernel ends
+// it when the thread that started it has ended, which it cannot undo.
+Confinement confine(bool with_parent);
 
 } // namespace picket

@@ -160,5 +160,6 @@ export function dropBoundingSet(): boolean;
 /**
  * Gives up for good what a network client does not need, for all threads (native/confine.cc). Afterwards what holds and
  * what could not be had, in words. Throws, and changes nothing, while a thread of the process has root's user or group.
+ * `withParent`: it is ended when the one that started it is gone.
  */
-export function confine(): { holds: string[]; problems: string[] };
+export function confine(withParent: boolean): { holds: string[]; problems: string[] };

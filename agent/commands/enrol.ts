@@ -6,7 +6,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
 import { readConfig } from "../content.ts";
-import { replaceFile } from "../enrol/durable.ts";
+import { replaceFile } from "../durable.ts";
 import { iso } from "../enrol/inspect.ts";
 import { renewalTime } from "../enrol/renewal.ts";
 import {

@@ -17,6 +17,7 @@ import { Engine } from "../detect/engine.ts";
 import type { FieldContext } from "../detect/field.ts";
 import { createEnrichment } from "../enrichment.ts";
 import { CommandError } from "../failure.ts";
+import { readBootId } from "../host-id.ts";
 import { type EventName, eventNames } from "../model/event.ts";
 import type * as wire from "../model/picket.v1.ts";
 import { createPeerNames } from "../peer-names.ts";
@@ -27,10 +28,11 @@ import { recordLine } from "../report/record.ts";
 import { createOutput } from "../report/sinks.ts";
 import { recordText } from "../report/text.ts";
 import type { WireContext } from "../report/wire.ts";
-import { readBootId, type Sensor, startSensor } from "../sensor.ts";
+import { startSensor } from "../sensor.ts";
+import type { Sensor } from "../sensor-contract.ts";
 import { type CaptureFlags, timerMs } from "../settings.ts";
 import { version } from "../version.ts";
-import { prepare } from "./run.ts";
+import { prepare } from "./prepare.ts";
 
 export interface RecordFlags extends CaptureFlags {
 	readonly out: string;

@@ -6,7 +6,7 @@ import type { Handler } from "../control/server.ts";
 import { CommandError } from "../failure.ts";
 import type * as wire from "../model/picket.v1.ts";
 import type { Order, OrderContext } from "../model/verdict.ts";
-import type { Sensor } from "../sensor.ts";
+import type { Sensor } from "../sensor-contract.ts";
 import { contentHandlers } from "./content-requests.ts";
 
 const reason = z.string().max(500).default("by hand");

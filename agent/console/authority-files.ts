@@ -10,7 +10,7 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { claimFile, replaceFile } from "../enrol/durable.ts";
+import { claimFile, replaceFile } from "../durable.ts";
 import { CommandError } from "../failure.ts";
 import { errorText } from "../report/errors.ts";
 

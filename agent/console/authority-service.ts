@@ -6,7 +6,7 @@ import type { Logger } from "pino";
 import { issueClient, revokedSerials, serialOf } from "../enrol/certificates.ts";
 import { iso } from "../enrol/inspect.ts";
 import { CommandError } from "../failure.ts";
-import type { PeerIdentity, ServerAuthority } from "../grpc.ts";
+import type { PeerIdentity, ServerAuthority } from "../grpc/streams.ts";
 import type * as wire from "../model/picket.v1.ts";
 import { errorText, ReportError } from "../report/errors.ts";
 import { type Authority, hashOf, revokeHost, serverCertificate } from "./authority.ts";

@@ -2,6 +2,7 @@
 // tokens for hosts and revocations; authority-service.ts answers the hosts.
 import { createHash, randomBytes } from "node:crypto";
 import { chmodSync } from "node:fs";
+import { claimFile } from "../durable.ts";
 import {
 	fingerprintOf,
 	type Issuer,
@@ -12,7 +13,6 @@ import {
 	revokedSerials,
 	serialOf,
 } from "../enrol/certificates.ts";
-import { claimFile } from "../enrol/durable.ts";
 import { encodeToken } from "../enrol/token.ts";
 import { CommandError } from "../failure.ts";
 import { parseEndpoint } from "../report/address.ts";
@@ -199,7 +199,7 @@ export async function revokeHost(authority: Authority, hostId: string, now: numb
 }
 
 /** Writes what is marked; once more when another has marked some meanwhile. */
-export async function writeRevocations({ files, issuer }: Authority, now: number): Promise<void> {
+async function writeRevocations({ files, issuer }: Authority, now: number): Promise<void> {
 	const marked = (): string[] =>
 		files
 			.hosts()

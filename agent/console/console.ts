@@ -2,10 +2,12 @@
 // shows is the caller's business.
 import { randomUUID } from "node:crypto";
 import type { Logger } from "pino";
-import { type ServerAuthority, type ServerTls, serve } from "../grpc.ts";
+import { serve } from "../grpc/server.ts";
+import type { ServerAuthority } from "../grpc/streams.ts";
 import type * as wire from "../model/picket.v1.ts";
 import { ReportError } from "../report/errors.ts";
 import { formatUnixMs, parseUnixMs } from "../report/time.ts";
+import type { ServerTls } from "../tls.ts";
 import { attendSensor, type Hub, type Run, type SensorInfo, type Session } from "./sensor.ts";
 import { createForgettingStore, openStore } from "./store.ts";
 

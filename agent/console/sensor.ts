@@ -1,6 +1,6 @@
 // One sensor's stream as the console sees it: hello first, then batches that are acknowledged once stored.
 import type { Logger } from "pino";
-import type { ServerStream, StreamHandlers } from "../grpc.ts";
+import type { ServerStream, StreamHandlers } from "../grpc/streams.ts";
 import type * as wire from "../model/picket.v1.ts";
 import { errorText } from "../report/errors.ts";
 import { runKey, type Store } from "./store.ts";

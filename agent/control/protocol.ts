@@ -4,8 +4,6 @@ import type { Socket } from "node:net";
 import type * as wire from "../model/picket.v1.ts";
 import type { RecordKind } from "../report/record.ts";
 
-export const defaultControlPath = "/run/picket/picket.sock";
-
 /** Bytes. A longer request ends its connection. */
 export const maxRequestBytes = 64 * 1024;
 

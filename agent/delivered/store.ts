@@ -15,6 +15,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
+import { syncFolder } from "../durable.ts";
 import { failureText } from "../failure.ts";
 import { type Delivered, policyOf, ruleFilesOf } from "./join.ts";
 import { type Bundle, bundleSchema, type ContentKind, contentKinds, highestVersion } from "./model.ts";
@@ -157,11 +158,11 @@ export function openStore(folder: string, trust: readonly string[]): Store {
 					join(aside, "manifest.json"),
 					withHash(JSON.stringify({ ...head, bundle: sha256(bytes), files: listed })),
 				);
-				for (const folder of [join(aside, "files"), aside]) sync(folder);
+				for (const folder of [join(aside, "files"), aside]) syncFolder(folder);
 				// Left over from a try that was refused later.
 				rmSync(final, { recursive: true, force: true });
 				renameSync(aside, final);
-				sync(at(head.kind));
+				syncFolder(at(head.kind));
 			} catch (error) {
 				rmSync(aside, { recursive: true, force: true });
 				throw error;
@@ -266,14 +267,5 @@ export function writeWhole(folder: string, name: string, text: string): void {
 	const aside = join(folder, `.${name}.new`);
 	writeSynced(aside, text);
 	renameSync(aside, join(folder, name));
-	sync(folder);
-}
-
-function sync(folder: string): void {
-	const file = openSync(folder, "r");
-	try {
-		fsyncSync(file);
-	} finally {
-		closeSync(file);
-	}
+	syncFolder(folder);
 }

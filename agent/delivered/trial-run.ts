@@ -1,8 +1,11 @@
 // Tries content in a process of its own and believes nothing of what comes back: a crash, a hang, an answer that is too
 // long or none at all refuses the content, with the reason.
-import { spawn } from "node:child_process";
+import type { ChildProcessWithoutNullStreams } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
+import { launcherPath } from "../confine.ts";
+import { errorText } from "../report/errors.ts";
+import { startProcess } from "../spawn.ts";
 import type { Examined, Question } from "./examine.ts";
 import { bundleSchema, ContentRefusal, largestBundle } from "./model.ts";
 
@@ -68,12 +71,23 @@ interface Ended {
 function inProcess(bytes: Buffer, question: Question, limits: TrialLimits): Promise<Ended> {
 	const { timeoutMs, cpuSeconds: seconds, heapMegabytes } = limits;
 	const bounds = `ulimit -c 0; ulimit -v ${addressSpaceKilobytes}; ulimit -t ${seconds}; exec "$@"`;
-	const node = [process.execPath, `--max-old-space-size=${heapMegabytes}`, "--v8-pool-size=1", program];
-	const child = spawn("/bin/sh", ["-c", bounds, "trial", ...node], {
-		cwd: "/",
-		env: { PATH: process.env.PATH ?? "/usr/bin:/bin", NODE_COMPILE_CACHE: compileCache },
-		stdio: ["pipe", "pipe", "pipe"],
-	});
+	const node = [
+		launcherPath,
+		process.execPath,
+		`--max-old-space-size=${heapMegabytes}`,
+		"--v8-pool-size=1",
+		program,
+	];
+	let child: ChildProcessWithoutNullStreams;
+	try {
+		child = startProcess("/bin/sh", ["-c", bounds, "trial", ...node], {
+			cwd: "/",
+			env: { PATH: process.env.PATH ?? "/usr/bin:/bin", NODE_COMPILE_CACHE: compileCache },
+			stdio: ["pipe", "pipe", "pipe"],
+		}) as ChildProcessWithoutNullStreams;
+	} catch (error) {
+		return Promise.resolve({ out: "", complaint: errorText(error), end: "could not be started" });
+	}
 	return new Promise((resolve) => {
 		const out: Buffer[] = [];
 		let size = 0;

@@ -1,23 +1,13 @@
-// The process in which content is tried: started by trial-run.ts with bounds on its memory and time, nobody before it
-// reads the first byte, and gone after one answer. Standard input: a line of JSON (Question), then the signed bytes.
-// Standard output: one JSON object, Answer.
+// The process in which content is tried: started by trial-run.ts with bounds on its memory and time, confined as the
+// uplink is before it reads the first byte, and gone after one answer. Standard input: a line of JSON (Question), then
+// the signed bytes. Standard output: one JSON object, Answer.
 import { constants, setPriority } from "node:os";
+import { giveUpAll } from "../confine.ts";
 import { readTemplate, templateNames } from "../policy/include.ts";
 import { type Examined, examine, type Question, readCorpus } from "./examine.ts";
 import { ContentRefusal } from "./model.ts";
 
 export type Answer = ({ readonly ok: true } & Examined) | { readonly ok: false; readonly reason: string };
-
-const nobody = 65_534;
-
-/** The compilers of what it will meet are loaded and what it needs of the disk is read. */
-function becomeNobody(): void {
-	setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
-	if (process.getuid?.() !== 0) return;
-	process.setgroups?.([]);
-	process.setgid?.(nobody);
-	process.setuid?.(nobody);
-}
 
 async function readInput(): Promise<{ question: Question; bytes: Buffer }> {
 	const chunks: Buffer[] = [];
@@ -29,7 +19,9 @@ async function readInput(): Promise<{ question: Question; bytes: Buffer }> {
 
 const corpus = readCorpus();
 for (const name of templateNames()) readTemplate(name);
-becomeNobody();
+setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
+// The compilers of what it will meet are loaded and what it needs of the disk is read.
+giveUpAll();
 const { question, bytes } = await readInput();
 let answer: Answer;
 try {

@@ -23,9 +23,6 @@ export interface Range {
 }
 
 /** A value of a rule file, as the bytes a kernel would have. */
-export function asBytes(text: string): Buffer {
-	return Buffer.from(text, "utf8");
-}
 export function asLatin1(text: string): string {
 	return Buffer.from(text, "utf8").toString("latin1");
 }

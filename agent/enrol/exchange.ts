@@ -3,7 +3,7 @@
 import { createHash, type X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
 import { connect, type TLSSocket } from "node:tls";
-import { callEnrol } from "../grpc.ts";
+import { callEnrol } from "../grpc/client.ts";
 import { parseEndpoint } from "../report/address.ts";
 import { errorText, ReportError } from "../report/errors.ts";
 import { iso } from "./inspect.ts";
@@ -20,7 +20,7 @@ export interface Exchanged {
 }
 
 /** What went wrong, with its remedy. */
-export class ExchangeError extends Error {
+class ExchangeError extends Error {
 	readonly remedy: string;
 	constructor(message: string, remedy: string) {
 		super(message);

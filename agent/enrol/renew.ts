@@ -1,6 +1,6 @@
 // The uplink's part of a renewal: asks the console over mutual TLS, then uses what came on a connection of its own, so
 // that only a certificate that works takes the place of the one in force.
-import { callRenew, checkHealth } from "../grpc.ts";
+import { callRenew, checkHealth } from "../grpc/client.ts";
 import type { FromUplink, TlsTexts } from "../model/delivery.ts";
 import { errorText, ReportError } from "../report/errors.ts";
 

@@ -4,7 +4,7 @@ import type { Logger } from "pino";
 import { z } from "zod";
 import type { FromUplink, ToUplink } from "../model/delivery.ts";
 import { neutralise } from "../report/shown.ts";
-import { iso } from "./inspect.ts";
+import { iso, splitPem } from "./inspect.ts";
 import { type EnrolledConsole, readEnrolled, writeEnrolled } from "./store.ts";
 import { pem, type RunJob } from "./unprivileged.ts";
 
@@ -115,6 +115,11 @@ export function createRenewals(options: RenewalOptions): Renewals {
 	const take = async (one: Watched, key: string, frame: z.infer<typeof frameForm>): Promise<void> => {
 		const { certificate, authorities, revoked } = frame;
 		const { name, hostId } = one.enrolled;
+		// Else an uplink that was taken over once could name an authority that is trusted ever after.
+		if (!isWithin(authorities, one.enrolled.tls.ca))
+			throw new Error(
+				"the console has another authority than this host was enrolled with: enrol it anew if that is right",
+			);
 		const life = await options.runJob({ job: "inspect", certificate, authorities, key, hostId });
 		// Removed or enrolled anew meanwhile: that is the admin's word.
 		const present = readEnrolled(options.stateDir).consoles.find((each) => each.name === name);
@@ -182,8 +187,15 @@ export function createRenewals(options: RenewalOptions): Renewals {
 const frameForm = z.object({
 	certificate: pem("CERTIFICATE"),
 	authorities: pem("CERTIFICATE"),
-	revoked: z.union([z.literal(""), pem("X509 CRL")]),
+	revoked: z.union([z.literal(""), pem("X509 CRL", 256 * 1024)]),
 });
+
+/** Whether each certificate of the one PEM text is in the other, however it is wrapped. */
+function isWithin(some: string, all: string): boolean {
+	const bodies = (text: string) => splitPem(text).map((each) => each.replace(/\s/g, ""));
+	const known = new Set(bodies(all));
+	return bodies(some).every((body) => known.has(body));
+}
 
 function problemOf({ enrolled, problem }: Watched, now: number): string[] {
 	const { name, issued, expires } = enrolled;

@@ -16,9 +16,9 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
+import { syncFolder, writeNewFile } from "../durable.ts";
 import { CommandError } from "../failure.ts";
 import type { TlsTexts } from "../model/delivery.ts";
-import { syncFolder, writeNewFile } from "./durable.ts";
 
 export interface EnrolledConsole {
 	readonly name: string;

@@ -1,19 +1,22 @@
 // Has a piece of an enrolment done by a child without rights, and believes its answer no further than its form.
-import { spawn } from "node:child_process";
+import type { ChildProcessWithoutNullStreams } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
+import { launcherPath } from "../confine.ts";
 import { CommandError } from "../failure.ts";
+import { errorText } from "../report/errors.ts";
 import { neutralise } from "../report/shown.ts";
+import { startProcess } from "../spawn.ts";
 import type { Job, Results } from "./worker.ts";
 
 /** Rejects with CommandError. */
 export type RunJob = <Kind extends Job["job"]>(job: Extract<Job, { job: Kind }>) => Promise<Results[Kind]>;
 
 /** PEM text of 1 to 8 of a kind, "CERTIFICATE"; its form alone, nothing is parsed. */
-export const pem = (kind: string) =>
+export const pem = (kind: string, mostBytes = 64 * 1024) =>
 	z
 		.string()
-		.max(64 * 1024)
+		.max(mostBytes)
 		.regex(new RegExp(`^(-----BEGIN ${kind}-----[A-Za-z0-9+/=\\s]+-----END ${kind}-----\\s*){1,8}$`));
 const time = z.number().int().positive().max(253_402_300_799_999);
 const forms: { readonly [Kind in Job["job"]]: z.ZodType<Results[Kind]> } = {
@@ -29,11 +32,14 @@ const forms: { readonly [Kind in Job["job"]]: z.ZodType<Results[Kind]> } = {
 };
 const failed = z.object({ problem: z.string(), remedy: z.string() });
 const maxReplyBytes = 512 * 1024;
+const program = fileURLToPath(new URL("worker.ts", import.meta.url));
+/** What a stranger has it hold ends it before the host feels it. */
+const nodeOptions = ["--v8-pool-size=1", "--max-old-space-size=192"];
 /** Eight addresses of 2 × 10 s. */
 const maxMs = 180_000;
 
 export const runJob: RunJob = async (job) => {
-	const text = await replyTo(JSON.stringify(job));
+	const text = await replyTo(job.job, JSON.stringify(job));
 	let value: unknown;
 	try {
 		value = JSON.parse(text);
@@ -55,9 +61,10 @@ export const runJob: RunJob = async (job) => {
 	return result.data as never;
 };
 
-function replyTo(input: string): Promise<string> {
-	return new Promise((resolve, reject) => {
-		const child = spawn(process.execPath, [fileURLToPath(new URL("worker.ts", import.meta.url))], {
+/** Throws CommandError. */
+function start(kind: Job["job"]): ChildProcessWithoutNullStreams {
+	try {
+		const child = startProcess(launcherPath, [process.execPath, ...nodeOptions, program, kind], {
 			stdio: ["pipe", "pipe", "pipe"],
 			// Nothing of ours that could hold a secret, nor NODE_OPTIONS.
 			env: {},
@@ -65,6 +72,15 @@ function replyTo(input: string): Promise<string> {
 			timeout: maxMs,
 			killSignal: "SIGKILL",
 		});
+		return child as ChildProcessWithoutNullStreams;
+	} catch (error) {
+		throw new CommandError(`no child could be started: ${errorText(error)}`, "");
+	}
+}
+
+function replyTo(kind: Job["job"], input: string): Promise<string> {
+	return new Promise((resolve, reject) => {
+		const child = start(kind);
 		let output = "";
 		let said = "";
 		child.stdout.setEncoding("utf8").on("data", (chunk: string) => {

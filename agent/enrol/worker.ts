@@ -1,5 +1,8 @@
-// A child that does one piece of work of an enrolment and ends: JSON in on stdin, JSON out on stdout. It gives away its
-// rights before it reads a byte that came from outside, so that a flaw in TLS, gRPC or certificates has nothing to take.
+// A child that does one piece of work of an enrolment, which its argument names, and ends: JSON in on stdin, JSON out on
+// stdout. It gives away its rights before it reads a byte, so that a flaw in TLS, gRPC or certificates has nothing to take.
+import { lookup } from "node:dns/promises";
+import { createSecureContext } from "node:tls";
+import { giveUpAll } from "../confine.ts";
 import type { Exchanged } from "./exchange.ts";
 import type { Inspected } from "./inspect.ts";
 import type { Token } from "./token.ts";
@@ -30,45 +33,45 @@ export interface Results {
 
 export type Reply = { readonly result: unknown } | { readonly problem: string; readonly remedy: string };
 
-/** nobody, by number: that is the same everywhere. */
-const nobody = 65_534;
+type Work = (job: Job) => Promise<unknown>;
 
 /** What is to be loaded from disk must be before: the checkout may be root's alone. */
-async function prepare(job: Job): Promise<() => Promise<unknown>> {
-	switch (job.job) {
+async function prepare(kind: Job["job"]): Promise<Work> {
+	switch (kind) {
 		case "request": {
 			const { makeKey, makeRequest } = await import("./certificates.ts");
-			return async () => {
+			return async (job) => {
 				const key = makeKey();
 				return { key, request: await makeRequest(key, job.hostId) };
 			};
 		}
 		case "exchange": {
 			const { exchange } = await import("./exchange.ts");
-			return () => exchange(job.token, job, Date.now);
+			// What the runtime and the C library load when they first need it.
+			createSecureContext();
+			await lookup("localhost").catch(() => {});
+			return async (job) => {
+				if (job.job !== kind) throw new Error(`the work is ${job.job}`);
+				return exchange(job.token, job, Date.now);
+			};
 		}
 		case "inspect": {
 			const { inspectCertificate } = await import("./inspect.ts");
-			return async () => inspectCertificate({ ...job, now: Date.now() });
+			return async (job) => {
+				if (job.job !== kind) throw new Error(`the work is ${job.job}`);
+				return inspectCertificate({ ...job, now: Date.now() });
+			};
 		}
 	}
 }
 
-function giveUpRights(): void {
-	if (process.getuid?.() !== 0) return;
-	process.setgroups?.([]);
-	process.setgid?.(nobody);
-	process.setuid?.(nobody);
-	if (process.getuid?.() !== nobody) throw new Error("the child could not give up its rights");
-}
-
-async function work(): Promise<Reply> {
+async function work(kind: Job["job"]): Promise<Reply> {
 	try {
+		const run = await prepare(kind);
+		giveUpAll();
 		let text = "";
 		for await (const chunk of process.stdin) text += chunk;
-		const run = await prepare(JSON.parse(text) as Job);
-		giveUpRights();
-		return { result: await run() };
+		return { result: await run(JSON.parse(text) as Job) };
 	} catch (error) {
 		const problem = error instanceof Error ? error.message : String(error);
 		const remedy = error instanceof Error && "remedy" in error ? String(error.remedy) : "";
@@ -76,5 +79,5 @@ async function work(): Promise<Reply> {
 	}
 }
 
-const reply = await work();
+const reply = await work(process.argv[2] as Job["job"]);
 process.stdout.write(JSON.stringify(reply), () => process.exit());

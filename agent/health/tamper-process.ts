@@ -102,6 +102,8 @@ export function clockBack(
 export interface PauseWatchOptions {
 	/** ms that only go forward and stand still while the machine sleeps. */
 	monotonic(): number;
+	/** The same, but they go on then (CLOCK_BOOTTIME). */
+	bootMs(): number;
 	/** ms that the main thread ran, and that it waited for a CPU. */
 	used?(): { readonly ran: number; readonly waited: number };
 	note(sign: Sign): void;
@@ -110,19 +112,26 @@ export interface PauseWatchOptions {
 const tickMs = 1000;
 /** A pause that no busy host explains, ms. */
 const pauseMs = 3000;
+/** The two clocks are not read in one moment, ms. */
+const sleptMs = 100;
 
 /** Notices that the process stood still: stopped by a signal, frozen, held by a debugger. */
 export function watchPauses(options: PauseWatchOptions): { tick(): void; close(): void } {
 	const { monotonic, used = schedule, note } = options;
 	let last = monotonic();
 	let before = used();
+	let asleep = options.bootMs() - last;
 	const tick = (): void => {
 		const now = monotonic();
+		const sleptBefore = asleep;
+		asleep = options.bootMs() - now;
 		const after = used();
 		const idle = now - last - tickMs - (after.ran - before.ran) - (after.waited - before.waited);
 		last = now;
 		before = after;
 		if (idle < pauseMs) return;
+		// Processes are stopped some seconds before the machine sleeps, and go on some after it woke.
+		if (asleep - sleptBefore > sleptMs) return;
 		note({
 			key: "paused",
 			severity: "critical",

@@ -13,7 +13,7 @@ const chunkBytes = 64 * 1024;
 let hanging = 0;
 
 /** Why nothing more is read for now; undefined when there is no reason. */
-export function readersHang(): string | undefined {
+function readersHang(): string | undefined {
 	return hanging < mostHanging ? undefined : `${hanging} earlier reads hang in the kernel; try again later`;
 }
 

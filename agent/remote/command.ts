@@ -16,7 +16,8 @@ const base64 = (most: number) =>
 	z
 		.string()
 		.max(Math.ceil(most / 3) * 4, `must have at most ${most} bytes`)
-		.regex(/^[A-Za-z0-9+/]*={0,2}$/, "must be base64");
+		.regex(/^[A-Za-z0-9+/]*={0,2}$/, "must be base64")
+		.default("");
 
 /** Leaves room for the rest of a message of 4 MiB. */
 export const mostContentBytes = 3 * 1024 * 1024;
@@ -58,7 +59,7 @@ export interface RemoteCommand {
 
 /** Visible ASCII: an id is shown, logged and compared. */
 const idPattern = /^[\x21-\x7e]{1,200}$/;
-export const longestAheadMs = 24 * 3600 * 1000;
+const longestAheadMs = 24 * 3600 * 1000;
 /** What the clocks of a console and a host may differ by. */
 const skewMs = 5 * 60_000;
 

@@ -268,7 +268,7 @@ export function createCommandDesk(options: DeskOptions): CommandDesk {
 			});
 			return answer;
 		},
-		problems: () => (seen.problem === "" ? [] : [seen.problem]),
+		problems: () => (seen.danger === "" ? [] : [seen.danger]),
 		async close() {
 			closed = true;
 			const late = Promise.withResolvers<void>();

@@ -1,17 +1,9 @@
 // How far the host may be changed, as set while the sensor runs: never above what its configuration says. What a console
 // takes back it can give back; it is kept over restarts, and an admin can undo it with `picket mode enforce`.
-import {
-	closeSync,
-	constants,
-	fsyncSync,
-	openSync,
-	readFileSync,
-	renameSync,
-	rmSync,
-	writeSync,
-} from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
+import { replaceFile } from "../durable.ts";
 import type { Mode } from "../model/verdict.ts";
 import { errorText } from "../report/errors.ts";
 import { openAudit } from "../respond/audit.ts";
@@ -136,15 +128,5 @@ function readHolding(file: string): Holding | undefined {
 }
 
 function writeHolding(file: string, holding: Holding): void {
-	const fresh = `${file}.new`;
-	rmSync(fresh, { force: true });
-	const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
-	const fd = openSync(fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
-	try {
-		writeSync(fd, `${JSON.stringify({ mode: "observe", ...holding })}\n`);
-		fsyncSync(fd);
-	} finally {
-		closeSync(fd);
-	}
-	renameSync(fresh, file);
+	replaceFile(file, `${JSON.stringify({ mode: "observe", ...holding })}\n`);
 }

@@ -3,7 +3,7 @@ import type * as wire from "../model/picket.v1.ts";
 import type { OrderName, RemoteOrder } from "./command.ts";
 
 /** Bytes of JSON; a message has 4 MiB and is smaller than its JSON. */
-export const mostResultBytes = 3 * 1024 * 1024;
+const mostResultBytes = 3 * 1024 * 1024;
 
 const lists = ["processes", "connections", "containers"] as const;
 

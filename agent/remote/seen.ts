@@ -15,6 +15,7 @@ import {
 	writeSync,
 } from "node:fs";
 import { dirname } from "node:path";
+import { syncFolder } from "../durable.ts";
 import { errorText } from "../report/errors.ts";
 
 export interface SeenCommand {
@@ -38,6 +39,8 @@ export interface SeenCommands {
 	settle(console: string, id: string, outcome: NonNullable<SeenCommand["outcome"]>): void;
 	/** What was wrong with the file when it was read; "" when nothing was. */
 	readonly problem: string;
+	/** Of that what may still do harm: no longer once all that could have been forgotten has expired. */
+	readonly danger: string;
 	readonly size: number;
 	close(): void;
 }
@@ -55,6 +58,8 @@ const marginMs = 24 * 3600 * 1000;
 /** Far above what the limits allow. */
 const maxBytes = 32 * 1024 * 1024;
 const maxMessage = 300;
+/** No command may expire later from now (command.ts), and clocks differ. */
+const dangerMs = 25 * 3600 * 1000;
 
 /** Never throws: what cannot be read is told in `problem`. */
 export function openSeenCommands(options: SeenOptions): SeenCommands {
@@ -66,6 +71,8 @@ export function openSeenCommands(options: SeenOptions): SeenCommands {
 	let fd: number | undefined;
 	let lines = 0;
 	let problem = "";
+	let harmful = true;
+	const opened = clock();
 
 	const keyOf = (console: string, id: string): string => `${console}\n${id}`;
 	const count = (console: string, by: number): void => {
@@ -117,7 +124,9 @@ export function openSeenCommands(options: SeenOptions): SeenCommands {
 		}
 		if (damaged > 0)
 			problem = `${damaged} of ${all.length} lines of ${file} are damaged: commands they told of could run a second time`;
-		else if (torn) problem = `the last line of ${file} was torn by a crash; its command was not carried out`;
+		harmful = damaged > 0;
+		if (damaged === 0 && torn)
+			problem = `the last line of ${file} was torn by a crash; its command was not carried out`;
 	};
 
 	/** Anew with what still counts: also what makes a damaged file whole. */
@@ -211,6 +220,9 @@ export function openSeenCommands(options: SeenOptions): SeenCommands {
 		get problem() {
 			return problem;
 		},
+		get danger() {
+			return harmful && clock() < opened + dangerMs ? problem : "";
+		},
 		get size() {
 			return known.size;
 		},
@@ -282,13 +294,4 @@ function readWhole(file: string): string | undefined {
 function writeAll(fd: number, text: string): void {
 	const bytes = Buffer.from(text);
 	for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
-}
-
-function syncFolder(path: string): void {
-	const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
-	try {
-		fsyncSync(fd);
-	} finally {
-		closeSync(fd);
-	}
 }

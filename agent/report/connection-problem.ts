@@ -30,6 +30,10 @@ const remedies: readonly (readonly [RegExp, string])[] = [
 	],
 	[/wrong version number|packet length too long/i, "the console does not speak TLS at this address"],
 	[/ECONNREFUSED|ENOENT/, "nothing listens there"],
+	[
+		/EACCES/,
+		"the uplink, which has no rights, may not go there: let its user (picket-uplink or nobody) into folder and socket",
+	],
 	[/ENOTFOUND|EAI_AGAIN|Name resolution failed/, "its name cannot be resolved"],
 ];
 

@@ -15,7 +15,8 @@ export interface WaitingQueue {
 	peek(wanted: (entry: Entry) => boolean, maxRecords: number, maxBytes: number): Entry[];
 	/** Drops what waits and is not wanted, without telling. */
 	retain(wanted: (entry: Entry) => boolean): void;
-	each(visit: (entry: Entry) => void): void;
+	/** All that wait, in order. */
+	list(): Entry[];
 	/** Without those taken. */
 	readonly waiting: number;
 	readonly waitingBytes: number;
@@ -150,9 +151,7 @@ export function createWaitingQueue(options: QueueOptions): WaitingQueue {
 		retain(wanted) {
 			rebuild(live().filter(wanted));
 		},
-		each(visit) {
-			for (const entry of live()) visit(entry);
-		},
+		list: live,
 		get waiting() {
 			return waiting;
 		},

@@ -1,6 +1,5 @@
 // A console as a sink inside the sensor's own process, without spool and child: what `npm start` shows its records by.
 import type { Logger } from "pino";
-import type { ClientTls } from "../grpc.ts";
 import type * as wire from "../model/picket.v1.ts";
 import { createCommandDesk } from "../report/commands.ts";
 import { errorText } from "../report/errors.ts";
@@ -8,8 +7,10 @@ import { createLosses } from "../report/losses.ts";
 import { messageLimit, recordCodec } from "../report/protojson.ts";
 import { recordKind } from "../report/record.ts";
 import type { Sink } from "../report/sinks.ts";
+import type { ClientTls } from "../tls.ts";
 import { createMemorySource } from "./memory-source.ts";
-import { createStream, type StreamTimes } from "./stream.ts";
+import { createStream } from "./stream.ts";
+import type { StreamTimes } from "./stream-times.ts";
 
 export interface ConsoleSinkOptions {
 	/** Of the sink, "console:embedded". */

@@ -11,6 +11,8 @@ export interface Feed {
 	acknowledged(position: number): string | undefined;
 	quarantine(position: number, reason: string): string | undefined;
 	state(state: OutletState): void;
+	/** There is room in the pipe again. */
+	resume(): void;
 	/** The uplink is another one, or none: what was sent and not acknowledged goes again. */
 	reset(problem: string): void;
 	/** Records not acknowledged, while somebody could take them. */
@@ -47,7 +49,8 @@ export function createFeed(options: FeedOptions): Feed {
 
 	const serve = async (): Promise<void> => {
 		const want = wanted;
-		if (want === undefined || reading) return;
+		// Whoever asks again and again without reading gets nothing more until it has: `resume`.
+		if (want === undefined || reading || !options.room()) return;
 		reading = true;
 		committed = false;
 		try {
@@ -108,6 +111,7 @@ export function createFeed(options: FeedOptions): Feed {
 		state(next) {
 			state = next;
 		},
+		resume: () => void serve(),
 		reset(text) {
 			wanted = undefined;
 			before.sent += state?.sent ?? 0;

@@ -120,16 +120,20 @@ export function commandTrouble(given: wire.Command): string | undefined {
 	return `${issue?.path.map(String).join(".").slice(0, 100) || "the command"}: ${issue?.message.slice(0, 200) ?? ""}`;
 }
 
-/** So many at once, and so many a second on average. */
-export function createBudget(burst: number, perSecond: number, now: () => number): () => boolean {
+/** So much at once, and so much a second on average; one at a time unless it is told how many. */
+export function createBudget(
+	burst: number,
+	perSecond: number,
+	now: () => number,
+): (amount?: number) => boolean {
 	let left = burst;
 	let last = now();
-	return () => {
+	return (amount = 1) => {
 		const time = now();
 		left = Math.min(burst, left + ((time - last) / 1000) * perSecond);
 		last = time;
-		if (left < 1) return false;
-		left--;
+		if (left < amount) return false;
+		left -= amount;
 		return true;
 	};
 }

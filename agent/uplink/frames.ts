@@ -72,17 +72,18 @@ export interface FrameHandlers {
 	broken(reason: string): void;
 }
 
-/** Holds at most one frame, and of it never more than its type may have. */
+/** Bytes that have to be there before anything can be said. */
+const beginning = 5;
+
+/** Holds at most one frame, in one piece: of never more than its type may have, however small the chunks are. */
 export function createFrameReader(handlers: FrameHandlers): FrameReader {
-	let pieces: Buffer[] = [];
+	let frame = Buffer.allocUnsafe(beginning);
 	let held = 0;
-	/** Bytes that have to be there before anything can be said. */
-	let wanted = 5;
 	let over = false;
 
 	const fail = (reason: string): void => {
 		over = true;
-		pieces = [];
+		frame = Buffer.alloc(0);
 		handlers.broken(reason);
 	};
 	const cut = (bytes: Buffer) => {
@@ -99,25 +100,32 @@ export function createFrameReader(handlers: FrameHandlers): FrameReader {
 		handlers.frame(type, head, bytes.subarray(fixed + headBytes));
 	};
 
+	/** There is room for the whole frame once its beginning is known. */
+	const begin = () => {
+		const size = frame.readUInt32LE(0) + 4;
+		const type = frame.readUInt8(4);
+		const limit = handlers.limit(type);
+		if (limit === 0) return fail(`a frame of type ${type}`);
+		if (size < fixed || size > limit) return fail(`a frame of type ${type} with ${size} bytes`);
+		const whole = Buffer.allocUnsafe(size);
+		frame.copy(whole, 0, 0, beginning);
+		frame = whole;
+	};
+
 	return {
 		push(chunk) {
-			if (over) return;
-			pieces.push(chunk);
-			held += chunk.length;
-			while (!over && held >= wanted) {
-				const all = pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces, held);
-				pieces = [all];
-				const size = all.readUInt32LE(0) + 4;
-				const type = all.readUInt8(4);
-				const limit = handlers.limit(type);
-				if (limit === 0) return fail(`a frame of type ${type}`);
-				if (size < fixed || size > limit) return fail(`a frame of type ${type} with ${size} bytes`);
-				wanted = size;
-				if (held < size) return;
-				pieces = all.length === size ? [] : [all.subarray(size)];
-				held -= size;
-				wanted = 5;
-				cut(all.subarray(0, size));
+			for (let at = 0; at < chunk.length && !over; ) {
+				const taken = chunk.copy(frame, held, at);
+				at += taken;
+				held += taken;
+				if (held < frame.length) return;
+				if (held === beginning) begin();
+				else {
+					const whole = frame;
+					frame = Buffer.allocUnsafe(beginning);
+					held = 0;
+					cut(whole);
+				}
 			}
 		},
 	};

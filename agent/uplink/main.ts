@@ -4,7 +4,7 @@
 import { lookup } from "node:dns/promises";
 import { Socket } from "node:net";
 import { createSecureContext } from "node:tls";
-import { addon } from "../capture/addon.ts";
+import { giveUp, type Rights } from "../confine.ts";
 import type { FromUplink, ToUplink } from "../model/delivery.ts";
 import { errorText } from "../report/errors.ts";
 import { createFrameReader, encodeFrame, frameTypes, readToUplink } from "./frames.ts";
@@ -15,17 +15,12 @@ const leaveMs = 4000;
 /** Of the core's frames; an answer with 512 KiB of records has some more around them. */
 const mostBytes = 64 * 1024 * 1024;
 
-interface Rights {
-	readonly uid?: number;
-	readonly gid?: number;
-}
-
 /** `identity`: JSON of who to be from now on; {} to stay who we are. */
 export async function runUplink(identity: string): Promise<void> {
 	// The terminal and systemd tell every process of the group; only the core decides when we end.
 	for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"] as const) process.on(signal, () => {});
 	await warm();
-	const { holds, problems } = giveUp(JSON.parse(identity) as Rights);
+	const { holds, problems } = giveUpOrEnd(JSON.parse(identity) as Rights);
 
 	const pipe = new Socket({ fd: 3, readable: true, writable: true });
 	const send = (message: FromUplink): void => {
@@ -83,16 +78,10 @@ async function warm(): Promise<void> {
 	await lookup("localhost").catch(() => {});
 }
 
-/** Ends the process when it cannot become somebody without rights. */
-function giveUp({ uid, gid }: Rights): { holds: string[]; problems: string[] } {
+/** Ends the process when it cannot become somebody without rights. It outlives the core by what it has to tell consoles. */
+function giveUpOrEnd(rights: Rights): ReturnType<typeof giveUp> {
 	try {
-		if (uid !== undefined && gid !== undefined) {
-			addon().dropBoundingSet();
-			process.setgroups?.([]);
-			process.setgid?.(gid);
-			process.setuid?.(uid);
-		}
-		return addon().confine();
+		return giveUp(rights, false);
 	} catch (error) {
 		process.stderr.write(`the uplink cannot give up root's rights and does not run: ${errorText(error)}\n`);
 		process.exit(1);

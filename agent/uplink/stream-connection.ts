@@ -1,8 +1,10 @@
 // One connection to one address of a console, from hello to its end, and whether the other side still lives.
-import { type ClientStream, type ClientTls, type EndCause, openStream } from "../grpc.ts";
+import { openStream } from "../grpc/client.ts";
+import type { ClientStream, EndCause } from "../grpc/streams.ts";
 import type * as wire from "../model/picket.v1.ts";
 import { errorText } from "../report/errors.ts";
 import { formatUnixMs } from "../report/time.ts";
+import type { ClientTls } from "../tls.ts";
 
 export interface Connection {
 	readonly address: string;
@@ -64,6 +66,8 @@ export function createConnection(options: ConnectionOptions): Connection {
 	const { address, times, on } = options;
 	let stream: ClientStream | undefined;
 	let over = false;
+	/** A word after the last one would be an error, and break the stream before the last one is read. */
+	let finishing = false;
 	let welcomed = false;
 	let writable = true;
 	let since = 0;
@@ -91,7 +95,7 @@ export function createConnection(options: ConnectionOptions): Connection {
 		on.end(problem, cause);
 	};
 	const write = (message: wire.ConnectRequest | Buffer): boolean => {
-		if (over || stream === undefined) return false;
+		if (over || finishing || stream === undefined) return false;
 		try {
 			if (!stream.write(message)) writable = false;
 		} catch (error) {
@@ -191,6 +195,7 @@ export function createConnection(options: ConnectionOptions): Connection {
 					clearTimeout(late);
 					resolve();
 				};
+				finishing = true;
 				stream?.finish();
 			});
 		},

@@ -1,14 +1,16 @@
 // The stream to one console: keeps a connection to one of its addresses, sends what the source holds and forgets it
 // once the console has stored it, passes commands on and results back. It never throws once it runs.
-import { checkConsole } from "../grpc.ts";
-import type { OutletConfig, OutletState, RecordSource, Stored } from "../model/delivery.ts";
+import { checkConsole } from "../grpc/client.ts";
+import type { OutletConfig, OutletState, RecordSource } from "../model/delivery.ts";
 import type * as wire from "../model/picket.v1.ts";
 import { errorText } from "../report/errors.ts";
 import { encodeBatch } from "../report/protojson.ts";
-import { certificateEnd } from "../tls.ts";
 import { createAddresses } from "./stream-addresses.ts";
+import { createAhead } from "./stream-ahead.ts";
+import { watchCertificate } from "./stream-certificate.ts";
 import { type Connection, type ConnectionEnd, createConnection } from "./stream-connection.ts";
 import { createResults } from "./stream-results.ts";
+import { defaultTimes, type StreamTimes } from "./stream-times.ts";
 import { batchRecords, createWindow } from "./stream-window.ts";
 
 export type ConsoleOutlet = Extract<OutletConfig, { kind: "console" }>;
@@ -33,26 +35,6 @@ export interface StreamOptions {
 	readonly times?: Partial<StreamTimes>;
 }
 
-/** All in ms. */
-export interface StreamTimes {
-	/** A batch waits at most so long for more records. */
-	readonly batch: number;
-	readonly heartbeat: number;
-	/** Without any answer for so long the connection is given up. */
-	readonly answer: number;
-	/** How often the sensor's status goes along with a heartbeat. */
-	readonly status: number;
-	/** Pauses between tries are random, up to a limit that doubles from the first to the last of these. */
-	readonly firstRetry: number;
-	readonly lastRetry: number;
-	/** While another address serves, the first one is tried so often; less and less often while it does not answer. */
-	readonly comeBack: number;
-	/** Batches that wait longer than this for their acknowledgement let alerts go ahead of them. */
-	readonly ahead: number;
-	/** What `farewell` waits for the last acknowledgements. */
-	readonly close: number;
-}
-
 export interface Stream {
 	readonly state: OutletState;
 	/** Of a command; kept for the next connection when there is none. */
@@ -71,25 +53,15 @@ export interface Stream {
 	close(): void;
 }
 
-const defaultTimes: StreamTimes = {
-	batch: 200,
-	heartbeat: 20_000,
-	answer: 10_000,
-	status: 60_000,
-	firstRetry: 1000,
-	lastRetry: 60_000,
-	comeBack: 300_000,
-	ahead: 2000,
-	close: 3000,
-};
 const longestComeBack = 3_600_000;
 /** A connection that stood so long has worked, even if there was nothing to acknowledge. */
 const provenMs = 60_000;
 /** More is a flood, and ends the connection. */
 const commandsPerSecond = 100;
-/** Records that go ahead and find no room; they come again in their place. */
-const maxAhead = 256;
-/** ms: when a stream ended upon a batch, the console answers, and finding the record that it cannot take should not take hours. */
+/**
+ * The longest pause after a stream that ended upon a batch, ms: the console answers, and the record that it cannot take
+ * should not take hours to find.
+ */
 const suspectRetry = 5000;
 
 /** Throws ReportError when an address or the certificates cannot work; nothing throws afterwards. */
@@ -109,13 +81,12 @@ export function createStream(options: StreamOptions): Stream {
 	/** Empty: that of the hello. */
 	let bootId = "";
 	let problem = "not connected yet";
-	let ahead: Stored[] = [];
+	const ahead = createAhead();
 	const toldProblems = new Set<string>();
 	let retryTimer: NodeJS.Timeout | undefined;
 	let batchTimer: NodeJS.Timeout | undefined;
 	let probeTimer: NodeJS.Timeout | undefined;
 	let probePause = times.comeBack;
-	let certificateTimer: NodeJS.Timeout | undefined;
 	let stateTimer: NodeJS.Timeout | undefined;
 	let hurry = false;
 	let commands = { second: 0, count: 0 };
@@ -181,7 +152,7 @@ export function createStream(options: StreamOptions): Stream {
 			proven || (last !== undefined && last.since > 0 && performance.now() - last.since > provenMs);
 		window.lost(cause === "barred" ? "here" : cause);
 		problem = text;
-		ahead = [];
+		ahead.clear();
 		idle?.();
 		if (closing || over) {
 			tellState(true);
@@ -221,7 +192,7 @@ export function createStream(options: StreamOptions): Stream {
 		sendResults();
 		probePause = times.comeBack;
 		probeLater();
-		watchCertificate();
+		certificate.connected();
 		tellState(true);
 		pump(true);
 	};
@@ -283,12 +254,15 @@ export function createStream(options: StreamOptions): Stream {
 		}
 	};
 	const sendAhead = (): void => {
-		while (ahead.length > 0 && connection?.welcomed === true && connection.writable && !window.alone) {
-			const boot = ahead[0]?.bootId ?? "";
-			const end = ahead.findIndex((record) => record.bootId !== boot);
-			const records = ahead.splice(0, end === -1 ? ahead.length : end);
-			const payloads = records.map((record) => record.payload);
-			connection.write(encodeBatch(payloads, { ahead: true, ...(boot !== bootId && { bootId: boot }) }));
+		while (connection?.welcomed === true && connection.writable && !window.alone) {
+			const batch = ahead.take();
+			if (batch === undefined) break;
+			connection.write(
+				encodeBatch(batch.payloads, {
+					ahead: true,
+					...(batch.bootId !== bootId && { bootId: batch.bootId }),
+				}),
+			);
 		}
 	};
 
@@ -312,26 +286,16 @@ export function createStream(options: StreamOptions): Stream {
 		connect();
 		tellState(true);
 	};
-	/** A connection outlives its certificate only until the console looks: better a new one in time. */
-	const watchCertificate = (): void => {
-		clearTimeout(certificateTimer);
-		const used = config.tls?.cert;
-		const end = certificateEnd(used);
-		if (end === undefined) return;
-		const left = Math.max(0, end - options.clock());
-		certificateTimer = setTimeout(
-			() => {
-				if (left > 86_400_000) watchCertificate();
-				else if (config.tls?.cert !== used) reconnect("connecting again with the new certificate");
-				else log("warn", "the certificate of this host has ended and there is no new one: picket enrol");
-			},
-			Math.min(left, 86_400_000),
-		).unref();
-	};
+	const certificate = watchCertificate({
+		used: () => config.tls?.cert,
+		clock: options.clock,
+		renewed: () => reconnect("connecting again with the new certificate"),
+		ended: () => log("warn", "the certificate of this host has ended and there is no new one: picket enrol"),
+	});
 	const end = (): void => {
 		over = true;
-		for (const timer of [retryTimer, batchTimer, probeTimer, certificateTimer, stateTimer])
-			clearTimeout(timer);
+		certificate.close();
+		for (const timer of [retryTimer, batchTimer, probeTimer, stateTimer]) clearTimeout(timer);
 		probe?.close();
 		connection?.close();
 		connection = undefined;
@@ -344,7 +308,6 @@ export function createStream(options: StreamOptions): Stream {
 		const late = since !== undefined && performance.now() - since >= times.ahead;
 		if (connection?.welcomed !== true || !(behind() || late)) return;
 		ahead.push(record);
-		if (ahead.length > maxAhead) ahead.shift();
 		sendAhead();
 	});
 	connect();

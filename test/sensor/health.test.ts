@@ -134,7 +134,7 @@ describe("a sensor that somebody tampers with", () => {
 
 		// Tables.
 		const settings = mapOf(child, "settings_map");
-		await tells(one, /taken hold of the sensor's map/);
+		await tells(one, /taken hold of the sensor's maps/);
 		act("zero", settings);
 		const changed = await tells(one, /table settings_map/);
 		expect(changed.alert).toMatchObject({

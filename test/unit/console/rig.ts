@@ -10,7 +10,7 @@ import type { Sink } from "../../../agent/report/sinks.ts";
 import { type ConsoleSinkOptions, createConsoleSink } from "../../../agent/uplink/console-sink.ts";
 import { silent } from "../report/samples.ts";
 
-export const waitLong = { timeout: 8000, interval: 5 };
+export const waitLong = { timeout: 30_000, interval: 5 };
 
 export function until(check: () => unknown): Promise<unknown> {
 	return vi.waitFor(() => {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { ClientTls } from "../../../agent/grpc.ts";
+import type { ClientTls } from "../../../agent/tls.ts";
 import { type Authority, makeAuthority, type Pair } from "../report/certificates.ts";
 import { eventRecord } from "../report/samples.ts";
 import { consoleAt, sensor, until } from "./rig.ts";

@@ -11,6 +11,7 @@ import { listOperators, signs, textOperators } from "../../../agent/detect/synta
 import { eventNames } from "../../../agent/model/event.ts";
 import { loadPolicy } from "../../../agent/policy/load.ts";
 import { defaultSettings } from "../../../agent/respond/orders.ts";
+import { commandLine } from "./command-line.ts";
 
 const root = new URL("../../../", import.meta.url).pathname;
 const signatures = `${root}agent/detect/signatures/`;
@@ -107,13 +108,25 @@ describe("the README", () => {
 	});
 
 	it("names every command and every option of the command line", () => {
-		const cli = readFileSync(`${root}agent/cli.ts`, "utf8");
+		const cli = commandLine();
 		const options = new Set([...cli.matchAll(/"(?:-\w, )?(--[a-z-]+)/g)].map((found) => found[1] ?? ""));
 		const commands = [...cli.matchAll(/(?:command|respond)\(\s*"([a-z]+)/g)].map((found) => found[1] ?? "");
 		expect(options.size).toBeGreaterThan(20);
 		expect(commands.length).toBeGreaterThan(14);
 		expect([...options].filter((option) => !readme.includes(option))).toEqual([]);
 		expect(commands.filter((command) => !new RegExp(`[\`\\s]${command}\\b`).test(readme))).toEqual([]);
+	});
+
+	it("has, in CONTRIBUTING, a word on every folder of agent/ and test/", () => {
+		const folders = (of: string) =>
+			readdirSync(`${root}${of}`, { withFileTypes: true })
+				.filter((entry) => entry.isDirectory())
+				.map(({ name }) => name);
+		const rows = contributing.split("\n").filter((line) => line.startsWith("| `"));
+		const named = new Set(
+			rows.flatMap((row) => [...row.matchAll(/`(?:agent\/|test\/)?([\w-]+)`/g)].map(([, name]) => name)),
+		);
+		expect([...folders("agent"), ...folders("test")].filter((name) => !named.has(name))).toEqual([]);
 	});
 
 	it("counts the signatures right, as does the changelog", () => {

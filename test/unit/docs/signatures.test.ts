@@ -9,6 +9,7 @@ import { findField } from "../../../agent/detect/fields.ts";
 import { loadRules } from "../../../agent/detect/load.ts";
 import { isSamplesFile } from "../../../agent/detect/samples.ts";
 import { folderOf, type Outcome, picket } from "../rules/rig.ts";
+import { commandLine } from "./command-line.ts";
 
 const page = readFileSync(new URL("../../../packaging/docs/signatures.md", import.meta.url), "utf8");
 interface Block {
@@ -118,7 +119,7 @@ describe("the page about signatures", () => {
 	});
 
 	it("names commands and options that the command line has", () => {
-		const cli = readFileSync(new URL("../../../agent/cli.ts", import.meta.url), "utf8");
+		const cli = commandLine();
 		const options = [...page.matchAll(/ (--[a-z][a-z-]+)/g)].map(([, option = ""]) => option);
 		expect(options.filter((option) => !cli.includes(option))).toEqual([]);
 	});

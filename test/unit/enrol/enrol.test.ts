@@ -8,7 +8,7 @@ import { hostIdForm } from "../../../agent/console/authority-files.ts";
 import { makeRevocations, serialOf } from "../../../agent/enrol/certificates.ts";
 import { readEnrolled } from "../../../agent/enrol/store.ts";
 import { decodeToken, encodeToken } from "../../../agent/enrol/token.ts";
-import { callEnrol, checkHealth } from "../../../agent/grpc.ts";
+import { callEnrol, checkHealth } from "../../../agent/grpc/client.ts";
 import { connectAs, consoleWithAuthority, enrolHere, folder, refusalOf, requestFor, until } from "./rig.ts";
 
 test("picket enrol: the host gets a certificate of its own, and the console lets it in by that", async () => {

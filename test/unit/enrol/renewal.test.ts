@@ -136,7 +136,8 @@ test("what the uplink makes up is not stored", async () => {
 	const due = { ...first, issued: first.issued - 300 * 86_400_000 };
 	const made: [string, (frame: Frame) => Frame][] = [
 		["another key", (frame) => ({ ...frame, certificate: first.tls.cert })],
-		["not signed by", (frame) => ({ ...frame, authorities: stranger.tls.ca })],
+		["another authority", (frame) => ({ ...frame, authorities: stranger.tls.ca })],
+		["another authority", (frame) => ({ ...frame, authorities: frame.authorities + stranger.tls.ca })],
 		["are no certificates", (frame) => ({ ...frame, certificate: "x" })],
 		["are no certificates", (frame) => ({ ...frame, revoked: "\u0000" })],
 		["are no certificates", (frame) => ({ ...frame, certificate: frame.certificate.repeat(200) })],
@@ -155,6 +156,18 @@ test("what the uplink makes up is not stored", async () => {
 		expect(rig.changes()).toBe(0);
 		rig.renewals.close();
 	}
+});
+
+test("a list of many revocations is taken, too", async () => {
+	const console = await consoleWithAuthority();
+	const first = await enrolHere(console.token(), "host-1");
+	const body = `${"A".repeat(64)}\n`.repeat(3000);
+	const revoked = `-----BEGIN X509 CRL-----\n${body}-----END X509 CRL-----\n`;
+	const due = { ...first, issued: first.issued - 300 * 86_400_000 };
+	const rig = watch(due, { answer: (frame) => ({ ...frame, revoked }) });
+	await until(() => rig.changes() > 0);
+	expect(rig.enrolled().tls.crl).toBe(revoked);
+	rig.renewals.close();
 });
 
 test("a host that is revoked gets no new certificate", async () => {

@@ -21,7 +21,8 @@ import { exchange } from "../../../agent/enrol/exchange.ts";
 import { inspectCertificate } from "../../../agent/enrol/inspect.ts";
 import type { EnrolledConsole } from "../../../agent/enrol/store.ts";
 import { decodeToken } from "../../../agent/enrol/token.ts";
-import { type ClientTls, openStream } from "../../../agent/grpc.ts";
+import { openStream } from "../../../agent/grpc/client.ts";
+import type { ClientTls } from "../../../agent/tls.ts";
 import { silent } from "../report/samples.ts";
 
 export function until(check: () => unknown, timeout = 10_000): Promise<void> {

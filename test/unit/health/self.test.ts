@@ -380,18 +380,23 @@ describe("the process", () => {
 		expect(notes[0]?.seen).toBe("the clock was set back by 3600 s");
 	});
 
-	test("that stood still, unless it ran or waited for a CPU", () => {
-		const state = { now: 0, ran: 0, waited: 0 };
+	test("that stood still, unless it ran, waited for a CPU or slept with its machine", () => {
+		const state = { now: 0, ran: 0, waited: 0, slept: 0 };
 		const notes: Sign[] = [];
 		const watch = watchPauses({
 			monotonic: () => state.now,
+			bootMs: () => state.now + state.slept,
 			used: () => ({ ran: state.ran, waited: state.waited }),
 			note: (sign) => notes.push(sign),
 		});
 		Object.assign(state, { now: 8000, ran: 3000, waited: 3000 });
 		watch.tick();
 		expect(notes).toEqual([]);
-		Object.assign(state, { now: 16_000 });
+		// Suspended for an hour, and six seconds went by until it ran again.
+		Object.assign(state, { now: 14_000, slept: 3_600_000 });
+		watch.tick();
+		expect(notes).toEqual([]);
+		Object.assign(state, { now: 22_000 });
 		watch.tick();
 		watch.close();
 		expect(notes[0]?.seen).toContain("stood still for 7 s");

@@ -44,6 +44,17 @@ describe("a suspended rule", () => {
 	});
 });
 
+describe("a look at what lies on disk", () => {
+	it("counts also when it finds nothing new, but not when a console's content came", async () => {
+		const { reloader } = rig();
+		expect(reloader.looks()).toBe(0);
+		expect(await reloader.reload("signal")).toMatchObject({ outcome: "OUTCOME_UNCHANGED" });
+		expect(reloader.looks()).toBe(1);
+		await reloader.deliver();
+		expect(reloader.looks()).toBe(1);
+	});
+});
+
 describe("what is wrong on disk", () => {
 	it("is told in a list that does not grow with it", async () => {
 		const { reloader } = rig();

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { type Prepared, prepare } from "../../../agent/commands/run.ts";
+import { type Prepared, prepare } from "../../../agent/commands/prepare.ts";
 import { logger, rule } from "./rig.ts";
 
 let folder: string;

@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import type * as wire from "../../../agent/model/picket.v1.ts";
+import { openSeenCommands } from "../../../agent/remote/seen.ts";
 import { verifyAudit } from "../../../agent/respond/audit-read.ts";
 import { block, policyOf, rig, start } from "./rig.ts";
 
@@ -117,6 +118,24 @@ it("a damaged file of commands costs the damaged lines alone", async () => {
 	expect(await next.desk.take("hq", block("x"))).toMatchObject({ accepted: true });
 	await next.desk.close();
 	expect(rig({ stateDir }).desk.problems()).toEqual([]);
+});
+
+it("a damaged file of commands is a problem for as long as one of them could come again, a torn end is none", async () => {
+	const { desk, stateDir } = rig();
+	await desk.take("hq", block("a"));
+	await desk.close();
+	const file = join(stateDir, "commands.seen");
+	const text = readFileSync(file, "utf8");
+	writeFileSync(file, `${text}["taken","hq"`);
+	const torn = rig({ stateDir });
+	expect(torn.desk.problems()).toEqual([]);
+	writeFileSync(file, `${text}garbage\n`);
+	let now = Date.now();
+	const damaged = openSeenCommands({ file, clock: () => now });
+	expect(damaged.danger).toContain("are damaged");
+	now += 26 * 3600 * 1000;
+	expect(damaged.danger).toBe("");
+	expect(damaged.problem).toContain("are damaged");
 });
 
 it("a clock that is set back brings no old command to life", async () => {

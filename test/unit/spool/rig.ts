@@ -11,8 +11,11 @@ import { createSpool, type SpoolOptions } from "../../../agent/spool/spool.ts";
 
 export const everything: RecordFilter = { kinds: recordKinds, severity: "informational" };
 
+const soak = process.env.PICKET_SOAK === "1";
+
 export class Rig {
-	readonly folder = mkdtempSync(join(tmpdir(), "picket-spool-"));
+	/** In memory: none of this is about what a disk costs; a long run needs more room than containers give. */
+	readonly folder = mkdtempSync(join(soak ? tmpdir() : "/dev/shm", "picket-spool-"));
 	readonly path = join(this.folder, "spool.db");
 	readonly gaps: wire.Gap[] = [];
 	readonly #spools: Spool[] = [];

@@ -1,49 +1,14 @@
 // The example console, in Python from generated stubs, against the stream engine.
-import { execFileSync, spawn } from "node:child_process";
-import { mkdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, test } from "vitest";
 import { temporaryFolder, until } from "../console/rig.ts";
+import { makeStubs, pythonConsole } from "./python-console.ts";
 import { rig } from "./stream-rig.ts";
-
-const root = new URL("../../..", import.meta.url).pathname;
-/** Debian's own, which has the gRPC packages; another may stand before it on the PATH. */
-const python = "/usr/bin/python3";
-
-async function pythonConsole(
-	folder: string,
-	listen: string,
-): Promise<{ address: string; lines: string[]; kill(): void }> {
-	const child = spawn(
-		python,
-		[join(root, "test/console-example/console.py"), listen, join(folder, "store.jsonl")],
-		{
-			env: { PATH: "/usr/bin:/bin", PYTHONPATH: join(folder, "stubs") },
-			stdio: ["ignore", "pipe", "inherit"],
-		},
-	);
-	const kill = (): void => void child.kill("SIGKILL");
-	onTestFinished(kill);
-	const lines: string[] = [];
-	createInterface({ input: child.stdout }).on("line", (line) => lines.push(line));
-	await until(() => lines.some((line) => line.startsWith("listening: ")));
-	return { address: `127.0.0.1:${lines[0]?.split(" ")[1]}`, lines, kill };
-}
 
 test("a console of a hundred lines in another language stores, acknowledges, asks, and survives its own death", async () => {
 	const folder = temporaryFolder();
-	const stubs = join(folder, "stubs");
-	mkdirSync(stubs);
-	const protos = ["sensor", "record", "event"].map((name) => `picket/v1/${name}.proto`);
-	const out = [`--python_out=${stubs}`, `--grpc_python_out=${stubs}`];
-	execFileSync("protoc", [
-		"--plugin=protoc-gen-grpc_python=/usr/bin/grpc_python_plugin",
-		"-I",
-		join(root, "proto"),
-		...out,
-		...protos,
-	]);
+	makeStubs(folder);
 	const first = await pythonConsole(folder, "127.0.0.1:0");
 	const one = rig([first.address], { times: { answer: 5000, heartbeat: 1000 } });
 	for (let sequence = 50; sequence < 60; sequence++) one.push(sequence, "boot-0");

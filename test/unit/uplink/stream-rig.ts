@@ -1,9 +1,11 @@
 // A stream engine over a source in memory, for tests against real sockets.
 import { onTestFinished } from "vitest";
-import { type ServerStream, type ServerTls, serve } from "../../../agent/grpc.ts";
+import { serve } from "../../../agent/grpc/server.ts";
+import type { ServerStream } from "../../../agent/grpc/streams.ts";
 import type { OutletState, RecordKind } from "../../../agent/model/delivery.ts";
 import type * as wire from "../../../agent/model/picket.v1.ts";
 import { recordCodec } from "../../../agent/report/protojson.ts";
+import type { ServerTls } from "../../../agent/tls.ts";
 import { createMemorySource, type MemorySource } from "../../../agent/uplink/memory-source.ts";
 import { createStream, type Stream, type StreamOptions } from "../../../agent/uplink/stream.ts";
 import { hello } from "../console/rig.ts";

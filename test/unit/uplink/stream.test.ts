@@ -121,7 +121,7 @@ test("the console shows what came ahead once, at once, and stores it in its plac
 		store,
 		onRecord: (record, _sensor, ahead) => void seen.push([Number(record.sequence), ahead]),
 	});
-	const { openStream } = await import("../../../agent/grpc.ts");
+	const { openStream } = await import("../../../agent/grpc/client.ts");
 	const { eventRecord, alertRecord } = await import("../report/samples.ts");
 	const acknowledged: string[] = [];
 	const stream = openStream(console.address, undefined, {
