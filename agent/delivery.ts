@@ -61,11 +61,6 @@ const pollMs = 5000;
 /** Leaves room for what surrounds a record in a message. */
 const recordLimit = messageLimit - 256;
 
-interface Running {
-	readonly spool: Spool;
-	readonly host: UplinkHost;
-}
-
 /** Throws CommandError when a file or user that the configuration names cannot be used. */
 export function createDelivery(options: DeliveryOptions): Delivery {
 	const { config, logger, clock } = options;
@@ -77,12 +72,14 @@ export function createDelivery(options: DeliveryOptions): Delivery {
 	const desks = new Map<string, CommandDesk>();
 	let current: Destination[] = destinations.read(true);
 	let kinds: ReadonlySet<RecordKind> = new Set();
-	let running: Running | undefined;
+	/** Made for the first destination: for metrics alone there is none. */
+	let spool: Spool | undefined;
+	let uplink: UplinkHost | undefined;
 	let problem = "";
 	let closing: Promise<void> | undefined;
 	const renewals = createRenewals({
 		stateDir: config.paths.state,
-		send: (frame) => running?.host.renew(frame) === true,
+		send: (frame) => uplink?.renew(frame) === true,
 		changed: () => refresh(),
 		runJob,
 		clock,
@@ -99,13 +96,13 @@ export function createDelivery(options: DeliveryOptions): Delivery {
 			desks.get(name) ??
 			createCommandDesk({
 				onCommand: (command) => options.onCommand(name, command),
-				send: (result) => running?.host.result(name, result) === true,
+				send: (result) => uplink?.result(name, result) === true,
 			});
 		desks.set(name, desk);
 		return desk;
 	};
 	const flushResults = (): void => {
-		for (const [name, desk] of desks) for (const result of desk.pending()) running?.host.result(name, result);
+		for (const [name, desk] of desks) for (const result of desk.pending()) uplink?.result(name, result);
 	};
 	/** In the turn in which the spool is made, so that it keeps records for all of them. */
 	const adopt = (spool: Spool): void => {
@@ -124,16 +121,21 @@ export function createDelivery(options: DeliveryOptions): Delivery {
 		spool.retain(kept);
 	};
 	const start = (): void => {
-		if (running !== undefined || (current.length === 0 && config.metrics.listen === "")) return;
-		const spool = options.createSpool({
-			path: join(config.paths.state, "spool.db"),
-			maxBytes: config.spool.max_bytes,
-			clock,
-			logger,
-			gap: options.gap,
-		});
-		adopt(spool);
-		const host = createUplink({
+		if (current.length > 0)
+			spool ??= options.createSpool({
+				path: join(config.paths.state, "spool.db"),
+				maxBytes: config.spool.max_bytes,
+				clock,
+				logger,
+				gap: options.gap,
+			});
+		if (spool !== undefined) adopt(spool);
+		if (uplink !== undefined) {
+			uplink.changed();
+			return;
+		}
+		if (spool === undefined && config.metrics.listen === "") return;
+		uplink = createUplink({
 			...options.uplink,
 			identity,
 			outlets: () =>
@@ -150,25 +152,24 @@ export function createDelivery(options: DeliveryOptions): Delivery {
 			onRenewed: (frame) => void renewals.renewed(frame),
 			logger,
 		});
-		running = { spool, host };
 	};
 	const refresh = (): void => {
 		if (closing !== undefined) return;
 		current = destinations.read(false);
-		if (running === undefined) start();
-		else {
-			adopt(running.spool);
-			running.host.changed();
-		}
+		start();
 		watchCertificates();
 	};
+	const states = (): Pick<wire.Status, "spool" | "uplink"> => ({
+		...(spool && { spool: spool.status() }),
+		...(uplink && { uplink: uplink.status() }),
+	});
 	const close = async (): Promise<void> => {
 		clearInterval(timer);
 		renewals.close();
 		losses.close();
-		await running?.spool.flush();
-		await running?.host.close();
-		await running?.spool.close();
+		await spool?.flush();
+		await uplink?.close();
+		await spool?.close();
 	};
 
 	start();
@@ -179,11 +180,11 @@ export function createDelivery(options: DeliveryOptions): Delivery {
 			name: "spool",
 			push(record) {
 				const kind = recordKind(record);
-				if (running === undefined || closing !== undefined || kind === undefined || !kinds.has(kind)) return;
+				if (spool === undefined || closing !== undefined || kind === undefined || !kinds.has(kind)) return;
 				try {
 					const payload = recordCodec.encode(record);
 					if (payload.length > recordLimit) return losses.count(kind);
-					running.spool.push({
+					spool.push({
 						bootId: options.bootId,
 						sequence: Number(record.sequence),
 						kind,
@@ -196,17 +197,15 @@ export function createDelivery(options: DeliveryOptions): Delivery {
 				}
 			},
 			status: () => ({ name: "spool", connected: true, lost: String(losses.total), problem }),
-			statuses: () => running?.host.sinks() ?? [],
+			statuses: () => uplink?.sinks() ?? [],
 			close() {
 				closing ??= close();
 				return closing;
 			},
 		},
-		status: () => (running ? { spool: running.spool.status(), uplink: running.host.status() } : {}),
+		status: states,
 		problems() {
-			const { spool, uplink } = running
-				? { spool: running.spool.status(), uplink: running.host.status() }
-				: {};
+			const { spool, uplink } = states();
 			return [
 				...destinations.problems(),
 				...renewals.problems(),
